@@ -16,3 +16,4 @@ export {
   type ErrorTable,
   PosternError,
 } from "./errors.ts";
+export { type Captures, parseTemplate, type Template, templateErrors } from "./template.ts";
