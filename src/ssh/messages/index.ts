@@ -7,5 +7,7 @@
 export * from "./connection.ts";
 export * from "./kex.ts";
 export * from "./numbers.ts";
+export * from "./openssh.ts";
+export * from "./requests.ts";
 export * from "./transport.ts";
 export * from "./userauth.ts";
