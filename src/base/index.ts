@@ -3,6 +3,7 @@
  *
  * Law: no product, no protocol, no import from any other room.
  */
+export { type Clock, sleep, systemClock, type Timer } from "./clock.ts";
 export {
   type Blame,
   blameOf,
@@ -16,4 +17,33 @@ export {
   type ErrorTable,
   PosternError,
 } from "./errors.ts";
-export { type Captures, parseTemplate, type Template, templateErrors } from "./template.ts";
+export { newSessionId, randomId } from "./ids.ts";
+export {
+  type Log,
+  type LogFields,
+  type Logger,
+  type LogLevel,
+  logLevels,
+  type LogOptions,
+  openLog,
+  silentLogger,
+} from "./log.ts";
+export {
+  Cidr,
+  type Endpoint,
+  formatEndpoint,
+  formatHostPort,
+  type HostPort,
+  isHost,
+  networkOf,
+  normalAddress,
+  parseEndpoint,
+  parseHostPort,
+  parsePort,
+} from "./net.ts";
+export { type Captures, Pattern } from "./pattern.ts";
+export { formatBytes, formatSeconds, parseBytes, parseSeconds } from "./quantity.ts";
+export { baseErrors } from "./rows.ts";
+export * from "./schema.ts";
+export { Secret } from "./secret.ts";
+export { Template } from "./template.ts";

@@ -1,0 +1,25 @@
+/** A running timer; disposing stops it. Stopping twice is harmless. */
+export interface Timer extends Disposable {
+  /** Starts over with the same time. */
+  refresh(): void;
+}
+
+/** Time, handed in: no room but the one that composes the program asks the system. */
+export interface Clock {
+  /** Milliseconds since 1970. */
+  now(): number;
+  /** Milliseconds of a clock that never goes back. */
+  monotonic(): number;
+  /** Calls `then` once after `ms` milliseconds. Does not keep the program alive. */
+  after(ms: number, then: () => void): Timer;
+}
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  after(ms, then) {
+    const timer = setTimeout(then, ms);
+    timer.unref();
+    return { refresh: () => void timer.refresh(), [Symbol.dispose]: () => clearTimeout(timer) };
+  },
+};
