@@ -18,7 +18,8 @@ export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
   after(ms, then) {
-    const timer = setTimeout(then, ms);
+    // What setTimeout cannot hold it would fire at once; 24 days are as good as never here.
+    const timer = setTimeout(then, Math.min(ms, 2 ** 31 - 1));
     timer.unref();
     return { refresh: () => void timer.refresh(), [Symbol.dispose]: () => clearTimeout(timer) };
   },

@@ -3,7 +3,7 @@
  *
  * Law: no product, no protocol, no import from any other room.
  */
-export { type Clock, sleep, systemClock, type Timer } from "./clock.ts";
+export { type Clock, systemClock, type Timer } from "./clock.ts";
 export {
   type Blame,
   blameOf,
@@ -21,12 +21,13 @@ export { newSessionId, randomId } from "./ids.ts";
 export {
   type Log,
   type LogFields,
-  type Logger,
   type LogLevel,
   logLevels,
+  type LogMethod,
   type LogOptions,
   openLog,
-  silentLogger,
+  type RootLog,
+  silentLog,
 } from "./log.ts";
 export {
   Cidr,
@@ -41,9 +42,8 @@ export {
   parseHostPort,
   parsePort,
 } from "./net.ts";
-export { type Captures, Pattern } from "./pattern.ts";
+export { Pattern } from "./pattern.ts";
 export { formatBytes, formatSeconds, parseBytes, parseSeconds } from "./quantity.ts";
 export { baseErrors } from "./rows.ts";
-export * from "./schema.ts";
 export { Secret } from "./secret.ts";
-export { Template } from "./template.ts";
+export { type Captures, parseTemplate, type Template, templateErrors } from "./template.ts";

@@ -1,0 +1,23 @@
+import { inspect } from "node:util";
+import { PosternError } from "./errors.ts";
+
+/** An error as the log shows it: code and blame, what happened down to the first cause, and a stack where the code is to blame. */
+export function describeError(error: unknown): unknown {
+  if (!(error instanceof Error)) return error;
+  const causes: string[] = [];
+  let cause: unknown = error.cause;
+  // A chain that bites its own tail must not hang the log.
+  while (cause !== undefined && causes.length < 8) {
+    causes.push(cause instanceof Error ? cause.message : inspect(cause, { depth: 1 }));
+    cause = cause instanceof Error ? cause.cause : undefined;
+  }
+  const known = error instanceof PosternError;
+  const code = known ? error.code : (error as NodeJS.ErrnoException).code;
+  return {
+    ...(code === undefined ? {} : { code }),
+    ...(known ? { blame: error.blame } : { name: error.name }),
+    message: error.message,
+    ...(causes.length === 0 ? {} : { causes }),
+    ...(known && error.blame !== "BUG" ? {} : { stack: error.stack }),
+  };
+}
