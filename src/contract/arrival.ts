@@ -1,0 +1,21 @@
+import type { Duplex } from "node:stream";
+import type { Destination } from "./destination.ts";
+
+/** Where a stream comes from. */
+export interface PeerAddress {
+  /** IPv4 or IPv6 in canonical text (an IPv4-mapped IPv6 address as IPv4); absent for a UNIX socket. */
+  readonly ip?: string;
+  readonly port?: number;
+  /** For logs: `192.0.2.1:50022`, `[2001:db8::1]:50022` or `unix`. */
+  readonly text: string;
+}
+
+/** A stream that came in, nothing read from it yet. Who takes it owns it. */
+export interface Arrival {
+  readonly stream: Duplex;
+  readonly from: PeerAddress;
+  /** The entry point, as its configuration names it. */
+  readonly via: string;
+  /** What the client asked for, when the entry point could tell. */
+  readonly destination?: Destination;
+}

@@ -1,0 +1,31 @@
+/**
+ * contract: the nouns and ports of the product.
+ *
+ * Law: types, no behaviour. The gateway's story is written in these words, and every adapter (entry point, login method,
+ * credential, dialer) is known to it by these interfaces alone.
+ */
+export type { Arrival, PeerAddress } from "./arrival.ts";
+export type {
+  AuthContext,
+  AuthKind,
+  AuthMethod,
+  AuthPorts,
+  KeyProof,
+  PasswordProof,
+  Proof,
+  Verdict,
+} from "./auth-method.ts";
+export type {
+  Credential,
+  CredentialContext,
+  CredentialKind,
+  CredentialPorts,
+  LoginWay,
+} from "./credential.ts";
+export type { Destination } from "./destination.ts";
+export type { Dialer, DialerKind, DialerPorts, DialOptions } from "./dialer.ts";
+export type { EntryKind, EntryPoint, EntryPorts, PassedSocket } from "./entry-point.ts";
+export type { FileReader, FileRead, Kind } from "./kind.ts";
+export type { Principal } from "./principal.ts";
+export type { AddressPlan, HostKeyPolicy, Route, Rule, RuleMatch, UpstreamPlan } from "./route.ts";
+export type { SessionEnd, SessionPhase, SessionRecord } from "./session.ts";

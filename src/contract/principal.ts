@@ -1,0 +1,12 @@
+declare const brand: unique symbol;
+
+/** Who proved what. Only `gateway/authenticate.ts` makes one, after the proof. */
+export interface Principal {
+  readonly [brand]: "Principal";
+  /** The name that the client logged in with. */
+  readonly user: string;
+  /** SSH's name of the method: `password`, `publickey`. */
+  readonly method: string;
+  /** What was shown, for the audit: a key's fingerprint; who judged a password. Never the proof itself. */
+  readonly by: string;
+}

@@ -1,0 +1,75 @@
+import type { Captures, Cidr, HostPort, Pattern, Template } from "#base";
+import type { AuthMethod } from "./auth-method.ts";
+import type { Credential } from "./credential.ts";
+
+declare const brand: unique symbol;
+
+/** When a rule matches. All conditions that are present must hold. */
+export interface RuleMatch {
+  /** The exact user name. */
+  readonly user?: string;
+  /** Over the whole name. Neither `user` nor `userPattern`: any name. */
+  readonly userPattern?: Pattern;
+  /** Absent: from anywhere. A UNIX socket is inside no network. */
+  readonly from?: readonly Cidr[];
+  /** Milliseconds since 1970. The rule holds from `notBeforeMs` and until before `notAfterMs`. */
+  readonly notBeforeMs?: number;
+  readonly notAfterMs?: number;
+}
+
+/** One line of the routing table, its adapters made. */
+export interface Rule {
+  readonly name: string;
+  readonly match: RuleMatch;
+  /** How the client proves itself; any one suffices, tried in this order. */
+  readonly login: readonly AuthMethod[];
+  readonly upstream: UpstreamPlan;
+  /** Allow-list of host patterns (`*` within one name or address) for hosts that the client's own name supplies. */
+  readonly targets?: readonly string[];
+}
+
+/** Where one address of a rule comes from. */
+export interface AddressPlan {
+  readonly host: Template;
+  /** Digits after filling in; when a capture of it is absent, 22. */
+  readonly port: Template;
+}
+
+export interface UpstreamPlan {
+  readonly addresses: readonly AddressPlan[];
+  readonly spread: "in-order" | "random";
+  readonly user: Template;
+  readonly credentials: readonly Credential[];
+  readonly hostKey: HostKeyPolicy;
+  readonly connectTimeoutMs: number;
+  /** Accept `ssh-rsa` (SHA-1) signatures from this old upstream. */
+  readonly dangerouslyAllowSha1?: boolean;
+}
+
+/** How the upstream's host key is judged: any source that is present may vouch for it; a revoked key is refused by all. */
+export interface HostKeyPolicy {
+  /** Files in known_hosts form, read at each connection. */
+  readonly knownHosts?: readonly string[];
+  /** `SHA256:…` */
+  readonly fingerprints?: readonly string[];
+  /** Lines of the form `ssh-ed25519 AAAA…`. */
+  readonly keys?: readonly string[];
+  /** Host CAs, lines of the same form. */
+  readonly authorities?: readonly string[];
+  /** A known_hosts file to which the first key seen for a host is added. */
+  readonly acceptNew?: string;
+  readonly dangerouslyAcceptAny?: boolean;
+}
+
+/** What was decided: where to go. Only `gateway/router.ts` makes one. */
+export interface Route {
+  readonly [brand]: "Route";
+  readonly rule: string;
+  /** In the order to try. */
+  readonly addresses: readonly HostPort[];
+  readonly user: string;
+  /** For templates of the rule's adapters. */
+  readonly captures: Captures;
+  readonly login: readonly AuthMethod[];
+  readonly plan: UpstreamPlan;
+}

@@ -1,0 +1,23 @@
+export type SessionPhase = "handshake" | "authenticating" | "entering" | "open" | "ending";
+
+/** What is told about a live session. */
+export interface SessionRecord {
+  readonly id: string;
+  readonly from: string;
+  readonly via: string;
+  readonly startedAtMs: number;
+  readonly phase: SessionPhase;
+  readonly user?: string;
+  readonly method?: string;
+  readonly rule?: string;
+  readonly upstream?: string;
+  readonly bytesToUpstream?: number;
+  readonly bytesToDownstream?: number;
+}
+
+/** How a session ended. */
+export interface SessionEnd {
+  /** Who is to blame: a blame of the error tables, or nobody. */
+  readonly blame: string;
+  readonly reason: string;
+}

@@ -1,0 +1,43 @@
+import { isHost } from "#base";
+import { isIP } from "node:net";
+
+/**
+ * Whether `host` can be dialled as what it says. Resolvers read "0x7f.1" or "127.1" as addresses, so a name that ends like a number
+ * must be a plain address.
+ */
+export function isDialable(host: string): boolean {
+  if (!isHost(host)) return false;
+  const last = host.replace(/\.$/, "").split(".").at(-1) ?? "";
+  return isIP(host) !== 0 || !/^(?:[0-9]+|0x[0-9a-f]*)$/i.test(last);
+}
+
+/**
+ * An allow-list of hosts in the manner of ssh_config(5): `*` is any run of characters, `?` any one, `!` before a pattern refuses
+ * what it matches. Upper and lower case are one.
+ */
+export class HostPatterns {
+  readonly #patterns: readonly { readonly refuse: boolean; readonly expression: RegExp }[];
+
+  constructor(patterns: readonly string[]) {
+    this.#patterns = patterns.map((pattern) => {
+      const refuse = pattern.startsWith("!");
+      const text = refuse ? pattern.slice(1) : pattern;
+      const source = text.replace(/[\\^$.*+?()[\]{}|]/g, (mark) => {
+        if (mark === "*") return ".*";
+        return mark === "?" ? "." : `\\${mark}`;
+      });
+      return { refuse, expression: new RegExp(`^${source.replace(/(?:\.\*)+/g, ".*")}$`, "is") };
+    });
+  }
+
+  allow(host: string): boolean {
+    const name = host.endsWith(".") ? host.slice(0, -1) : host;
+    let allowed = false;
+    for (const { refuse, expression } of this.#patterns) {
+      if (!expression.test(name)) continue;
+      if (refuse) return false;
+      allowed = true;
+    }
+    return allowed;
+  }
+}

@@ -1,0 +1,208 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Cidr, Pattern, parseTemplate } from "#base";
+import type { AuthMethod, Credential, Rule, RuleMatch } from "#contract";
+import { Router, type RouteQuery } from "./router.ts";
+
+const password: AuthMethod = {
+  kind: "password",
+  method: "password",
+  defers: true,
+  attempt: async () => ({ kind: "deferred" }),
+  [Symbol.asyncDispose]: async () => {},
+};
+const clientPassword: Credential = {
+  kind: "client-password",
+  needsClientPassword: true,
+  ways: async () => [],
+  [Symbol.asyncDispose]: async () => {},
+};
+
+interface RuleText {
+  readonly name?: string;
+  readonly match?: RuleMatch;
+  readonly hosts?: readonly string[];
+  readonly port?: string;
+  readonly user?: string;
+  readonly targets?: readonly string[];
+  readonly spread?: "random";
+}
+
+function rule({ name = "rule", match = {}, hosts = ["a.lan"], port = "22", user = "{user}", targets, spread }: RuleText): Rule {
+  return {
+    name,
+    match,
+    login: [password],
+    upstream: {
+      addresses: hosts.map((host) => ({ host: parseTemplate(host), port: parseTemplate(port) })),
+      spread: spread ?? "in-order",
+      user: parseTemplate(user),
+      credentials: [clientPassword],
+      hostKey: { dangerouslyAcceptAny: true },
+      connectTimeoutMs: 1000,
+    },
+    ...(targets === undefined ? {} : { targets }),
+  };
+}
+
+function query(user: string, ip = "192.0.2.7", nowMs = 0): RouteQuery {
+  return { user, from: { ip, text: `${ip}:1` }, nowMs };
+}
+
+function routed(rules: readonly RuleText[], asked: RouteQuery): string | undefined {
+  const route = new Router(rules.map(rule)).route(asked);
+  if (route === undefined) return undefined;
+  return `${route.rule}: ${route.user}@${route.addresses.map(({ host, port }) => `${host}:${port}`).join(",")}`;
+}
+
+test("the first rule that matches wins, from top to bottom", () => {
+  const rules: RuleText[] = [
+    { name: "exact", match: { user: "web12" }, hosts: ["exact.lan"] },
+    { name: "pattern", match: { userPattern: new Pattern("web(?<id>[0-9]+)") }, hosts: ["web{id}.lan"], user: "root" },
+    { name: "later", match: { userPattern: new Pattern("web1.*") }, hosts: ["later.lan"] },
+    { name: "default", hosts: ["default.lan"], port: "2200" },
+  ];
+  assert.equal(routed(rules, query("web12")), "exact: web12@exact.lan:22");
+  assert.equal(routed(rules, query("web13")), "pattern: root@web13.lan:22");
+  assert.equal(routed(rules, query("web1x")), "later: web1x@later.lan:22");
+  assert.equal(routed(rules, query("xweb1")), "default: xweb1@default.lan:2200");
+  assert.equal(routed(rules, query("Web12")), "default: Web12@default.lan:2200");
+  assert.equal(routed(rules, query("")), undefined);
+  assert.equal(routed(rules, query("w".repeat(257))), undefined);
+});
+
+test("a later rule that does not match leaves what the earlier one made", () => {
+  const rules: RuleText[] = [
+    { name: "first", match: { userPattern: new Pattern("web(?<id>[0-9]+)") }, hosts: ["web{id}.lan"] },
+    { name: "second", match: { userPattern: new Pattern("db(?<id>[0-9]+)") }, hosts: ["db{id}.lan"] },
+  ];
+  assert.equal(routed(rules, query("web7")), "first: web7@web7.lan:22");
+});
+
+test("captures fill in host, port and user, by number and by name", () => {
+  const match = { userPattern: new Pattern("([a-z]+)-(?<n>[0-9])(?:-(?<port>[0-9]+))?") };
+  const rules: RuleText[] = [{ match, hosts: ["{1}{n}.lan"], port: "{port}", user: "{2}-{1}" }];
+  assert.equal(routed(rules, query("web-3")), "rule: 3-web@web3.lan:22", "a port that was not given is 22");
+  assert.equal(routed(rules, query("web-3-2200")), "rule: 3-web@web3.lan:2200");
+  assert.equal(routed(rules, query("web-3-0")), undefined);
+  assert.equal(routed(rules, query("web-3-65536")), undefined);
+  assert.equal(routed(rules, query("web-3-000022")), undefined);
+});
+
+test("a rule holds for its networks only, and a UNIX socket is in none", () => {
+  const rules: RuleText[] = [{ match: { from: [new Cidr("10.0.0.0/8"), new Cidr("2001:db8::/32")] } }];
+  assert.notEqual(routed(rules, query("x", "10.200.3.4")), undefined);
+  assert.notEqual(routed(rules, query("x", "2001:db8:1::1")), undefined);
+  assert.equal(routed(rules, query("x", "11.0.0.1")), undefined);
+  assert.equal(routed(rules, query("x", "2001:db9::1")), undefined);
+  assert.equal(routed(rules, { user: "x", from: { text: "unix" }, nowMs: 0 }), undefined);
+});
+
+test("a rule holds from notBefore until before notAfter", () => {
+  const rules: RuleText[] = [{ match: { notBeforeMs: 1000, notAfterMs: 2000 } }];
+  const held = [999, 1000, 1999, 2000].map((nowMs) => routed(rules, query("x", "::1", nowMs)) !== undefined);
+  assert.deepEqual(held, [false, true, true, false]);
+});
+
+test("a host that the client names must be among the targets", () => {
+  const match = { userPattern: new Pattern("(?<login>[^+]+)\\+(?<host>[^:]*)(:(?<port>[0-9]+))?") };
+  const rules: RuleText[] = [
+    { match, hosts: ["{host}"], port: "{port}", user: "{login}", targets: ["*.example.lan", "10.0.0.?", "!secret.*"] },
+    { name: "default", hosts: ["default.lan"] },
+  ];
+  assert.equal(routed(rules, query("bob+web.example.lan:2222")), "rule: bob@web.example.lan:2222");
+  assert.equal(routed(rules, query("bob+WEB.example.LAN")), "rule: bob@web.example.lan:22");
+  assert.equal(routed(rules, query("bob+10.0.0.7")), "rule: bob@10.0.0.7:22");
+  for (const host of [
+    "example.lan",
+    "web.example.lan.evil.org",
+    "secret.example.lan",
+    "10.0.0.77",
+    "x/../web.example.lan",
+    "-oProxyCommand=x.example.lan",
+    "a b.example.lan",
+    "167772167",
+    "",
+  ]) {
+    assert.equal(routed(rules, query(`bob+${host}`)), undefined, `${host}: refused, and no later rule is asked`);
+  }
+});
+
+test("without targets a capture may fill in a label, never add one", () => {
+  const match = { userPattern: new Pattern("(?<id>.*)") };
+  const rules: RuleText[] = [{ match, hosts: ["web{id}.example.lan"] }];
+  assert.equal(routed(rules, query("12")), "rule: 12@web12.example.lan:22");
+  assert.equal(routed(rules, query("1.evil")), undefined);
+  assert.equal(routed(rules, query("1:22")), undefined);
+});
+
+test("hosts that read like numbers are not dialled", () => {
+  const match = { userPattern: new Pattern("(?<id>.*)") };
+  const rules: RuleText[] = [{ match, hosts: ["1{id}"], targets: ["*"] }];
+  for (const id of ["23", "27.1", "0.0.0x1"]) assert.equal(routed(rules, query(id)), undefined, id);
+  assert.equal(routed(rules, query("0.0.0.1")), "rule: 0.0.0.1@10.0.0.1:22");
+});
+
+test("addresses come in order, or shuffled", () => {
+  const hosts = ["a.lan", "b.lan", "c.lan"];
+  assert.equal(routed([{ hosts }], query("x")), "rule: x@a.lan:22,b.lan:22,c.lan:22");
+  const router = new Router([rule({ hosts, spread: "random" })], () => 0);
+  assert.deepEqual(
+    router.route(query("x"))?.addresses.map(({ host }) => host),
+    ["b.lan", "c.lan", "a.lan"],
+  );
+});
+
+test("explain gives each rule's reason", () => {
+  const router = new Router(
+    [
+      { name: "other", match: { user: "alice" } },
+      { name: "far", match: { user: "bob", from: [new Cidr("10.0.0.0/8")] } },
+      { name: "old", match: { user: "bob", notAfterMs: 1 } },
+      { name: "hit", match: { userPattern: new Pattern("b(o)b") } },
+      { name: "after" },
+    ].map(rule),
+  );
+  const { rules, route } = router.explain(query("bob", "192.0.2.7", 5));
+  assert.deepEqual(
+    rules.map(({ rule, outcome, reason }) => [rule, outcome, reason]),
+    [
+      ["other", "skipped", 'the name is not "alice"'],
+      ["far", "skipped", "192.0.2.7:1 is not in 10.0.0.0/8"],
+      ["old", "skipped", "it held until 1970-01-01T00:00:00.001Z"],
+      ["hit", "matched", "the name matches b(o)b"],
+      ["after", "not-reached", "a rule above it matched"],
+    ],
+  );
+  assert.equal(route?.rule, "hit");
+});
+
+test("explain tells of a target that is refused", () => {
+  const match = { userPattern: new Pattern("(?<host>.*)") };
+  const { rules, route } = new Router([rule({ match, hosts: ["{host}"], targets: ["a"] })]).explain(query("b"));
+  assert.deepEqual(rules, [{ rule: "rule", outcome: "refused", reason: '"b" is not among the rule\'s targets' }]);
+  assert.equal(route, undefined);
+});
+
+test("a rule that cannot work is refused at the start", () => {
+  const free = { userPattern: new Pattern("(?<host>.*)") };
+  const cases: [string, RuleText | Rule][] = [
+    ["an unknown capture", { match: { userPattern: new Pattern("(a)") }, hosts: ["{2}.lan"] }],
+    ["an unknown name", { match: { user: "x" }, user: "{name}" }],
+    ["a free host without targets", { match: free, hosts: ["{host}"] }],
+    ["a free host of two captures", { match: free, hosts: ["{host}.{0}"] }],
+    ["a host that is none", { hosts: ["a b"] }],
+    ["no address", { hosts: [] }],
+    ["both kinds of name", { match: { user: "x", ...free } }],
+    ["no login", { ...rule({}), login: [] }],
+    ["no credentials", { ...rule({}), upstream: { ...rule({}).upstream, credentials: [] } }],
+    [
+      "the upstream is to check a password that is never sent there",
+      { ...rule({}), upstream: { ...rule({}).upstream, credentials: [{ ...clientPassword, needsClientPassword: false }] } },
+    ],
+  ];
+  for (const [why, text] of cases) {
+    const made = "login" in text ? text : rule(text);
+    assert.throws(() => new Router([made]), { code: "OPERATOR_RULE_INVALID" }, why);
+  }
+});

@@ -1,0 +1,220 @@
+import type { Captures, HostPort, Pattern, Template } from "#base";
+import type { PeerAddress, Route, Rule } from "#contract";
+import { gatewayErrors } from "./errors.ts";
+import { HostPatterns, isDialable } from "./host-pattern.ts";
+
+/** A name longer than this matches nothing: it bounds the work of an operator's expression. */
+export const maxUserNameChars = 256;
+
+/** SSH's own port: an address whose port capture took no part in the match. */
+const defaultPort = 22;
+
+/** Who wants to go somewhere. */
+export interface RouteQuery {
+  readonly user: string;
+  readonly from: PeerAddress;
+  readonly nowMs: number;
+}
+
+/** What became of one rule, for `postern explain`. */
+export interface RuleExplanation {
+  readonly rule: string;
+  /** `refused`: it matched, and so ends the search, but its target is not allowed or cannot be made out. */
+  readonly outcome: "matched" | "skipped" | "refused" | "not-reached";
+  readonly reason: string;
+}
+
+export interface Explanation {
+  readonly rules: readonly RuleExplanation[];
+  readonly route?: Route;
+}
+
+/** A route before this file vouches for it. */
+type Unbranded = Pick<Route, "rule" | "addresses" | "user" | "captures" | "login" | "plan">;
+
+interface PreparedRule {
+  readonly rule: Rule;
+  readonly targets: HostPatterns | undefined;
+}
+
+/** Chooses the rule for a user name: from top to bottom, the first that matches wins. */
+export class Router {
+  readonly #rules: readonly PreparedRule[];
+  readonly #random: () => number;
+
+  /** `random` gives 0 ≤ x < 1, for `spread: random`. Throws OPERATOR_RULE_INVALID. */
+  constructor(rules: readonly Rule[], random: () => number = Math.random) {
+    for (const rule of rules) checkRule(rule);
+    this.#rules = rules.map((rule) => ({
+      rule,
+      targets: rule.targets === undefined ? undefined : new HostPatterns(rule.targets),
+    }));
+    this.#random = random;
+  }
+
+  get rules(): readonly Rule[] {
+    return this.#rules.map(({ rule }) => rule);
+  }
+
+  /** Undefined: nobody here goes by that name, or it may not go where it wants. */
+  route(query: RouteQuery): Route | undefined {
+    for (const prepared of this.#rules) {
+      const captures = matchRule(prepared.rule, query);
+      if (typeof captures === "string") continue;
+      const route = this.#resolve(prepared, captures);
+      return typeof route === "string" ? undefined : route;
+    }
+    return undefined;
+  }
+
+  /** The same decision, with a reason for each rule. */
+  explain(query: RouteQuery): Explanation {
+    const rules: RuleExplanation[] = [];
+    let decided = false;
+    let found: Route | undefined;
+    for (const prepared of this.#rules) {
+      const { rule } = prepared;
+      if (decided) {
+        rules.push({ rule: rule.name, outcome: "not-reached", reason: "a rule above it matched" });
+        continue;
+      }
+      const captures = matchRule(rule, query);
+      if (typeof captures === "string") {
+        rules.push({ rule: rule.name, outcome: "skipped", reason: captures });
+        continue;
+      }
+      decided = true;
+      const route = this.#resolve(prepared, captures);
+      if (typeof route === "string") {
+        rules.push({ rule: rule.name, outcome: "refused", reason: route });
+      } else {
+        found = route;
+        rules.push({ rule: rule.name, outcome: "matched", reason: whyMatched(rule) });
+      }
+    }
+    return { rules, ...(found === undefined ? {} : { route: found }) };
+  }
+
+  /** A route, or the reason why there is none. */
+  #resolve({ rule, targets }: PreparedRule, captures: Captures): Route | string {
+    const plan = rule.upstream;
+    const addresses: HostPort[] = [];
+    for (const { host: hostTemplate, port: portTemplate } of plan.addresses) {
+      const host = hostTemplate.expand(captures);
+      if (host === undefined) return `"${hostTemplate.text}" names a capture that took no part in the match`;
+      const refusal = refuseHost(hostTemplate, host, captures, targets);
+      if (refusal !== undefined) return refusal;
+      const portText = portTemplate.expand(captures);
+      const port = portText === undefined ? defaultPort : Number(portText);
+      if (portText !== undefined && !/^[0-9]{1,5}$/.test(portText)) return `"${portText}" is no port`;
+      if (port < 1 || port > 65535) return `${port} is no port`;
+      addresses.push({ host: host.toLowerCase(), port });
+    }
+    const user = plan.user.expand(captures);
+    if (user === undefined) return `"${plan.user.text}" names a capture that took no part in the match`;
+    if (user === "") return "the upstream's user name is empty";
+    if (plan.spread === "random") shuffle(addresses, this.#random);
+    const route: Unbranded = { rule: rule.name, addresses, user, captures, login: rule.login, plan };
+    return route as Route;
+  }
+}
+
+/** The captures, or the reason why the rule does not match. */
+function matchRule({ match }: Rule, { user, from, nowMs }: RouteQuery): Captures | string {
+  if (user === "" || user.length > maxUserNameChars) return "the name is empty or too long";
+  let captures: Captures = { user, 0: user };
+  if (match.user !== undefined && match.user !== user) return `the name is not "${match.user}"`;
+  if (match.userPattern !== undefined) {
+    const found = match.userPattern.match(user);
+    if (found === undefined) return `the name does not match ${match.userPattern.source}`;
+    captures = { ...found, user };
+  }
+  if (match.from !== undefined) {
+    const { ip } = from;
+    if (ip === undefined || !match.from.some((range) => range.contains(ip))) {
+      return `${from.text} is not in ${match.from.map((range) => range.text).join(", ")}`;
+    }
+  }
+  if (match.notBeforeMs !== undefined && nowMs < match.notBeforeMs) {
+    return `it holds from ${new Date(match.notBeforeMs).toISOString()}`;
+  }
+  if (match.notAfterMs !== undefined && nowMs >= match.notAfterMs) {
+    return `it held until ${new Date(match.notAfterMs).toISOString()}`;
+  }
+  return captures;
+}
+
+function whyMatched({ match }: Rule): string {
+  const reasons: string[] = [];
+  if (match.user !== undefined) reasons.push(`the name is "${match.user}"`);
+  if (match.userPattern !== undefined) reasons.push(`the name matches ${match.userPattern.source}`);
+  if (reasons.length === 0) reasons.push("it takes any name");
+  if (match.from !== undefined) reasons.push("the address is in one of its networks");
+  if (match.notBeforeMs !== undefined || match.notAfterMs !== undefined) reasons.push("the time is right");
+  return reasons.join(", ");
+}
+
+/** Why `host` may not be dialled; undefined if it may. Only what the client's name supplied is subject to `targets`. */
+function refuseHost(
+  template: Template,
+  host: string,
+  captures: Captures,
+  targets: HostPatterns | undefined,
+): string | undefined {
+  if (!isDialable(host)) return `"${host}" is no host name or address`;
+  if (template.names.length === 0) return undefined;
+  if (targets !== undefined) return targets.allow(host) ? undefined : `"${host}" is not among the rule's targets`;
+  // Without targets the fixed part of the template is what holds the host in place; a capture may fill in a label, not add one.
+  const free = template.names.find((name) => !/^[A-Za-z0-9_-]+$/.test(captures[name] ?? ""));
+  return free === undefined ? undefined : `{${free}} may not hold dots or colons unless the rule lists its targets`;
+}
+
+/** Throws OPERATOR_RULE_INVALID for a rule that can never work, or that lets the client name any host. */
+export function checkRule(rule: Rule): void {
+  const invalid = (detail: string): Error => new gatewayErrors.OPERATOR_RULE_INVALID(`${rule.name}: ${detail}`);
+  const { upstream: plan, match } = rule;
+  if (match.user !== undefined && match.userPattern !== undefined) {
+    throw invalid("give user or userPattern, not both");
+  }
+  if (plan.addresses.length === 0) throw invalid("the upstream has no address");
+  if (rule.login.length === 0) throw invalid("no way to log in is listed");
+  if (plan.credentials.length === 0) throw invalid("the upstream has no credentials");
+  const known = capturesOf(match.userPattern);
+  for (const template of [plan.user, ...plan.addresses.flatMap(({ host, port }) => [host, port])]) {
+    const unknown = template.names.find((name) => !known.has(name));
+    if (unknown !== undefined) {
+      throw invalid(`"${template.text}" uses {${unknown}}, but there are only ${[...known].join(", ")}`);
+    }
+  }
+  for (const { host } of plan.addresses) {
+    const fixed = host.text.replace(/\{[^{}]*\}/g, "");
+    if (host.names.length > 0 && rule.targets === undefined && !/[A-Za-z0-9]/.test(fixed)) {
+      throw invalid(`"${host.text}" lets the client name any host: list the allowed ones in targets`);
+    }
+    if (host.names.length === 0 && !isDialable(host.text)) throw invalid(`"${host.text}" is no host name or address`);
+  }
+  const needsPassword = rule.login.some((method) => method.defers);
+  if (needsPassword && !plan.credentials.some((credential) => credential.needsClientPassword)) {
+    throw invalid("a password checked by the upstream needs the credential client-password");
+  }
+}
+
+/** Names that templates may use with this pattern. */
+function capturesOf(pattern: Pattern | undefined): ReadonlySet<string> {
+  const names = new Set(["user", "0"]);
+  for (let index = 1; index <= (pattern?.groupCount ?? 0); index++) names.add(String(index));
+  for (const name of pattern?.names ?? []) names.add(name);
+  return names;
+}
+
+/** Fisher and Yates. */
+function shuffle<T>(items: T[], random: () => number): void {
+  for (let last = items.length - 1; last > 0; last--) {
+    const pick = Math.floor(random() * (last + 1));
+    const kept = items[last];
+    const picked = items[pick];
+    if (kept === undefined || picked === undefined) return;
+    items[last] = picked;
+    items[pick] = kept;
+  }
+}
