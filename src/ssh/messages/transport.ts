@@ -47,6 +47,10 @@ export interface Debug {
   readonly text: string;
 }
 
+export function encodeDebug(message: Debug): Uint8Array {
+  return new Writer().u8(MSG.DEBUG).bool(message.display).string(message.text).string("").bytes();
+}
+
 export function decodeDebug(payload: Uint8Array): Debug {
   const reader = new Reader(payload, 1);
   const display = reader.bool();

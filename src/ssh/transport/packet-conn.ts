@@ -46,6 +46,8 @@ export interface PacketHandler {
   packet(packet: PacketView): void;
   /** Asked before each packet: false leaves it, and all after it, where they are until `resume()`. Absent: always true. */
   ready?(): boolean;
+  /** Asked before we begin a key exchange of our own accord: false puts it off. Absent: always true. */
+  mayRekey?(): boolean;
   /** `writable` became true again. */
   drain?(): void;
   /** The end, told once. */
@@ -77,8 +79,13 @@ export interface PacketConn {
   resume(): void;
   /** Writes out what `send` and `forward` have gathered; otherwise that happens at the end of the turn. */
   flush(): void;
-  /** Begins a key exchange of our own accord. */
+  /** Begins a key exchange of our own accord, unless one is under way. */
   rekey(): void;
+  /** Whether a key exchange is unfinished. */
+  readonly rekeying: boolean;
+  /** Bytes received from and handed to the stream below. */
+  readonly bytesIn: number;
+  readonly bytesOut: number;
   /** Sends SSH_MSG_DISCONNECT after all that was sent before, then closes. */
   disconnect(reason: number, description: string): void;
   /** Drops the connection at once. */

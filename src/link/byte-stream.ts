@@ -1,0 +1,191 @@
+import type { Duplex } from "node:stream";
+import { Socket, type SocketConstructorOpts } from "node:net";
+import { alignedBytes } from "#ssh/transport";
+
+/** What a link needs of a stream of bytes: reading into a lent buffer, writing several pieces, and the ends. */
+export interface ByteStream {
+  /**
+   * Begins reading. `chunk` is called with bytes that are lent until it returns and may be overwritten, as may all that lies
+   * before `start`. `end` is called once, with the error if there was one.
+   */
+  start(
+    chunk: (bytes: Uint8Array, start: number, end: number) => void,
+    end: (error: Error | undefined) => void,
+  ): void;
+  pause(): void;
+  resume(): void;
+  /** Writes pieces in order, not to be changed until `done`. Returns true when the kernel has taken all: `done` is then not called. */
+  write(pieces: readonly Uint8Array[], done: () => void): boolean;
+  /** Ends our direction after what was written, and calls `done` when the kernel has all of it. */
+  finish(done: () => void): void;
+  destroy(): void;
+}
+
+/** Room before each chunk, for the part of a packet that came with the chunk before. Above the largest packet and its tag. */
+const headroomBytes = 320 * 1024;
+
+/**
+ * One read: bytes per system call decide most of the cost of bulk data. Larger reads win nothing more, smaller ones lose much
+ * (64 KiB costs twice as much in all).
+ */
+const readBytes = 1024 * 1024;
+
+/**
+ * All sockets of the thread read into the same buffer: each chunk is dealt with, or copied aside, before the next read, so an idle
+ * connection owns none.
+ */
+let lent: { readonly whole: Uint8Array; readonly read: Uint8Array } | undefined;
+
+function lentBuffer(): { readonly whole: Uint8Array; readonly read: Uint8Array } {
+  if (lent === undefined) {
+    const whole = alignedBytes(headroomBytes + readBytes);
+    lent = { whole, read: whole.subarray(headroomBytes) };
+  }
+  return lent;
+}
+
+/** The byte stream of any Duplex: a socket by its handle, everything else by its events. */
+export function byteStreamOf(stream: Duplex): ByteStream {
+  const handle = stream instanceof Socket ? handleOf(stream) : undefined;
+  return handle === undefined ? new DuplexStream(stream) : new SocketStream(stream as Socket, handle);
+}
+
+/** Undocumented, and the same in Node 20, 24 and 26 (there is a test): the handle under a plain socket. TLS sockets have none of their own. */
+interface SocketWithHandle {
+  _handle: object | null;
+}
+
+function handleOf(socket: Socket): object | undefined {
+  if (socket.constructor !== Socket || socket.readableFlowing === true || socket.readableLength > 0) return undefined;
+  if (socket.connecting || socket.destroyed || socket.bytesRead > 0) return undefined;
+  return (socket as unknown as SocketWithHandle)._handle ?? undefined;
+}
+
+/** Writes of both kinds are the same. */
+abstract class StreamBase implements ByteStream {
+  protected abstract readonly stream: Duplex;
+
+  abstract start(
+    chunk: (bytes: Uint8Array, start: number, end: number) => void,
+    end: (error: Error | undefined) => void,
+  ): void;
+
+  pause(): void {
+    this.stream.pause();
+  }
+
+  resume(): void {
+    this.stream.resume();
+  }
+
+  write(pieces: readonly Uint8Array[], done: () => void): boolean {
+    const { stream } = this;
+    const last = pieces.length - 1;
+    if (last < 0) return true;
+    if (stream.destroyed || stream.writableEnded) return true;
+    let taken = false;
+    if (last > 0) stream.cork();
+    for (const [n, piece] of pieces.entries()) {
+      stream.write(
+        piece,
+        n < last
+          ? undefined
+          : () => {
+              if (!taken) done();
+            },
+      );
+    }
+    if (last > 0) stream.uncork();
+    // The callback comes later in any case; nothing left to write means that the kernel has it all.
+    taken = stream.writableLength === 0;
+    return taken;
+  }
+
+  finish(done: () => void): void {
+    if (!this.stream.destroyed) this.stream.end(done);
+  }
+
+  destroy(): void {
+    this.stream.destroy();
+  }
+
+  protected listen(end: (error: Error | undefined) => void): void {
+    let told = false;
+    const once = (error?: Error): void => {
+      if (told) return;
+      told = true;
+      end(error);
+    };
+    this.stream.on("error", once);
+    this.stream.on("end", () => once());
+    this.stream.on("close", () => once());
+  }
+}
+
+class SocketStream extends StreamBase {
+  protected readonly stream: Socket;
+  #chunk: (bytes: Uint8Array, start: number, end: number) => void = () => {};
+  #paused = false;
+
+  /** Takes the handle over into a socket that reads into the lent buffer; the socket given is an empty shell afterwards. */
+  constructor(socket: Socket, handle: object) {
+    super();
+    const { read, whole } = lentBuffer();
+    // `handle` and `pauseOnCreate` are what net.Server itself uses for the sockets that it accepts.
+    const options: Omit<SocketConstructorOpts, "handle"> & { handle: object; pauseOnCreate: boolean } = {
+      handle,
+      allowHalfOpen: true,
+      pauseOnCreate: true,
+      onread: {
+        buffer: read,
+        callback: (bytes): boolean => {
+          this.#chunk(whole, headroomBytes, headroomBytes + bytes);
+          return !this.#paused;
+        },
+      },
+    };
+    this.stream = new Socket(options as SocketConstructorOpts);
+    (socket as unknown as SocketWithHandle)._handle = null;
+    // Without its handle, this only gives the server's count of connections back.
+    socket.destroy();
+    this.stream.setNoDelay(true);
+  }
+
+  start(
+    chunk: (bytes: Uint8Array, start: number, end: number) => void,
+    end: (error: Error | undefined) => void,
+  ): void {
+    this.#chunk = chunk;
+    this.listen(end);
+    this.stream.resume();
+  }
+
+  override pause(): void {
+    this.#paused = true;
+    this.stream.pause();
+  }
+
+  override resume(): void {
+    this.#paused = false;
+    this.stream.resume();
+  }
+}
+
+class DuplexStream extends StreamBase {
+  protected readonly stream: Duplex;
+
+  constructor(stream: Duplex) {
+    super();
+    this.stream = stream;
+    if (stream instanceof Socket) stream.setNoDelay(true);
+  }
+
+  start(
+    chunk: (bytes: Uint8Array, start: number, end: number) => void,
+    end: (error: Error | undefined) => void,
+  ): void {
+    this.listen(end);
+    this.stream.on("data", (bytes: Uint8Array) => chunk(bytes, 0, bytes.length));
+    this.stream.resume();
+  }
+}

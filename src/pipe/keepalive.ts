@@ -1,0 +1,64 @@
+import type { Clock, Timer } from "#base";
+import { encodeGlobalRequest } from "#ssh/messages";
+import type { PacketConn } from "#ssh/transport";
+
+export interface KeepaliveOptions {
+  /** Milliseconds of silence after which the peer is asked; 0: never. */
+  readonly intervalMs: number;
+  /** Questions in a row that may stay unanswered. */
+  readonly maxMissed: number;
+}
+
+const keepalive = encodeGlobalRequest({
+  type: "keepalive@openssh.com",
+  wantReply: true,
+  data: new Uint8Array(0),
+});
+
+/**
+ * Notices a dead peer: after an interval in which nothing came it is sent a request that it must answer, even if it does not know
+ * it. Anything that comes counts as a sign of life.
+ */
+export class Keepalive implements Disposable {
+  readonly #conn: PacketConn;
+  readonly #options: KeepaliveOptions;
+  readonly #asked: () => void;
+  readonly #dead: () => void;
+  #timer: Timer | undefined;
+  #missed = 0;
+  #bytesIn = 0;
+
+  /** `asked`: a request was sent, whose answer is ours. `dead`: too many in a row stayed unanswered. */
+  constructor(conn: PacketConn, clock: Clock, options: KeepaliveOptions, asked: () => void, dead: () => void) {
+    this.#conn = conn;
+    this.#options = options;
+    this.#asked = asked;
+    this.#dead = dead;
+    this.#bytesIn = conn.bytesIn;
+    if (options.intervalMs > 0) this.#timer = clock.after(options.intervalMs, () => this.#look());
+  }
+
+  #look(): void {
+    const heard = this.#conn.bytesIn !== this.#bytesIn;
+    this.#bytesIn = this.#conn.bytesIn;
+    this.#timer?.refresh();
+    if (heard) {
+      this.#missed = 0;
+      return;
+    }
+    if (this.#missed >= this.#options.maxMissed) {
+      this.#dead();
+      return;
+    }
+    this.#missed++;
+    // A question for each silent interval would pile up at a socket that takes nothing; one that waits is enough.
+    if (!this.#conn.writable) return;
+    this.#asked();
+    this.#conn.send(keepalive);
+  }
+
+  [Symbol.dispose](): void {
+    this.#timer?.[Symbol.dispose]();
+    this.#timer = undefined;
+  }
+}

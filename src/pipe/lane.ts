@@ -1,0 +1,66 @@
+import { messageName, MSG } from "#ssh/messages";
+import { type ConnClose, type PacketConn, type PacketHandler, type PacketView, transportErrors } from "#ssh/transport";
+import { passing, type TapTable } from "./taps.ts";
+
+export interface LaneOptions {
+  readonly near: PacketConn;
+  readonly far: PacketConn;
+  readonly taps: TapTable;
+  /** Takes global requests and their answers, numbers 80 to 82; true: it is dealt with and goes no further. */
+  global(packet: PacketView, number: number): boolean;
+  closed(close: ConnClose): void;
+}
+
+/**
+ * One direction of a pipe: what the near side sends goes to the far side, packet by packet, in the turn in which it came. No
+ * promise, no queue: when the far side is full or exchanging keys, the near side is left unread.
+ */
+export class Lane implements PacketHandler {
+  readonly #options: LaneOptions;
+
+  constructor(options: LaneOptions) {
+    this.#options = options;
+  }
+
+  ready(): boolean {
+    return this.#options.far.writable;
+  }
+
+  /**
+   * Both sides exchanging keys on our account at once could wait for each other: each needs the other writable to get at what
+   * was sent before the peer saw our KEXINIT. Begun by the peers, they cannot: a peer that sent KEXINIT sends nothing else.
+   */
+  mayRekey(): boolean {
+    return !this.#options.far.rekeying;
+  }
+
+  drain(): void {
+    this.#options.far.resume();
+  }
+
+  packet(packet: PacketView): void {
+    const { near, far, taps } = this.#options;
+    const number = packet.bytes[packet.start] ?? 0;
+    if (number < MSG.GLOBAL_REQUEST) {
+      this.#late(number);
+      return;
+    }
+    if (number <= MSG.REQUEST_FAILURE && this.#options.global(packet, number)) return;
+    const verdict = taps.see(number, packet);
+    if (verdict === passing || verdict.kind === "pass") far.forward(packet);
+    else {
+      const to = verdict.kind === "reply" ? near : far;
+      for (const payload of verdict.payloads) to.send(payload);
+    }
+  }
+
+  closed(close: ConnClose): void {
+    this.#options.closed(close);
+  }
+
+  /** RFC 4252, section 5.1: requests after success are ignored; a banner is of no more use. Nothing else is due. */
+  #late(number: number): void {
+    if (number === MSG.USERAUTH_REQUEST || number === MSG.USERAUTH_BANNER) return;
+    throw new transportErrors.PEER_UNEXPECTED_MESSAGE(`${messageName(number)} after authentication`);
+  }
+}
