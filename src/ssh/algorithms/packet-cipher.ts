@@ -6,7 +6,7 @@
  */
 
 /** As OpenSSH's PACKET_MAX_SIZE: no length above it is trusted, in bytes of body. */
-export const maxPacketBytes = 256 * 1024;
+export const maxPacketBytes: number = 256 * 1024;
 
 /** RFC 4253, section 6: padding length, at least one byte of payload, and four of padding. */
 export const minBodyBytes = 6;
