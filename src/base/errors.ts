@@ -42,11 +42,14 @@ export class PosternError extends Error {
   readonly user: string;
   /** Reason code for SSH_MSG_DISCONNECT. */
   readonly disconnect: number;
+  /** What the thrower added to the row's sentence. */
+  readonly detail: string | undefined;
 
   constructor(code: ErrorCode, row: ErrorRow, detail?: string, options: ErrorDetail = {}) {
     super(detail === undefined ? row.operator : `${row.operator} (${detail})`, { cause: options.cause });
     this.name = code;
     this.code = code;
+    this.detail = detail;
     this.blame = blameOf(code);
     this.user = options.user ?? row.user;
     this.disconnect = row.disconnect ?? disconnectOf[this.blame];

@@ -45,5 +45,21 @@ export {
 export { Pattern } from "./pattern.ts";
 export { formatBytes, formatSeconds, parseBytes, parseSeconds } from "./quantity.ts";
 export { baseErrors } from "./rows.ts";
+export {
+  type Bounds,
+  cidr,
+  count,
+  duration,
+  endpoint,
+  instant,
+  path,
+  type PathContext,
+  pathTemplate,
+  pattern,
+  secret,
+  size,
+  template,
+  withPaths,
+} from "./schema.ts";
 export { Secret } from "./secret.ts";
 export { type Captures, parseTemplate, type Template, templateErrors } from "./template.ts";
