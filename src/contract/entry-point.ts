@@ -11,9 +11,11 @@ export interface PassedSocket {
 export interface EntryPorts {
   readonly log: Log;
   readonly passedSockets: readonly PassedSocket[];
+  /** Who is to own the socket files that are made, when that is not the one who runs us now. */
+  readonly owner?: { readonly uid: number; readonly gid: number };
 }
 
-/** How a stream arrives. Made, it is bound but takes nothing in before `start`. */
+/** How a stream arrives. Made, it is bound; what comes before `start` waits. Disposing stops it, and leaves what came in alone. */
 export interface EntryPoint extends AsyncDisposable {
   readonly kind: string;
   /** As its configuration names it. */

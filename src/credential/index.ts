@@ -1,0 +1,34 @@
+/**
+ * credential: how we log in upstream. This door is the list of kinds.
+ *
+ * Law: offers what the operator listed and nothing else: no agent, no default key file. Knows nothing of rules and sessions.
+ */
+import type { Credential, CredentialKind, CredentialPorts } from "#contract";
+import { clientPassword, type ClientPasswordConfig } from "./client-password/index.ts";
+import { key, type KeyConfig } from "./key/index.ts";
+import { storedPassword, type StoredPasswordConfig } from "./password/index.ts";
+
+export { credentialErrors } from "./errors.ts";
+
+export type CredentialConfig = ClientPasswordConfig | StoredPasswordConfig | KeyConfig;
+
+export const credentialKinds: readonly [
+  CredentialKind<ClientPasswordConfig>,
+  CredentialKind<StoredPasswordConfig>,
+  CredentialKind<KeyConfig>,
+] = [clientPassword, storedPassword, key];
+
+/** Makes a credential of any kind in the list. */
+export async function createCredential(
+  config: CredentialConfig,
+  ports: CredentialPorts,
+): Promise<Credential> {
+  switch (config.kind) {
+    case "client-password":
+      return await clientPassword.create(config, ports);
+    case "password":
+      return await storedPassword.create(config, ports);
+    case "key":
+      return await key.create(config, ports);
+  }
+}
