@@ -1,0 +1,25 @@
+/**
+ * auth: how a client proves who it is. This door is the list of kinds.
+ *
+ * Law: judges one proof at a time; knows no rule, no session, no upstream. Reasons are for the log, never for the client.
+ */
+import type { AuthKind, AuthMethod, AuthPorts } from "#contract";
+import { password, type PasswordConfig } from "./password/index.ts";
+import { publickey, type PublicKeyConfig } from "./publickey/index.ts";
+
+export { hashPassword, parsePasswordHash, type PasswordHash, passwordErrors } from "./password/index.ts";
+export { publicKeyErrors } from "./publickey/index.ts";
+
+export type AuthConfig = PasswordConfig | PublicKeyConfig;
+
+export const authKinds: readonly [AuthKind<PasswordConfig>, AuthKind<PublicKeyConfig>] = [password, publickey];
+
+/** Makes a method of any kind in the list. */
+export async function createAuthMethod(config: AuthConfig, ports: AuthPorts): Promise<AuthMethod> {
+  switch (config.kind) {
+    case "password":
+      return await password.create(config, ports);
+    case "publickey":
+      return await publickey.create(config, ports);
+  }
+}

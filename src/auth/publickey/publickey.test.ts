@@ -1,0 +1,133 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { parseTemplate, silentLog, systemClock } from "#base";
+import type { AuthContext, AuthPorts, FileRead, Verdict } from "#contract";
+import { formatPublicKey, generatePrivateKey, type PublicKey } from "#ssh/keys";
+import { publickey } from "./publickey.ts";
+
+const ada = generatePrivateKey("ssh-ed25519").publicKey;
+const bob = generatePrivateKey("ecdsa-sha2-nistp256").publicKey;
+const adaLine = formatPublicKey(ada.blob, "ada");
+
+function portsWith(files: Record<string, string | FileRead>): AuthPorts {
+  return {
+    clock: systemClock,
+    log: silentLog,
+    files: {
+      read: async (path) => {
+        const file = files[path];
+        return typeof file === "string" ? { bytes: Buffer.from(file), mode: 0o644 } : file;
+      },
+    },
+  };
+}
+
+function context(user: string, ip = "192.0.2.7"): AuthContext {
+  const signal = AbortSignal.timeout(60_000);
+  return { user, captures: { user }, from: { ip, text: ip }, nowMs: 1_000_000_000_000, signal };
+}
+
+interface Case {
+  readonly keys?: readonly string[];
+  readonly files?: readonly string[];
+  readonly stored?: Record<string, string | FileRead>;
+  readonly key?: PublicKey;
+  readonly user?: string;
+  readonly ip?: string;
+  readonly proven?: boolean;
+  readonly touched?: boolean;
+}
+
+async function attempt(given: Case): Promise<Verdict> {
+  await using method = await publickey.create(
+    {
+      kind: "publickey",
+      ...(given.keys === undefined ? {} : { keys: given.keys }),
+      ...(given.files === undefined ? {} : { files: given.files.map(parseTemplate) }),
+    },
+    portsWith(given.stored ?? {}),
+  );
+  const key = given.key ?? ada;
+  return await method.attempt(
+    {
+      method: "publickey",
+      algorithm: key.type,
+      key,
+      blob: key.blob,
+      proven: given.proven ?? true,
+      ...(given.touched === undefined ? {} : { touched: given.touched }),
+    },
+    context(given.user ?? "ada", given.ip),
+  );
+}
+
+test("a listed key is accepted, another is not", async () => {
+  assert.equal((await attempt({ keys: [adaLine] })).kind, "accepted");
+  assert.equal((await attempt({ keys: [formatPublicKey(ada.blob)] })).kind, "accepted", "without a comment");
+  assert.equal((await attempt({ keys: [adaLine], proven: false })).kind, "accepted");
+  assert.equal((await attempt({ keys: [adaLine], key: bob })).kind, "denied");
+});
+
+test("files are found by the user's name, and only below their own directory", async () => {
+  const stored = { "/keys/ada": `# keys\n${adaLine}\n`, "/keys/../secret": adaLine, "/keys/a/b": adaLine, "/keys/.": adaLine };
+  const files = ["/keys/{user}"];
+  assert.equal((await attempt({ files, stored })).kind, "accepted");
+  for (const user of ["bob", "../secret", "a/b", ".", "..", ""]) {
+    assert.equal((await attempt({ files, stored, user })).kind, "denied", user);
+  }
+});
+
+test("a file that everybody may write to counts for nothing", async () => {
+  const stored = { "/keys": { bytes: Buffer.from(adaLine), mode: 0o666 } };
+  assert.equal((await attempt({ files: ["/keys"], stored })).kind, "denied");
+});
+
+test("from and expiry-time hold", async () => {
+  const cases: [string, Verdict["kind"]][] = [
+    ['from="192.0.2.0/24"', "accepted"],
+    ['from="198.51.100.0/24"', "denied"],
+    ['from="!192.0.2.7,192.0.2.0/24"', "denied"],
+    ['expiry-time="20990101Z"', "accepted"],
+    ['expiry-time="20000101Z"', "denied"],
+    ["no-touch-required", "accepted"],
+    ['environment="A=b"', "accepted"],
+    ["no-such-option", "denied"],
+  ];
+  for (const [options, kind] of cases) {
+    const stored = { "/keys": `${options} ${adaLine}` };
+    assert.equal((await attempt({ files: ["/keys"], stored })).kind, kind, options);
+  }
+});
+
+test("a restriction that cannot be enforced keeps the key out", async () => {
+  const restrictions = [
+    'command="true"',
+    "restrict",
+    "no-pty",
+    "no-port-forwarding",
+    "no-agent-forwarding",
+    "no-x11-forwarding",
+    'permitopen="a:1"',
+    'permitlisten="1"',
+    'tunnel="0"',
+  ];
+  for (const options of restrictions) {
+    const verdict = await attempt({ keys: [`${options} ${adaLine}`] });
+    assert.equal(verdict.kind, "denied", options);
+    assert.match(verdict.kind === "denied" ? verdict.reason : "", /cannot enforce/);
+  }
+  const both = await attempt({ keys: [`restrict ${adaLine}`, adaLine] });
+  assert.equal(both.kind, "accepted", "another line about the key may let it in");
+});
+
+test("a security key must have been touched, unless the line says otherwise", async () => {
+  assert.equal((await attempt({ keys: [adaLine], touched: false })).kind, "denied");
+  assert.equal((await attempt({ keys: [adaLine], touched: true })).kind, "accepted");
+  assert.equal((await attempt({ keys: [`no-touch-required ${adaLine}`], touched: false })).kind, "accepted");
+});
+
+test("a broken line in the configuration is the operator's error", async () => {
+  for (const line of ["ssh-ed25519", "ssh-ed25519 AAAA", "nonsense", "# comment", `bad-option ${adaLine}`]) {
+    await assert.rejects(attempt({ keys: [line] }), { code: "OPERATOR_AUTHORIZED_KEY_INVALID" }, line);
+  }
+});
