@@ -3,9 +3,9 @@ import { Writer } from "#ssh/wire";
 import { algorithmErrors } from "./errors.ts";
 import { type Agreement, type HashName, type KexMethod, type RandomBytes, Slow } from "./kex-method.ts";
 import { systemRandom } from "./random.ts";
-import { type EcCurve, ecCurves, ecPrivate, ecPublic, ecPublicBytes } from "./raw-keys.ts";
+import { type EcCurve, ecCurves, ecPrivate, ecPublic, isEcPrivate, ecPublicBytes } from "./raw-keys.ts";
 
-/** A number above the order comes once in 2³² tries on P-256 and more rarely on the others. */
+/** A number that is not below the order comes once in 2³² tries on P-256 and more rarely on the others. */
 const maxTries = 8;
 
 function seededPrivate(curve: EcCurve, random: RandomBytes): KeyObject {
@@ -13,11 +13,8 @@ function seededPrivate(curve: EcCurve, random: RandomBytes): KeyObject {
     const number = Uint8Array.from(random(ecCurves[curve].bytes));
     // The order of P-521 has 521 bits in 66 bytes.
     if (curve === "P-521") number[0] = (number[0] ?? 0) & 1;
-    try {
-      return ecPrivate(curve, number);
-    } catch {
-      // 0, or not below the order: take other bytes rather than a biased remainder.
-    }
+    // Other bytes rather than a remainder, which would be biased.
+    if (isEcPrivate(curve, number)) return ecPrivate(curve, number);
   }
   throw new algorithmErrors.BUG_RANDOM_STUCK(curve);
 }

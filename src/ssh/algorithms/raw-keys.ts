@@ -7,17 +7,39 @@ import { derOctetString, derSequence, spkiBits } from "./der.ts";
  */
 export type EcCurve = "P-256" | "P-384" | "P-521";
 
-/** What node:crypto calls a curve, its field and order in bytes, and its OID in DER. */
+/** What node:crypto calls a curve, the length of its field and order, its OID in DER, and its order. */
 export interface EcCurveRow {
   readonly node: string;
   readonly bytes: number;
-  readonly oid: string;
+  readonly oid: Uint8Array;
+  readonly order: Uint8Array;
 }
 
 export const ecCurves: Readonly<Record<EcCurve, EcCurveRow>> = {
-  "P-256": { node: "prime256v1", bytes: 32, oid: "06082a8648ce3d030107" },
-  "P-384": { node: "secp384r1", bytes: 48, oid: "06052b81040022" },
-  "P-521": { node: "secp521r1", bytes: 66, oid: "06052b81040023" },
+  "P-256": {
+    node: "prime256v1",
+    bytes: 32,
+    oid: Buffer.from("06082a8648ce3d030107", "hex"),
+    order: Buffer.from("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551", "hex"),
+  },
+  "P-384": {
+    node: "secp384r1",
+    bytes: 48,
+    oid: Buffer.from("06052b81040022", "hex"),
+    order: Buffer.from(
+      "ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973",
+      "hex",
+    ),
+  },
+  "P-521": {
+    node: "secp521r1",
+    bytes: 66,
+    oid: Buffer.from("06052b81040023", "hex"),
+    order: Buffer.from(
+      "01fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffa51868783bf2f966b7fcc0148f709a5d03bb5c9b8899c47aebb6fb71e91386409",
+      "hex",
+    ),
+  },
 };
 
 const x25519Pkcs8 = Buffer.from("302e020100300506032b656e04220420", "hex");
@@ -57,7 +79,13 @@ export function x25519Public(bytes: Uint8Array): KeyObject {
   return createPublicKey({ key: { kty: "OKP", crv: "X25519", x: base64url(bytes) }, format: "jwk" });
 }
 
-/** Private key from its big-endian number, as long as the curve's order. Throws what node:crypto throws for 0 or above the order. */
+/** Whether 0 < number < order. Asked before the import: by the raw format OpenSSL takes 0 for a private key. */
+export function isEcPrivate(curve: EcCurve, number: Uint8Array): boolean {
+  const { bytes, order } = ecCurves[curve];
+  return number.length === bytes && number.some((byte) => byte !== 0) && Buffer.compare(number, order) < 0;
+}
+
+/** Private key from its big-endian number, as long as the curve's order and below it. */
 export function ecPrivate(curve: EcCurve, bytes: Uint8Array, raw: boolean = hasRawKeys): KeyObject {
   const { node, oid } = ecCurves[curve];
   if (raw) {
@@ -69,13 +97,7 @@ export function ecPrivate(curve: EcCurve, bytes: Uint8Array, raw: boolean = hasR
     });
   }
   const version = Uint8Array.of(0x02, 1, 1);
-  const parameters = Buffer.from(oid, "hex");
-  const sec1 = derSequence(
-    version,
-    derOctetString(bytes),
-    Uint8Array.of(0xa0, parameters.length),
-    parameters,
-  );
+  const sec1 = derSequence(version, derOctetString(bytes), Uint8Array.of(0xa0, oid.length), oid);
   return createPrivateKey({ key: Buffer.from(sec1), format: "der", type: "sec1" });
 }
 
