@@ -1,0 +1,75 @@
+import type { YamlDocument } from "./document.ts";
+import { valueAt } from "./issue.ts";
+import type { Problem } from "./problem.ts";
+import { type RuleConfig, ruleSchema } from "./rule.ts";
+import { metaOf, schemaAt } from "./schema-walk.ts";
+
+/** A rule and where it stands: number `at` of the `rules` of a document. */
+export interface PlacedRule {
+  readonly rule: Omit<RuleConfig, "place">;
+  readonly document: YamlDocument;
+  readonly at: number;
+}
+
+/** Pairs of rules looked at, so that thousands of rules do not hold up the start. */
+const maxPairs = 1_000_000;
+
+/** What is allowed, but unwise: rules that never match, checks that were turned off. */
+export function adviceOn(rules: readonly PlacedRule[]): Problem[] {
+  return [...shadowed(rules), ...rules.flatMap((rule) => [...dangerous(rule)])];
+}
+
+function* shadowed(rules: readonly PlacedRule[]): Generator<Problem> {
+  const certain: PlacedRule[] = [];
+  let pairs = 0;
+  for (const placed of rules) {
+    const { rule, document, at } = placed;
+    const above = certain.find((earlier) => ++pairs <= maxPairs && takesAll(earlier.rule, rule));
+    if (above !== undefined) {
+      const where = `${above.document.file}:${above.document.line(["rules", above.at])}`;
+      const text = `never matches: rule "${above.rule.name}" at ${where} takes all that it would`;
+      yield document.problem(["rules", at], text, { severity: "warning" });
+    }
+    const { from, notBeforeMs, notAfterMs } = rule.match;
+    if (from === undefined && notBeforeMs === undefined && notAfterMs === undefined) certain.push(placed);
+  }
+}
+
+/** Whether an earlier rule without conditions of place and time matches every name that the other does, as far as is easily known. */
+function takesAll({ match }: PlacedRule["rule"], { match: other }: PlacedRule["rule"]): boolean {
+  if (match.user === undefined && match.userPattern === undefined) return true;
+  if (other.user !== undefined)
+    return match.user === other.user || match.userPattern?.match(other.user) !== undefined;
+  return other.userPattern !== undefined && match.userPattern?.source === other.userPattern.source;
+}
+
+/** Every key that begins with `dangerously` and is set. */
+function* dangerous({ rule, document, at }: PlacedRule): Generator<Problem> {
+  for (const path of keysBelow(valueAt(document.value, ["rules", at]), ["rules", at])) {
+    const key = path.at(-1);
+    if (typeof key !== "string" || !key.startsWith("dangerously")) continue;
+    if (valueAt(document.value, path) === false) continue;
+    const text = `weakens the rule "${rule.name}" on purpose`;
+    yield document.problem(path, text, { severity: "warning", onKey: true });
+  }
+}
+
+/** Key paths of secrets that the file itself holds. */
+export function secretsInClear(document: YamlDocument, at: number): (readonly PropertyKey[])[] {
+  const rule = valueAt(document.value, ["rules", at]);
+  return keysBelow(rule, []).flatMap((path) => {
+    const schema = schemaAt(ruleSchema, path, rule);
+    const whole = ["rules", at, ...path];
+    return schema !== undefined && metaOf(schema)["x-form"] === "secret" && !document.isForeign(whole)
+      ? [whole]
+      : [];
+  });
+}
+
+function keysBelow(value: unknown, path: readonly PropertyKey[]): (readonly PropertyKey[])[] {
+  if (typeof value !== "object" || value === null) return [];
+  return Object.entries(value).flatMap(([key, inner]) => {
+    const below = [...path, Array.isArray(value) ? Number(key) : key];
+    return [below, ...keysBelow(inner, below)];
+  });
+}

@@ -1,0 +1,21 @@
+/**
+ * config: what the operator wrote, read, checked and frozen.
+ *
+ * Law: one schema, from which come the types, the checks, the defaults and the documentation. It reads the files and the variables that
+ * a configuration names, and nothing else; it opens no socket, and knows what a rule says, never what becomes of it.
+ */
+export { diffConfig, type ConfigDiff } from "./diff.ts";
+export { ConfigInvalid, configErrors } from "./errors.ts";
+export {
+  type LimitRow,
+  limitRows,
+  type Limits,
+  type LimitUnit,
+  type SourceNetwork,
+  type Startups,
+} from "./limits.ts";
+export { loadConfig, type Loaded, type LoadOptions, parseConfig } from "./load.ts";
+export { formatProblem, type Problem } from "./problem.ts";
+export type { RuleConfig } from "./rule.ts";
+export { type Config, type KeepaliveConfig, type LogConfig, restartKeys } from "./schema.ts";
+export type { UpstreamConfig } from "./upstream.ts";

@@ -1,0 +1,145 @@
+import { type AuthConfig, authKinds } from "#auth";
+import { cidr, instant, Pattern, pattern, type Template } from "#base";
+import type { RuleMatch } from "#contract";
+import { z } from "zod";
+import { withoutAbsent } from "./absent.ts";
+import { kindUnion } from "./kind-union.ts";
+import { type UpstreamConfig, upstreamSchema } from "./upstream.ts";
+
+/** One rule, its adapters not yet made. */
+export interface RuleConfig {
+  readonly name: string;
+  readonly match: RuleMatch;
+  readonly login: readonly AuthConfig[];
+  readonly targets?: readonly string[];
+  readonly upstream: UpstreamConfig;
+  /** Where it stands, for people: `file:line`. */
+  readonly place: string;
+}
+
+const match: z.ZodType<RuleMatch> = z
+  .strictObject({
+    user: z
+      .string()
+      .min(1)
+      .optional()
+      .describe("The exact user name.")
+      .meta({ examples: ["web12"] }),
+    userPattern: pattern
+      .optional()
+      .describe(
+        "A regular expression over the whole user name (RE2's syntax); its captures can be used below.",
+      ),
+    from: z
+      .array(cidr)
+      .min(1)
+      .optional()
+      .describe("Networks that the client must come from. A UNIX socket is in none."),
+    notBefore: instant.optional().describe("The rule holds from this moment on."),
+    notAfter: instant.optional().describe("The rule holds until before this moment."),
+  })
+  .superRefine((value, ctx) => {
+    if (value.user !== undefined && value.userPattern !== undefined) {
+      ctx.addIssue({
+        code: "custom",
+        path: ["userPattern"],
+        message: "stands beside user; give one of the two",
+      });
+    }
+    const { notBefore, notAfter } = value;
+    if (notBefore !== undefined && notAfter !== undefined && notAfter <= notBefore) {
+      ctx.addIssue({
+        code: "custom",
+        path: ["notAfter"],
+        message: "is not after notBefore, so the rule would never hold",
+      });
+    }
+  })
+  .transform(({ notBefore, notAfter, ...rest }) =>
+    withoutAbsent({ ...rest, notBeforeMs: notBefore, notAfterMs: notAfter }),
+  );
+
+export const ruleSchema: z.ZodType<Omit<RuleConfig, "place">> = z
+  .strictObject({
+    name: z
+      .string()
+      .regex(/^[\w.-]{1,64}$/, { error: "expected up to 64 letters, digits, dots, dashes or underscores" })
+      .describe("Its name in logs and in `postern explain`; each once.")
+      .meta({ examples: ["web"] }),
+    match: match
+      .prefault({})
+      .describe("Whom it takes: all conditions given must hold. Without user and userPattern: any name."),
+    login: z.array(kindUnion(authKinds)).min(1).describe("How the client proves itself: any one suffices."),
+    targets: z
+      .array(z.string().min(1))
+      .min(1)
+      .optional()
+      .describe(
+        "Hosts that the client may name by captures: patterns with * and ?, and ! in front to refuse.",
+      )
+      .meta({ examples: [["*.example.lan", "!db.example.lan"]] }),
+    upstream: upstreamSchema,
+  })
+  .transform(withoutAbsent)
+  .superRefine((rule, ctx) => {
+    const names = namesOf(rule.match.userPattern);
+    for (const { template, path } of templatesIn(rule, [])) {
+      const unknown = template.names.find((name) => !names.includes(name));
+      if (unknown === undefined) continue;
+      const message = `"${template.text}" uses {${unknown}}, but the rule has only ${names.map((name) => `{${name}}`).join(", ")}`;
+      ctx.addIssue({ code: "custom", path, message });
+    }
+    for (const { path, message } of openHosts(rule)) ctx.addIssue({ code: "custom", path, message });
+    const asksUpstream = rule.login.findIndex(
+      (login) => login.kind === "password" && login.check === "upstream",
+    );
+    if (asksUpstream >= 0 && !rule.upstream.credentials.some(({ kind }) => kind === "client-password")) {
+      const message = "needs the credential client-password among the upstream's, to send the password there";
+      ctx.addIssue({ code: "custom", path: ["login", asksUpstream, "check"], message });
+    }
+  });
+
+/** What templates of a rule may use. */
+function namesOf(found: Pattern | undefined): string[] {
+  const numbers = Array.from({ length: found?.groupCount ?? 0 }, (_, at) => String(at + 1));
+  return ["user", "0", ...numbers, ...(found?.names ?? [])];
+}
+
+/** All templates below a value, wherever an adapter keeps them, with their key paths as written in the file. */
+function* templatesIn(
+  value: unknown,
+  path: (string | number)[],
+): Generator<{ template: Template; path: (string | number)[] }> {
+  if (typeof value !== "object" || value === null) return;
+  if (isTemplate(value)) yield { template: value, path };
+  else
+    for (const [key, inner] of Object.entries(value))
+      yield* templatesIn(inner, [...path, Array.isArray(value) ? Number(key) : key]);
+}
+
+function isTemplate(value: object): value is Template {
+  return "expand" in value && "names" in value && "text" in value;
+}
+
+/**
+ * The key path under which a part of a rule was written: the plan keeps host and port in `addresses`, however they were given.
+ * `written` tells whether the file has a key path.
+ */
+export function pathAsWritten(
+  path: readonly PropertyKey[],
+  written: (path: readonly PropertyKey[]) => boolean,
+): readonly PropertyKey[] {
+  const at = path.indexOf("addresses");
+  if (at < 0 || written(path.slice(0, at + 1))) return path;
+  return [...path.slice(0, at), ...path.slice(at + 2)];
+}
+
+function openHosts(rule: Omit<RuleConfig, "place">): { path: (string | number)[]; message: string }[] {
+  if (rule.targets !== undefined) return [];
+  return rule.upstream.addresses.flatMap(({ host }, at) => {
+    const fixed = host.text.replace(/\{[^{}]*\}/g, "");
+    if (host.names.length === 0 || /[A-Za-z0-9]/.test(fixed)) return [];
+    const message = `"${host.text}" lets the client name any host; list the allowed ones in targets`;
+    return [{ path: ["upstream", "addresses", at, "host"], message }];
+  });
+}
