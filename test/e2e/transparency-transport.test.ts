@@ -14,7 +14,12 @@ let bench: Bench;
 const skip = missing("ssh", "sshd");
 before(async () => {
   const kinds = ["ed25519", "ecdsa-256"] as const;
-  if (skip === false) bench = await startBench({ sshd: { hostKeys: kinds }, gateway: { hostKeys: kinds } });
+  if (skip === false)
+    bench = await startBench({
+      sshd: { hostKeys: kinds },
+      gateway: { hostKeys: kinds },
+      clientKeys: ["rsa"],
+    });
 });
 after(async () => {
   await bench?.[Symbol.asyncDispose]();

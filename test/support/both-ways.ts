@@ -1,49 +1,20 @@
 import assert from "node:assert/strict";
 import { chmod } from "node:fs/promises";
 import { test, type TestContext } from "node:test";
-import { startGateway, type Gateway, type Pieces } from "./gateway.ts";
+import { startGateway, type Gateway, type GatewayOptions } from "./gateway.ts";
 import type { SshTarget } from "./ssh.ts";
-import { startSshd, type Sshd, type SshdOptions } from "./sshd.ts";
 import { tempDir, type TempDir } from "./temp-dir.ts";
-import { bareKey, testKeys, type KeyFiles, type TestKeys } from "./test-keys.ts";
-import { testUser, type TestUser } from "./test-user.ts";
-
-/** A rule that leads one user to one upstream, with a key on both sides. */
-export function keyRule(options: {
-  readonly user: string;
-  readonly clientKeys: readonly KeyFiles[];
-  readonly upstream: Sshd;
-  readonly upstreamUser?: string;
-  readonly upstreamKey: KeyFiles;
-}): Pieces {
-  return {
-    name: options.user,
-    match: { user: options.user },
-    login: [{ kind: "publickey", keys: options.clientKeys.map((key) => bareKey(key.publicLine)) }],
-    upstream: {
-      addresses: [`${options.upstream.host}:${options.upstream.port}`],
-      ...(options.upstreamUser === undefined ? {} : { user: options.upstreamUser }),
-      credentials: [{ kind: "key", file: options.upstreamKey.path }],
-      hostKey: { knownHosts: options.upstream.knownHosts },
-    },
-  };
-}
+import { keyLogin, keyRule, startParts, upstreamTo, type Parts, type PartsOptions } from "./world.ts";
 
 /** An sshd, and a gateway before it, with a user and keys. */
-export interface Bench extends AsyncDisposable {
-  readonly user: TestUser;
-  readonly keys: TestKeys;
-  /** The client's key. */
-  readonly identity: KeyFiles;
-  readonly sshd: Sshd;
+export interface Bench extends Parts, AsyncDisposable {
   readonly gateway: Gateway | undefined;
   readonly direct: SshTarget;
   readonly through: SshTarget | undefined;
 }
 
-export interface BenchOptions {
-  readonly sshd?: SshdOptions;
-  readonly gateway?: Parameters<typeof startGateway>[0];
+export interface BenchOptions extends PartsOptions {
+  readonly gateway?: GatewayOptions;
   /** More names that the gateway leads to the same name on the upstream. */
   readonly moreUsers?: readonly string[];
 }
@@ -53,42 +24,28 @@ export const directOnly: boolean = process.env["POSTERN_TEST_DIRECT"] === "1";
 
 export async function startBench(options: BenchOptions = {}): Promise<Bench> {
   await using stack = new AsyncDisposableStack();
-  const user = stack.use(await testUser());
-  const keys = stack.use(await testKeys());
-  const identity = keys.key("ed25519", "client");
-  const rsa = keys.key("rsa", "client");
-  const upstreamKey = keys.key("ed25519", "gateway");
-  const sshd = stack.use(
-    await startSshd({
-      ...options.sshd,
-      authorizedKeys: [identity, rsa, upstreamKey].map((key) => key.publicLine),
+  const parts = stack.use(await startParts(options));
+  const { user, keys, sshd, identity } = parts;
+  const clientKeys = [identity, ...(options.clientKeys ?? []).map((kind) => keys.key(kind, "client"))];
+  const names = [user.name, ...(options.moreUsers ?? [])];
+  const rules = names.map((name) =>
+    keyRule(parts, name, {
+      login: [keyLogin(...clientKeys)],
+      upstream: upstreamTo(parts, { user: name }),
     }),
   );
-  const direct: SshTarget = {
-    host: sshd.host,
-    port: sshd.port,
-    user: user.name,
-    knownHosts: sshd.knownHosts,
-    identity: identity.path,
-  };
-  const gateway = directOnly
-    ? undefined
-    : stack.use(
-        await startGateway({
-          ...options.gateway,
-          rules: [user.name, ...(options.moreUsers ?? [])].map((name) =>
-            keyRule({ user: name, clientKeys: [identity, rsa], upstream: sshd, upstreamKey }),
-          ),
-        }),
-      );
+  const gateway = directOnly ? undefined : stack.use(await startGateway({ ...options.gateway, rules }));
   const owned = stack.move();
   return {
-    user,
-    keys,
-    identity,
-    sshd,
+    ...parts,
     gateway,
-    direct,
+    direct: {
+      host: sshd.host,
+      port: sshd.port,
+      user: user.name,
+      knownHosts: sshd.knownHosts,
+      identity: identity.path,
+    },
     through: gateway?.target(user.name, identity.path),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };

@@ -30,6 +30,8 @@ export interface GatewayOptions {
   readonly nodeFlags?: readonly string[];
   /** More arguments after `serve -c FILE`. */
   readonly flags?: readonly string[];
+  /** A program and its arguments that starts the gateway's command line, which is put after them. */
+  readonly launcher?: readonly string[];
   /** Do not wait for the listener: the caller watches the child. */
   readonly unready?: boolean;
 }
@@ -93,6 +95,8 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     hostKeys: hostKeys.map((key) => key.path),
     stateDir: folder.at("state"),
     log: { level: "debug", format: "json" },
+    // A test's clients all come from one address, many at a time.
+    limits: { startups: { start: 1000, full: 1000 }, maxStartupsPerSource: 1000 },
   };
   const configFile = folder.at("postern.yaml");
   const write = async (rules: readonly Pieces[], config: Pieces = {}): Promise<void> => {
@@ -101,8 +105,18 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
   };
   await write(options.rules ?? []);
   if (options.yaml !== undefined) await writeFile(configFile, options.yaml);
-  const flags = [...(options.nodeFlags ?? []), program, "serve", "-c", configFile, ...(options.flags ?? [])];
-  const child = new Child(process.execPath, flags, {
+  const command = [
+    ...(options.launcher ?? []),
+    process.execPath,
+    ...(options.nodeFlags ?? []),
+    program,
+    "serve",
+    "-c",
+    configFile,
+    ...(options.flags ?? []),
+  ];
+  const [first = "", ...rest] = command;
+  const child = new Child(first, rest, {
     ...(options.env === undefined ? {} : { env: options.env }),
     ...(options.descriptors === undefined ? {} : { descriptors: options.descriptors }),
   });
