@@ -8,7 +8,7 @@ export function describeError(error: unknown): unknown {
   let cause: unknown = error.cause;
   // A chain that bites its own tail must not hang the log.
   while (cause !== undefined && causes.length < 8) {
-    causes.push(cause instanceof Error ? cause.message : inspect(cause, { depth: 1 }));
+    causes.push(textOf(cause));
     cause = cause instanceof Error ? cause.cause : undefined;
   }
   const known = error instanceof PosternError;
@@ -20,4 +20,9 @@ export function describeError(error: unknown): unknown {
     ...(causes.length === 0 ? {} : { causes }),
     ...(known && error.blame !== "BUG" ? {} : { stack: error.stack }),
   };
+}
+
+function textOf(cause: unknown): string {
+  if (cause instanceof Error) return cause.message;
+  return typeof cause === "string" ? cause : inspect(cause, { depth: 1 });
 }
