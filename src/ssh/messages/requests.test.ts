@@ -10,8 +10,8 @@ const text = (value: string): Uint8Array => Uint8Array.from(Buffer.from(value));
 interface Case {
   readonly name: string;
   readonly hex: string;
-  encode(): Uint8Array;
-  decode(data: Uint8Array): unknown;
+  readonly encode: () => Uint8Array;
+  readonly decode: (data: Uint8Array) => unknown;
   readonly value: unknown;
 }
 

@@ -1,0 +1,176 @@
+import { Duplex } from "node:stream";
+import { EXTENDED_DATA_STDERR, encodeExitSignal, encodeExitStatus, type ExitSignal } from "#ssh/messages";
+import { ChannelCore, type ChannelEnds, type ChannelPort, type RequestHandler } from "./channel-core.ts";
+
+/** How a command ended (RFC 4254, section 6.10). */
+export type Exit = { readonly status: number } | ExitSignal;
+
+export interface ChannelOptions {
+  /** Answers the peer's requests on this channel. Absent: all fail. */
+  readonly request?: RequestHandler;
+  /** Drop what comes on stderr. Default: true for a channel that the peer opened, where nothing should come. */
+  readonly discardStderr?: boolean;
+}
+
+interface Parts {
+  readonly type: string;
+  readonly ends: ChannelEnds;
+  readonly port: ChannelPort;
+  readonly options: ChannelOptions;
+  /** Close once both directions have ended. */
+  readonly closeWhenEnded: boolean;
+  readonly discardStderr: boolean;
+}
+
+/** Reads from a buffer that only the window bounds, and knows what the reader has taken out of it. */
+class WindowedDuplex extends Duplex {
+  #core: ChannelCore | undefined;
+  #dataType: number | undefined;
+  #pushedBytes = 0;
+  #consumedBytes = 0;
+
+  constructor() {
+    // With autoDestroy an async iterator that comes to the end of reading would end writing too.
+    super({ allowHalfOpen: true, autoDestroy: false, emitClose: true });
+  }
+
+  bind(core: ChannelCore, dataType: number | undefined): void {
+    this.#core = core;
+    this.#dataType = dataType;
+  }
+
+  arrived(data: Buffer): void {
+    this.#pushedBytes += data.length;
+    this.push(data);
+    this.#noticeConsumed();
+  }
+
+  override read(size?: number): unknown {
+    const chunk: unknown = super.read(size);
+    this.#noticeConsumed();
+    return chunk;
+  }
+
+  override _read(): void {
+    // Data come when the peer sends them; how many is for the window to say.
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
+    if (this.#core === undefined) done();
+    else this.#core.write(chunk, this.#dataType, done);
+  }
+
+  #noticeConsumed(): void {
+    const consumed = this.#pushedBytes - this.readableLength;
+    const more = consumed - this.#consumedBytes;
+    if (more <= 0) return;
+    this.#consumedBytes = consumed;
+    this.#core?.consumed(more);
+  }
+}
+
+/**
+ * One open channel as a stream. Reading and writing end apart (`allowHalfOpen`); `end()` sends EOF after the last byte, `destroy()`
+ * sends CLOSE and drops what was not sent. It emits no error of its own: one that is lost is destroyed without `end`.
+ *
+ * Data that are not read hold the window, on `stderr` as well: read it or `resume()` it. When the peer has closed the channel, what
+ * is written is dropped.
+ */
+export class Channel extends WindowedDuplex {
+  readonly type: string;
+  /** Extended data of type 1, in both directions; our direction ends with the channel's. */
+  readonly stderr: Duplex;
+  /** Resolves when the peer has closed the channel, or the connection is gone; what was received may still be unread. */
+  readonly over: Promise<"peer" | "connection">;
+  readonly #core: ChannelCore;
+  #gotEof = false;
+
+  constructor(parts: Parts) {
+    super();
+    this.type = parts.type;
+    const stderr = new WindowedDuplex();
+    this.stderr = stderr;
+    const over = Promise.withResolvers<"peer" | "connection">();
+    this.over = over.promise;
+    const face = {
+      data: (data: Buffer, dataType: number | undefined): void => {
+        if (dataType === undefined) this.arrived(data);
+        else stderr.arrived(data);
+      },
+      eof: (): void => {
+        this.#gotEof = true;
+        this.push(null);
+        stderr.push(null);
+      },
+      closed: (by: "peer" | "connection"): void => {
+        over.resolve(by);
+        if (by === "connection") this.destroy();
+        else if (this.readableEnded) this.destroy();
+        else this.once("end", () => this.destroy());
+      },
+    };
+    this.#core = new ChannelCore(parts.ends, parts.port, face, parts.options.request ?? (() => false));
+    this.bind(this.#core, undefined);
+    stderr.bind(this.#core, EXTENDED_DATA_STDERR);
+    if (parts.closeWhenEnded) {
+      const closeIfEnded = (): void => {
+        if (this.readableEnded && this.writableFinished) this.destroy();
+      };
+      this.once("end", closeIfEnded);
+      this.once("finish", closeIfEnded);
+    }
+    if (parts.options.discardStderr ?? parts.discardStderr) stderr.resume();
+  }
+
+  /** Our number of the channel. */
+  get number(): number {
+    return this.#core.ends.ours;
+  }
+
+  /** For the connection that made it. */
+  get core(): ChannelCore {
+    return this.#core;
+  }
+
+  /**
+   * Makes a request of the peer. Resolves to whether it succeeded; to false if the channel closes first. Replies come in the order
+   * of the requests.
+   */
+  request(type: string, data: Uint8Array = new Uint8Array(0)): Promise<boolean> {
+    return this.#core.request(type, data, true);
+  }
+
+  /** Makes a request that wants no reply, as "window-change". */
+  notify(type: string, data: Uint8Array = new Uint8Array(0)): void {
+    void this.#core.request(type, data, false);
+  }
+
+  /** The server's way to end a session: all that was written, EOF, how it ended, CLOSE. Resolves when all that has left. */
+  async finish(exit?: Exit): Promise<void> {
+    if (!this.writableFinished && !this.destroyed) {
+      await new Promise<void>((resolve) => {
+        this.once("finish", resolve);
+        this.once("close", resolve);
+        this.end();
+      });
+    }
+    if (exit !== undefined && "status" in exit) this.notify("exit-status", encodeExitStatus(exit.status));
+    else if (exit !== undefined) this.notify("exit-signal", encodeExitSignal(exit));
+    this.destroy();
+  }
+
+  override _final(done: (error?: Error | null) => void): void {
+    // EOF is for the channel, so stderr's last byte must be out before it.
+    this.stderr.end(() => {
+      this.#core.end();
+      done();
+    });
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    this.#core.close();
+    // What has come whole on stderr may still be read.
+    if (!this.#gotEof) this.stderr.destroy();
+    done(error);
+  }
+}
