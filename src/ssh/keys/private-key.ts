@@ -76,7 +76,7 @@ export async function parsePrivateKey(
 ): Promise<PrivateKey> {
   const content = typeof text === "string" ? text : Buffer.from(text).toString("latin1");
   const secret = typeof passphrase === "string" ? Buffer.from(passphrase, "utf8") : passphrase;
-  const armour = /-----BEGIN ([A-Z0-9 ]{1,40})-----([^-]*)-----END \1-----/.exec(content);
+  const armour = /-----BEGIN ([A-Z0-9 ]{1,40})-----(.*?)-----END \1-----/s.exec(content);
   const [block, label, body] = armour ?? [];
   if (block === undefined || label === undefined || body === undefined) {
     throw new keyErrors.OPERATOR_KEY_INVALID("there is no -----BEGIN … PRIVATE KEY----- with its end");
