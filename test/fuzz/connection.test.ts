@@ -28,41 +28,66 @@ import {
   encodeWindowAdjust,
   MSG,
 } from "#ssh/messages";
-import { rawPeer, settled } from "#test/support/raw-peer";
+import { type RawPeer, rawPeer, settled } from "#test/support/raw-peer";
 
 const numRuns = Number(process.env["FUZZ_RUNS"] ?? 300);
 
-const channel = fc.nat({ max: 3 });
-const bytes = fc.uint8Array({ maxLength: 40 });
-const size = fc.constantFrom(0, 1, 20, 1000, 0xffff_ffff);
+/** Channels that are open when a run begins: two of the peer's and one of ours. */
+const openAtFirst = 3;
+
+const channel = fc.nat({ max: openAtFirst - 1 });
+const bytes = fc.uint8Array({ maxLength: 24 });
+const size = fc.constantFrom(0, 1, 20, 1000);
+const anySize = fc.constantFrom(0, 1, 32, 0xffff_ffff);
 const name = fc.constantFrom("session", "other", "late", "yes", "no");
 
-/** Messages that are well formed, in any order. */
+/** Messages that are well formed and may well be due. */
+const plausible: fc.Arbitrary<Uint8Array> = fc.oneof(
+  { weight: 4, arbitrary: fc.record({ recipient: channel, bytes: size }).map((m) => encodeWindowAdjust(m)) },
+  { weight: 6, arbitrary: fc.record({ recipient: channel, data: bytes }).map((m) => encodeChannelData(m)) },
+  {
+    weight: 2,
+    arbitrary: fc
+      .record({ recipient: channel, dataType: fc.nat({ max: 2 }), data: bytes })
+      .map((m) => encodeChannelData(m)),
+  },
+  {
+    weight: 4,
+    arbitrary: fc
+      .record({ recipient: channel, type: name, wantReply: fc.boolean(), data: bytes })
+      .map((m) => encodeChannelRequest(m)),
+  },
+  {
+    weight: 3,
+    arbitrary: fc
+      .record({ type: name, wantReply: fc.boolean(), data: bytes })
+      .map((m) => encodeGlobalRequest(m)),
+  },
+  {
+    weight: 2,
+    arbitrary: fc
+      .record({ type: name, channel, window: size, maxPacket: size, data: bytes })
+      .map((m) => encodeChannelOpen(m)),
+  },
+  {
+    weight: 1,
+    arbitrary: fc
+      .tuple(fc.constantFrom(MSG.CHANNEL_EOF, MSG.CHANNEL_CLOSE), channel)
+      .map(([number, recipient]) => encodeChannelSignal(number, recipient)),
+  },
+);
+
+/** Messages that are well formed, and due only by chance. */
 const message: fc.Arbitrary<Uint8Array> = fc.oneof(
+  plausible,
+  fc.record({ recipient: fc.nat({ max: 5 }), bytes: anySize }).map((m) => encodeWindowAdjust(m)),
   fc
-    .record({ type: name, channel, window: size, maxPacket: size, data: bytes })
-    .map((open) => encodeChannelOpen(open)),
-  fc
-    .record({ recipient: channel, channel, window: size, maxPacket: size, data: bytes })
-    .map((confirmation) => encodeChannelOpenConfirmation(confirmation)),
+    .record({ recipient: fc.nat({ max: 5 }), channel, window: anySize, maxPacket: anySize, data: bytes })
+    .map((m) => encodeChannelOpenConfirmation(m)),
   channel.map((recipient) => encodeChannelOpenFailure({ recipient, reason: 1, description: "no" })),
-  fc.record({ recipient: channel, bytes: size }).map((adjust) => encodeWindowAdjust(adjust)),
-  fc.record({ recipient: channel, data: bytes }).map((data) => encodeChannelData(data)),
   fc
-    .record({ recipient: channel, dataType: fc.nat({ max: 2 }), data: bytes })
-    .map((data) => encodeChannelData(data)),
-  fc
-    .tuple(
-      fc.constantFrom(MSG.CHANNEL_EOF, MSG.CHANNEL_CLOSE, MSG.CHANNEL_SUCCESS, MSG.CHANNEL_FAILURE),
-      channel,
-    )
+    .tuple(fc.constantFrom(MSG.CHANNEL_SUCCESS, MSG.CHANNEL_FAILURE), channel)
     .map(([number, recipient]) => encodeChannelSignal(number, recipient)),
-  fc
-    .record({ recipient: channel, type: name, wantReply: fc.boolean(), data: bytes })
-    .map((request) => encodeChannelRequest(request)),
-  fc
-    .record({ type: name, wantReply: fc.boolean(), data: bytes })
-    .map((request) => encodeGlobalRequest(request)),
   bytes.map((data) => encodeRequestSuccess(data)),
   fc.constant(encodeRequestFailure()),
 );
@@ -84,9 +109,10 @@ type Deed = "open" | "request" | "channel request" | "write" | "end" | "destroy"
 const deed = fc.constantFrom<Deed>("open", "request", "channel request", "write", "end", "destroy", "read");
 
 const step = fc.oneof(
-  { weight: 10, arbitrary: message.map((payload) => ({ payload })) },
+  { weight: 40, arbitrary: plausible.map((payload) => ({ payload })) },
+  { weight: 2, arbitrary: message.map((payload) => ({ payload })) },
   { weight: 1, arbitrary: mutated.map((payload) => ({ payload })) },
-  { weight: 4, arbitrary: deed.map((what) => ({ what })) },
+  { weight: 30, arbitrary: deed.map((what) => ({ what })) },
 );
 
 function answer({ type }: { readonly type: string }): boolean | Promise<boolean> {
@@ -95,10 +121,15 @@ function answer({ type }: { readonly type: string }): boolean | Promise<boolean>
 
 test("any order of messages is taken, or ends the connection by an error of the peer; what is held stays bounded", async () => {
   await fc.assert(
-    fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
+    fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 60, size: "max" }), async (steps) => {
       const { conn, peer } = rawPeer();
       const channels: Channel[] = [];
-      const limits = { windowBytes: 64, maxPacketBytes: 32, maxChannels: 3, maxUnansweredRequests: 4 };
+      const limits = {
+        windowBytes: 64,
+        maxPacketBytes: 32,
+        maxChannels: openAtFirst + 1,
+        maxUnansweredRequests: 4,
+      };
       const keep = (made: Channel): void => {
         made.on("error", (error) => assert.fail(error));
         channels.push(made);
@@ -109,9 +140,10 @@ test("any order of messages is taken, or ends the connection by an error of the 
         globalRequest: answer,
       });
       await settled();
-      for (const each of steps) {
+      await openSome(mux, peer, keep);
+      for (const [index, each] of steps.entries()) {
         if ("payload" in each) peer.send(each.payload);
-        else await act(mux, channels.at(-1), each.what, keep);
+        else await act(mux, channels[index % channels.length], each.what, keep);
         assert(mux.channelCount <= limits.maxChannels);
         for (const made of channels) {
           assert(made.readableLength + made.stderr.readableLength <= limits.windowBytes);
@@ -130,6 +162,27 @@ test("any order of messages is taken, or ends the connection by an error of the 
     { numRuns },
   );
 });
+
+async function openSome(mux: ConnectionMux, peer: RawPeer, keep: (channel: Channel) => void): Promise<void> {
+  for (const channel of [0, 1]) {
+    peer.send(
+      encodeChannelOpen({ type: "session", channel, window: 50, maxPacket: 20, data: new Uint8Array(0) }),
+    );
+  }
+  const opening = mux.open("session", { request: answer });
+  peer.send(
+    encodeChannelOpenConfirmation({
+      recipient: 2,
+      channel: 2,
+      window: 50,
+      maxPacket: 20,
+      data: new Uint8Array(0),
+    }),
+  );
+  const outcome = await opening;
+  assert(outcome.opened);
+  keep(outcome.channel);
+}
 
 async function act(
   mux: ConnectionMux,
