@@ -34,6 +34,8 @@ export const strangerNames = [
   "haproxy",
   "xauth",
   "ip",
+  "shellcheck",
+  "logrotate",
 ] as const;
 export type StrangerName = (typeof strangerNames)[number];
 
@@ -56,6 +58,8 @@ export const strangers: Readonly<Record<StrangerName, Stranger>> = {
   haproxy: { debian: "haproxy", program: "haproxy" },
   xauth: { debian: "xauth", program: "xauth" },
   ip: { debian: "iproute2", program: "ip" },
+  shellcheck: { debian: "shellcheck", program: "shellcheck" },
+  logrotate: { debian: "logrotate", program: "logrotate" },
 };
 
 /** Where a program is, looking in sbin too. */
