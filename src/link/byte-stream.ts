@@ -56,7 +56,8 @@ interface SocketWithHandle {
 }
 
 function handleOf(socket: Socket): object | undefined {
-  if (socket.constructor !== Socket || socket.readableFlowing === true || socket.readableLength > 0) return undefined;
+  if (socket.constructor !== Socket || socket.readableFlowing === true || socket.readableLength > 0)
+    return undefined;
   if (socket.connecting || socket.destroyed || socket.bytesRead > 0) return undefined;
   return (socket as unknown as SocketWithHandle)._handle ?? undefined;
 }

@@ -117,7 +117,9 @@ export class Link implements PacketConn {
       now: options.clock.monotonic(),
     });
     this.#stream = byteStreamOf(stream);
-    this.#deadline = options.clock.after(options.handshakeMs, () => this.#fail(new linkErrors.PEER_HANDSHAKE_TIMEOUT()));
+    this.#deadline = options.clock.after(options.handshakeMs, () =>
+      this.#fail(new linkErrors.PEER_HANDSHAKE_TIMEOUT()),
+    );
     this.#stream.start(
       (bytes, start, end) => this.#receive(bytes, start, end),
       (error) => this.#end(error),
@@ -412,7 +414,9 @@ export class Link implements PacketConn {
   /** Every error ends here: the peer is told what its blame allows. */
   #fail(error: unknown): void {
     const known =
-      error instanceof PosternError ? error : new linkErrors.BUG_UNEXPECTED_THROW(undefined, { cause: error });
+      error instanceof PosternError
+        ? error
+        : new linkErrors.BUG_UNEXPECTED_THROW(undefined, { cause: error });
     this.#conclude({ kind: "failed", error: known }, known.disconnect, known.user);
   }
 
@@ -463,7 +467,9 @@ function whyNot(close: ConnClose): unknown {
     case "failed":
       return close.error;
     case "disconnected":
-      return new linkErrors.PEER_DISCONNECTED(`reason ${close.reason ?? DISCONNECT.BY_APPLICATION}: ${close.description ?? ""}`);
+      return new linkErrors.PEER_DISCONNECTED(
+        `reason ${close.reason ?? DISCONNECT.BY_APPLICATION}: ${close.description ?? ""}`,
+      );
     case "ended":
     case "local":
       return new linkErrors.PEER_STREAM_ENDED();

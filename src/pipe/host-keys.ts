@@ -1,5 +1,10 @@
 import { Slow } from "#ssh/algorithms";
-import { encodeGlobalRequest, encodeRequestFailure, encodeRequestSuccess, type GlobalRequest } from "#ssh/messages";
+import {
+  encodeGlobalRequest,
+  encodeRequestFailure,
+  encodeRequestSuccess,
+  type GlobalRequest,
+} from "#ssh/messages";
 import { Reader, wireErrors, Writer } from "#ssh/wire";
 
 /** PROTOCOL of OpenSSH, section 2.5. */

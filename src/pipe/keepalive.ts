@@ -29,7 +29,13 @@ export class Keepalive implements Disposable {
   #bytesIn = 0;
 
   /** `asked`: a request was sent, whose answer is ours. `dead`: too many in a row stayed unanswered. */
-  constructor(conn: PacketConn, clock: Clock, options: KeepaliveOptions, asked: () => void, dead: () => void) {
+  constructor(
+    conn: PacketConn,
+    clock: Clock,
+    options: KeepaliveOptions,
+    asked: () => void,
+    dead: () => void,
+  ) {
     this.#conn = conn;
     this.#options = options;
     this.#asked = asked;

@@ -1,5 +1,11 @@
 import { messageName, MSG } from "#ssh/messages";
-import { type ConnClose, type PacketConn, type PacketHandler, type PacketView, transportErrors } from "#ssh/transport";
+import {
+  type ConnClose,
+  type PacketConn,
+  type PacketHandler,
+  type PacketView,
+  transportErrors,
+} from "#ssh/transport";
 import { passing, type TapTable } from "./taps.ts";
 
 export interface LaneOptions {

@@ -165,7 +165,8 @@ class JoinedPipe implements Pipe {
       this.#conclude(by, close, error.disconnect, error.user);
     } else {
       const reason = close.error instanceof PosternError ? close.error.disconnect : DISCONNECT.BY_APPLICATION;
-      const text = close.error instanceof PosternError ? close.error.user : "The client closed the connection.";
+      const text =
+        close.error instanceof PosternError ? close.error.user : "The client closed the connection.";
       this.#conclude(by, close, reason, text);
     }
   }

@@ -140,11 +140,7 @@ export interface GexGroup {
 }
 
 export function encodeGexGroup(message: GexGroup): Uint8Array {
-  return new Writer(1100)
-    .u8(MSG.KEX_DH_GEX_GROUP)
-    .mpint(message.prime)
-    .mpint(message.generator)
-    .bytes();
+  return new Writer(1100).u8(MSG.KEX_DH_GEX_GROUP).mpint(message.prime).mpint(message.generator).bytes();
 }
 
 export function decodeGexGroup(payload: Uint8Array): GexGroup {

@@ -8,12 +8,7 @@ export interface Disconnect {
 }
 
 export function encodeDisconnect(message: Disconnect): Uint8Array {
-  return new Writer()
-    .u8(MSG.DISCONNECT)
-    .u32(message.reason)
-    .string(message.description)
-    .string("")
-    .bytes();
+  return new Writer().u8(MSG.DISCONNECT).u32(message.reason).string(message.description).string("").bytes();
 }
 
 /** Tolerates a missing language tag and broken UTF-8: the connection ends anyway, and old peers send both. */

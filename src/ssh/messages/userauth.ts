@@ -27,7 +27,10 @@ export function encodeUserauthRequest(request: UserauthRequest): Uint8Array {
     case "none":
       return writer.string("none").bytes();
     case "password":
-      writer.string("password").bool(request.newPassword !== undefined).string(request.password);
+      writer
+        .string("password")
+        .bool(request.newPassword !== undefined)
+        .string(request.password);
       if (request.newPassword !== undefined) writer.string(request.newPassword);
       return writer.bytes();
     case "publickey":
@@ -63,7 +66,9 @@ function decodeMethod(reader: Reader, method: string): UserauthMethod {
     case "password": {
       const change = reader.bool();
       const password = Uint8Array.from(reader.string());
-      return change ? { method, password, newPassword: Uint8Array.from(reader.string()) } : { method, password };
+      return change
+        ? { method, password, newPassword: Uint8Array.from(reader.string()) }
+        : { method, password };
     }
     case "publickey":
     case hostbound: {
@@ -120,11 +125,7 @@ export interface UserauthFailure {
 }
 
 export function encodeUserauthFailure(message: UserauthFailure): Uint8Array {
-  return new Writer()
-    .u8(MSG.USERAUTH_FAILURE)
-    .nameList(message.methods)
-    .bool(message.partialSuccess)
-    .bytes();
+  return new Writer().u8(MSG.USERAUTH_FAILURE).nameList(message.methods).bool(message.partialSuccess).bytes();
 }
 
 export function decodeUserauthFailure(payload: Uint8Array): UserauthFailure {

@@ -75,7 +75,8 @@ export class InboundFramer {
     const bytes = this.#batch.bytes[n];
     const start = this.#batch.start[n];
     const end = this.#batch.end[n];
-    if (bytes === undefined || start === undefined || end === undefined) throw new transportErrors.BUG_ENGINE_MISUSED();
+    if (bytes === undefined || start === undefined || end === undefined)
+      throw new transportErrors.BUG_ENGINE_MISUSED();
     this.packets++;
     this.bytes += end - start;
     const padding = bytes[start] ?? 0;
@@ -85,7 +86,8 @@ export class InboundFramer {
     view.padding = padding;
     this.sequence = (this.#opener.sequence - (this.#batch.count - n)) >>> 0;
     // RFC 4253, section 6: four bytes of padding at least; and every payload has a number.
-    if (padding < 4 || view.end <= view.start) throw new transportErrors.PEER_UNEXPECTED_MESSAGE("empty packet");
+    if (padding < 4 || view.end <= view.start)
+      throw new transportErrors.PEER_UNEXPECTED_MESSAGE("empty packet");
     return true;
   }
 
@@ -102,7 +104,8 @@ export class InboundFramer {
 
   /** New keys from the next packet on; `reset`: strict key exchange starts the sequence at 0. */
   install(opener: PacketOpener, reset: boolean): void {
-    if (this.#taken < this.#batch.count) throw new transportErrors.BUG_ENGINE_MISUSED("opened beyond NEWKEYS");
+    if (this.#taken < this.#batch.count)
+      throw new transportErrors.BUG_ENGINE_MISUSED("opened beyond NEWKEYS");
     opener.sequence = reset ? 0 : this.#opener.sequence;
     this.#opener.wipe();
     this.#opener = opener;
@@ -154,7 +157,7 @@ const empty = new Uint8Array(0);
 /** Random bytes for padding, drawn in bulk: a call for each packet would cost more than the rest of the framing. */
 class PaddingSource {
   readonly #random: RandomBytes;
-  #bytes = empty;
+  #bytes: Uint8Array = empty;
   #at = 0;
 
   constructor(random: RandomBytes) {

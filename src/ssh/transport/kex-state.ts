@@ -54,7 +54,12 @@ export type ExchangeStep =
 /** Each state holds only its own; the message numbers that it admits stand in `admits`. */
 type State =
   | { readonly kind: "await-init"; readonly method: KexMethod }
-  | { readonly kind: "await-reply"; readonly method: KexMethod; readonly own: KexClient; readonly gex: boolean }
+  | {
+      readonly kind: "await-reply";
+      readonly method: KexMethod;
+      readonly own: KexClient;
+      readonly gex: boolean;
+    }
   | { readonly kind: "await-gex-request"; readonly exchange: GroupExchange }
   | { readonly kind: "await-gex-group"; readonly exchange: GroupExchange; readonly request: GexRequest }
   | { readonly kind: "await-gex-init"; readonly method: KexMethod }
@@ -92,7 +97,7 @@ export class KeyExchange {
     const state = this.#state;
     const number = payload[0] ?? 0;
     const admitted = state.kind === "await-reply" && state.gex ? [MSG.KEX_DH_GEX_REPLY] : admits[state.kind];
-    if (!(admitted as readonly number[]).includes(number)) {
+    if (!admitted.includes(number)) {
       throw new transportErrors.PEER_UNEXPECTED_MESSAGE(`${messageName(number)} in ${state.kind}`);
     }
     switch (state.kind) {
@@ -112,34 +117,37 @@ export class KeyExchange {
   }
 
   agreed(agreement: Agreement): ExchangeStep {
-    if (this.#state.kind !== "need-secret") throw new transportErrors.BUG_ENGINE_MISUSED("no secret is awaited");
+    if (this.#state.kind !== "need-secret")
+      throw new transportErrors.BUG_ENGINE_MISUSED("no secret is awaited");
     return this.#state.resume(agreement);
   }
 
   signed(signature: Uint8Array): ExchangeStep {
-    if (this.#state.kind !== "need-signature") throw new transportErrors.BUG_ENGINE_MISUSED("no signature is awaited");
+    if (this.#state.kind !== "need-signature")
+      throw new transportErrors.BUG_ENGINE_MISUSED("no signature is awaited");
     return this.#state.resume(signature);
   }
 
   hostKeyAccepted(): ExchangeStep {
-    if (this.#state.kind !== "need-host-key") throw new transportErrors.BUG_ENGINE_MISUSED("no host key is awaited");
+    if (this.#state.kind !== "need-host-key")
+      throw new transportErrors.BUG_ENGINE_MISUSED("no host key is awaited");
     return this.#state.resume();
   }
 
   #begin(): State {
-    const { role, negotiated, random, send } = this.#context;
+    const { role, negotiated, random } = this.#context;
     const exchange = groupExchanges.get(negotiated.kex);
     if (exchange !== undefined) {
       if (role === "server") return { kind: "await-gex-request", exchange };
       const request = { min: exchange.minBits, preferred: exchange.preferredBits, max: exchange.maxBits };
-      send(encodeGexRequest(request));
+      this.#context.send(encodeGexRequest(request));
       return { kind: "await-gex-group", exchange, request };
     }
     const method = kexMethods.get(negotiated.kex);
     if (method === undefined) throw new transportErrors.BUG_ENGINE_MISUSED(`no method ${negotiated.kex}`);
     if (role === "server") return { kind: "await-init", method };
     const own = method.client(random);
-    send(encodeKexPublic(MSG.KEX_ECDH_INIT, method.publicForm, own.publicValue));
+    this.#context.send(encodeKexPublic(MSG.KEX_ECDH_INIT, method.publicForm, own.publicValue));
     return { kind: "await-reply", method, own, gex: false };
   }
 
@@ -211,7 +219,10 @@ export class KeyExchange {
     });
   }
 
-  #whenAgreed(result: Agreement | Slow<Agreement>, resume: (agreement: Agreement) => ExchangeStep): ExchangeStep {
+  #whenAgreed(
+    result: Agreement | Slow<Agreement>,
+    resume: (agreement: Agreement) => ExchangeStep,
+  ): ExchangeStep {
     if (!(result instanceof Slow)) return resume(result);
     this.#state = { kind: "need-secret", resume };
     return { kind: "need-secret", task: result };

@@ -1,5 +1,11 @@
 import { createHash } from "node:crypto";
-import { cipherAlgorithms, type HashName, macAlgorithms, type PacketOpener, type PacketSealer } from "#ssh/algorithms";
+import {
+  cipherAlgorithms,
+  type HashName,
+  macAlgorithms,
+  type PacketOpener,
+  type PacketSealer,
+} from "#ssh/algorithms";
 import { Writer } from "#ssh/wire";
 import { transportErrors } from "./errors.ts";
 import type { DirectionAlgorithms } from "./negotiate.ts";

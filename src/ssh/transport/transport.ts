@@ -120,7 +120,8 @@ export class Transport {
 
   /** H of the first key exchange; throws BUG_ENGINE_MISUSED before. */
   get sessionId(): Uint8Array {
-    if (this.#sessionId === undefined) throw new transportErrors.BUG_ENGINE_MISUSED("no session identifier yet");
+    if (this.#sessionId === undefined)
+      throw new transportErrors.BUG_ENGINE_MISUSED("no session identifier yet");
     return this.#sessionId;
   }
 
@@ -278,7 +279,12 @@ export class Transport {
   /** A transport message (RFC 4250, section 4.1.1: 1 to 49) or a ping. */
   #take(number: number): void {
     const payload = payloadOf(this.#view);
-    if (this.#strict && !this.#firstDone && !(number >= MSG.KEXINIT && number <= 49) && number !== MSG.DISCONNECT) {
+    if (
+      this.#strict &&
+      !this.#firstDone &&
+      !(number >= MSG.KEXINIT && number <= 49) &&
+      number !== MSG.DISCONNECT
+    ) {
       // Strict key exchange: nothing else is due before the first NEWKEYS (PROTOCOL of OpenSSH, section 1.10).
       throw new transportErrors.PEER_UNEXPECTED_MESSAGE(`${messageName(number)} before the first NEWKEYS`);
     }
@@ -317,7 +323,8 @@ export class Transport {
 
   /** Messages of the layers above are not due before the first key exchange, nor after the peer's KEXINIT until its NEWKEYS. */
   #expectAdmitted(number: number): void {
-    if (!this.#firstDone || (this.#kex?.negotiated !== undefined && !this.#kex.gotNewKeys)) this.#unexpected(number);
+    if (!this.#firstDone || (this.#kex?.negotiated !== undefined && !this.#kex.gotNewKeys))
+      this.#unexpected(number);
   }
 
   #unexpected(number: number): never {
@@ -391,7 +398,8 @@ export class Transport {
   #answer(answer: (exchange: KeyExchange) => ExchangeStep): void {
     if (this.#closed) return;
     const kex = this.#kex;
-    if (kex?.exchange === undefined || !this.#waiting) throw new transportErrors.BUG_ENGINE_MISUSED("no answer is due");
+    if (kex?.exchange === undefined || !this.#waiting)
+      throw new transportErrors.BUG_ENGINE_MISUSED("no answer is due");
     this.#waiting = false;
     this.#step(kex, answer(kex.exchange));
   }
@@ -405,7 +413,8 @@ export class Transport {
         return;
       case "need-signature": {
         const hostKey = this.#options.hostKeys?.get(algorithm);
-        if (hostKey === undefined) throw new transportErrors.BUG_ENGINE_MISUSED(`no host key for ${algorithm}`);
+        if (hostKey === undefined)
+          throw new transportErrors.BUG_ENGINE_MISUSED(`no host key for ${algorithm}`);
         this.#waiting = true;
         this.#events.push({ kind: "need-signature", hostKey, algorithm, data: step.data });
         return;
@@ -438,7 +447,12 @@ export class Transport {
 
   #takeNewKeys(payload: Uint8Array): void {
     const kex = this.#kex;
-    if (kex?.material === undefined || kex.negotiated === undefined || kex.gotNewKeys || payload.length !== 1) {
+    if (
+      kex?.material === undefined ||
+      kex.negotiated === undefined ||
+      kex.gotNewKeys ||
+      payload.length !== 1
+    ) {
       this.#unexpected(MSG.NEWKEYS);
     }
     const server = this.#options.role === "server";

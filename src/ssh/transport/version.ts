@@ -54,6 +54,7 @@ function checked(line: string): string {
   const version = /^SSH-([^-]*)-/.exec(line)?.[1];
   if (version === undefined) throw new transportErrors.PEER_NOT_SSH();
   // RFC 4253, section 5.1: 1.99 is a server that speaks 2.0 and older versions too.
-  if (version !== "2.0" && version !== "1.99") throw new transportErrors.MISMATCH_VERSION(`version ${version}`);
+  if (version !== "2.0" && version !== "1.99")
+    throw new transportErrors.MISMATCH_VERSION(`version ${version}`);
   return line;
 }

@@ -75,7 +75,8 @@ export class Reader {
   ascii(): string {
     const bytes = this.string();
     for (const byte of bytes) {
-      if (byte < 0x20 || byte > 0x7e) throw new wireErrors.PEER_FIELD_INVALID("a name is not printable ASCII");
+      if (byte < 0x20 || byte > 0x7e)
+        throw new wireErrors.PEER_FIELD_INVALID("a name is not printable ASCII");
     }
     return latin1(bytes);
   }
