@@ -25,7 +25,7 @@ export type {
 export type { Destination } from "./destination.ts";
 export type { Dialer, DialerKind, DialerPorts, DialOptions } from "./dialer.ts";
 export type { EntryKind, EntryPoint, EntryPorts, PassedSocket } from "./entry-point.ts";
-export type { FileReader, FileRead, Kind } from "./kind.ts";
+export type { FileAppender, FileRead, FileReader, Kind } from "./kind.ts";
 export type { Principal } from "./principal.ts";
 export type { AddressPlan, HostKeyPolicy, Route, Rule, RuleMatch, UpstreamPlan } from "./route.ts";
 export type { SessionEnd, SessionPhase, SessionRecord } from "./session.ts";

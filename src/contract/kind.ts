@@ -25,3 +25,12 @@ export interface FileReader {
   /** Undefined when there is no such file; throws OPERATOR_FILE_UNREADABLE for anything else, also for more than `maxBytes`. */
   read(path: string, maxBytes: number): Promise<FileRead | undefined>;
 }
+
+/** A file that grows by lines, and that several of our processes may add to. */
+export interface FileAppender {
+  /**
+   * Calls `decide` with the file's text ("" when there is none) while nobody else of ours may write, and appends the line that it
+   * returns, if any. A file that is made gets mode 0600. Throws OPERATOR_FILE_UNWRITABLE.
+   */
+  append(path: string, decide: (text: string) => string | undefined): Promise<void>;
+}

@@ -11,8 +11,8 @@ export interface SessionRecord {
   readonly method?: string;
   readonly rule?: string;
   readonly upstream?: string;
-  readonly bytesToUpstream?: number;
-  readonly bytesToDownstream?: number;
+  readonly bytesFromClient?: number;
+  readonly bytesToClient?: number;
 }
 
 /** How a session ended. */

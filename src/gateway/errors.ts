@@ -5,24 +5,10 @@ const rows = {
     user: "The gateway is misconfigured.",
     operator: "a rule cannot work as it is written",
   },
-  OPERATOR_CREDENTIAL_UNUSABLE: {
-    user: "The gateway has no way to log in to the server behind it. Tell its administrator.",
-    operator: "none of the rule's credentials can be used for this login",
-  },
   PEER_LOGIN_GRACE: {
     disconnect: 11,
     user: "You took too long to log in.",
     operator: "the client did not log in within the grace time",
-  },
-  PEER_TOO_MANY_ATTEMPTS: {
-    disconnect: 14,
-    user: "Too many failed logins on this connection.",
-    operator: "the client used up its tries to log in",
-  },
-  DENIED_TOO_MANY_CONNECTIONS: {
-    disconnect: 12,
-    user: "Too many connections just now. Try again in a moment.",
-    operator: "a connection was refused by a limit",
   },
   DENIED_SHUTTING_DOWN: {
     disconnect: 11,
@@ -33,6 +19,10 @@ const rows = {
     disconnect: 11,
     user: "The administrator of this gateway ended the session.",
     operator: "the session was ended by the operator",
+  },
+  BUG_SESSION: {
+    user: "The gateway made an error; its log says more.",
+    operator: "a session ended by an error that nobody expected",
   },
   UPSTREAM_ADDRESSES_FAILED: {
     user: "The server behind this gateway cannot be reached.",

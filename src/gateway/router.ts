@@ -193,6 +193,10 @@ export function checkRule(rule: Rule): void {
     }
     if (host.names.length === 0 && !isDialable(host.text)) throw invalid(`"${host.text}" is no host name or address`);
   }
+  const byKey = rule.login.some((method) => method.method === "publickey");
+  if (byKey && plan.credentials.every((credential) => credential.needsClientPassword)) {
+    throw invalid("who logs in by key has no password to send on: list a credential of another kind as well");
+  }
   const needsPassword = rule.login.some((method) => method.defers);
   if (needsPassword && !plan.credentials.some((credential) => credential.needsClientPassword)) {
     throw invalid("a password checked by the upstream needs the credential client-password");

@@ -1,0 +1,99 @@
+import { type Clock, type Log, newSessionId, type PosternError } from "#base";
+import type { Arrival, SessionRecord } from "#contract";
+import type { Ticket } from "./admission.ts";
+import type { FailureDelays } from "./failure-delays.ts";
+import { Session } from "./session.ts";
+import type { World } from "./world.ts";
+
+export interface GatewayOptions {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly delays: FailureDelays;
+}
+
+interface Held {
+  readonly world: World;
+  sessions: number;
+  replaced: boolean;
+}
+
+/** All live sessions, and the world that the next one will begin in. */
+export class Gateway {
+  readonly #options: GatewayOptions;
+  readonly #sessions = new Map<string, Session>();
+  #held: Held;
+  #empty: (() => void) | undefined;
+
+  constructor(world: World, options: GatewayOptions) {
+    this.#options = options;
+    this.#held = { world, sessions: 0, replaced: false };
+  }
+
+  get world(): World {
+    return this.#held.world;
+  }
+
+  get sessions(): readonly SessionRecord[] {
+    return [...this.#sessions.values()].map((session) => session.record);
+  }
+
+  /** For whoever comes from now on; those who are in keep what they began with. */
+  replaceWorld(world: World): void {
+    const old = this.#held;
+    this.#held = { world, sessions: 0, replaced: false };
+    old.replaced = true;
+    void this.#disposeUnused(old);
+  }
+
+  start(arrival: Arrival, ticket: Ticket): void {
+    const held = this.#held;
+    const { clock, delays } = this.#options;
+    const id = newSessionId();
+    const log = this.#options.log.child({ session: id });
+    const session = new Session({ id, arrival, ticket, world: held.world, delays, clock, log });
+    this.#sessions.set(id, session);
+    held.sessions++;
+    void session.run().finally(() => {
+      this.#sessions.delete(id);
+      held.sessions--;
+      if (this.#sessions.size === 0) this.#empty?.();
+      void this.#disposeUnused(held);
+    });
+  }
+
+  /** Ends one session; false if there is none of that id. */
+  close(id: string, why: PosternError): boolean {
+    const session = this.#sessions.get(id);
+    session?.close(why);
+    return session !== undefined;
+  }
+
+  closeAll(why: PosternError): void {
+    for (const session of this.#sessions.values()) session.close(why);
+  }
+
+  notifyAll(text: string): void {
+    for (const session of this.#sessions.values()) session.notify(text);
+  }
+
+  /** Resolves when there is no session (any more). */
+  async whenEmpty(): Promise<void> {
+    if (this.#sessions.size === 0) return;
+    await new Promise<void>((resolve) => {
+      const before = this.#empty;
+      this.#empty = () => {
+        before?.();
+        resolve();
+      };
+    });
+  }
+
+  async #disposeUnused(held: Held): Promise<void> {
+    if (!held.replaced || held.sessions > 0) return;
+    try {
+      await held.world[Symbol.asyncDispose]();
+    } catch (error) {
+      this.#options.log.error("world-not-disposed", { error });
+    }
+  }
+}

@@ -1,0 +1,14 @@
+import type { Clock } from "#base";
+import type { AlgorithmPreferences, RandomBytes } from "#ssh/algorithms";
+import type { RekeyLimits } from "#ssh/transport";
+
+/** What links of both legs have in common. */
+export interface LinkSettings {
+  /** Our version line. */
+  readonly version: string;
+  readonly algorithms: AlgorithmPreferences;
+  readonly rekey: RekeyLimits;
+  readonly handshakeMs: number;
+  readonly random: RandomBytes;
+  readonly clock: Clock;
+}

@@ -1,0 +1,251 @@
+import { type Clock, formatHostPort, type Log, PosternError } from "#base";
+import type { Arrival, Principal, SessionEnd, SessionPhase, SessionRecord } from "#contract";
+import { Link } from "#link";
+import { joinPipe, type Pipe, type PipeEnd } from "#pipe";
+import { DISCONNECT, type Extensions } from "#ssh/messages";
+import type { Ticket } from "./admission.ts";
+import { type Authenticated, Authentication, ClientLeft } from "./authenticate.ts";
+import { gatewayErrors } from "./errors.ts";
+import type { FailureDelays } from "./failure-delays.ts";
+import type { World } from "./world.ts";
+
+export interface SessionOptions {
+  readonly id: string;
+  readonly arrival: Arrival;
+  readonly ticket: Ticket;
+  readonly world: World;
+  readonly delays: FailureDelays;
+  readonly clock: Clock;
+  /** Its lines carry the session's id already. */
+  readonly log: Log;
+}
+
+/** One client's story, from its arrival to its end: it owns the link, the login, the upstream and the pipe, and releases them. */
+export class Session {
+  readonly id: string;
+  readonly #options: SessionOptions;
+  readonly #startedAtMs: number;
+  readonly #startedMs: number;
+  #phase: SessionPhase = "handshake";
+  #link: Link | undefined;
+  #authentication: Authentication | undefined;
+  #pipe: Pipe | undefined;
+  #upstream: Link | undefined;
+  #principal: Principal | undefined;
+  #rule: string | undefined;
+  #upstreamName: string | undefined;
+  /** Why it is to end, when that was decided here. */
+  #decided: PosternError | undefined;
+
+  constructor(options: SessionOptions) {
+    this.id = options.id;
+    this.#options = options;
+    this.#startedAtMs = options.clock.now();
+    this.#startedMs = options.clock.monotonic();
+  }
+
+  get record(): SessionRecord {
+    const { arrival } = this.#options;
+    const link = this.#link;
+    return {
+      id: this.id,
+      from: arrival.from.text,
+      via: arrival.via,
+      startedAtMs: this.#startedAtMs,
+      phase: this.#phase,
+      ...(this.#principal === undefined ? {} : { user: this.#principal.user, method: this.#principal.method }),
+      ...(this.#rule === undefined ? {} : { rule: this.#rule }),
+      ...(this.#upstreamName === undefined ? {} : { upstream: this.#upstreamName }),
+      ...(link === undefined ? {} : { bytesFromClient: link.bytesIn, bytesToClient: link.bytesOut }),
+    };
+  }
+
+  /** Lives it to its end. Never throws: whatever went wrong is told to both sides and logged. */
+  async run(): Promise<void> {
+    const { log, arrival } = this.#options;
+    log.info("session-start", { from: arrival.from.text, via: arrival.via });
+    let end: SessionEnd;
+    try {
+      end = await this.#live();
+    } catch (error) {
+      end = this.#fail(error);
+    }
+    await this.#release();
+    this.#logEnd(end);
+  }
+
+  /** Ends it, the client told why. */
+  close(why: PosternError): void {
+    this.#decided ??= why;
+    if (this.#pipe !== undefined) this.#pipe.close(why.disconnect, why.user);
+    else if (this.#authentication !== undefined) this.#authentication.abort(why);
+    else this.#link?.disconnect(why.disconnect, why.user);
+  }
+
+  /** Tells the person at the client something, as far as their program shows it. */
+  notify(text: string): void {
+    this.#pipe?.notify(text);
+  }
+
+  async #live(): Promise<SessionEnd> {
+    const { world, clock } = this.#options;
+    using grace = new DisposableStack();
+    grace.use(
+      clock.after(world.limits.loginGraceSeconds * 1000, () => this.close(new gatewayErrors.PEER_LOGIN_GRACE())),
+    );
+    const link = this.#openLink();
+    const { negotiated, peerVersion } = await link.established;
+    this.#options.log.debug("client-connected", {
+      version: peerVersion,
+      kex: negotiated.kex,
+      hostKey: negotiated.hostKey,
+      cipher: negotiated.toServer.cipher,
+    });
+    this.#phase = "authenticating";
+    const authentication = this.#authenticate(link, negotiated.toServer.cipher);
+    const authenticated = await authentication.run();
+    this.#own(authenticated);
+    // From here to the join nothing may wait: who is gone by now would not tell again.
+    authentication.throwIfOver();
+    if (authenticated.upstream.over) throw new gatewayErrors.UPSTREAM_LOST(this.#upstreamName);
+    if (this.#decided !== undefined) throw this.#decided;
+    grace.dispose();
+    this.#options.ticket.authenticated();
+    const pipe = this.#join(link, authenticated.upstream.link);
+    return this.#explain(await pipe.closed);
+  }
+
+  #openLink(): Link {
+    const { arrival, world } = this.#options;
+    const { settings } = world;
+    this.#link = new Link(arrival.stream, {
+      role: "server",
+      version: settings.version,
+      algorithms: settings.algorithms,
+      hostKeys: world.hostKeys,
+      extensions: announced(world.signatureAlgorithms),
+      rekey: settings.rekey,
+      random: settings.random,
+      clock: settings.clock,
+      handshakeMs: settings.handshakeMs,
+    });
+    return this.#link;
+  }
+
+  #authenticate(link: Link, cipher: string): Authentication {
+    const { world, arrival, delays, clock, log } = this.#options;
+    this.#authentication = new Authentication({
+      link,
+      from: arrival.from,
+      router: world.router,
+      delays,
+      limits: world.limits,
+      upstream: { dialer: world.dialer, files: world.files, settings: world.settings, log },
+      cipher,
+      signatureAlgorithms: world.signatureAlgorithms,
+      clock,
+      log,
+      entering: (route) => {
+        this.#phase = "entering";
+        this.#rule = route.rule;
+      },
+    });
+    return this.#authentication;
+  }
+
+  #own({ principal, route, upstream }: Authenticated): void {
+    this.#principal = principal;
+    this.#rule = route.rule;
+    this.#upstream = upstream.link;
+    this.#upstreamName = `${route.user}@${formatHostPort(upstream.address)}`;
+  }
+
+  #join(downstream: Link, upstream: Link): Pipe {
+    const { world, clock, log } = this.#options;
+    this.#phase = "open";
+    this.#pipe = joinPipe({
+      downstream,
+      upstream,
+      clock,
+      keepalive: world.keepalive,
+      maxChannels: world.limits.maxChannels,
+      hostKeys: world.hostKeys,
+    });
+    log.info("session-open", {
+      user: this.#principal?.user,
+      rule: this.#rule,
+      upstream: this.#upstreamName,
+    });
+    return this.#pipe;
+  }
+
+  #explain({ by, close }: PipeEnd): SessionEnd {
+    if (this.#decided !== undefined) return { blame: "none", reason: this.#decided.code };
+    if (close.kind === "failed") {
+      const { error } = close;
+      this.#options.log.debug("session-broken", { by, error });
+      if (by === "upstream") return { blame: "UPSTREAM", reason: codeOf(error) };
+      return { blame: error instanceof PosternError ? error.blame : "PEER", reason: codeOf(error) };
+    }
+    if (by === "gateway") return { blame: "none", reason: "closed here" };
+    const how = close.kind === "disconnected" ? "disconnected" : "closed the connection";
+    const blame = by === "upstream" && close.kind === "ended" ? "UPSTREAM" : "none";
+    return { blame, reason: `the ${by === "upstream" ? "upstream" : "client"} ${how}` };
+  }
+
+  /** The one place where what was thrown becomes last words and a line in the log. */
+  #fail(thrown: unknown): SessionEnd {
+    // What was decided here ends the rest in its own ways: then that is why.
+    const error = this.#decided ?? thrown;
+    if (error instanceof ClientLeft) return { blame: "none", reason: "the client left before it had logged in" };
+    const known = error instanceof PosternError ? error : new gatewayErrors.BUG_SESSION(undefined, { cause: error });
+    const { log } = this.#options;
+    if (known.blame === "BUG" || known.blame === "OPERATOR") log.error("session-failed", { error: known });
+    else if (known.blame === "UPSTREAM") log.warn("session-failed", { rule: this.#rule, error: known });
+    else log.info("session-failed", { code: known.code, reason: known.message });
+    // Programs that do not show a disconnect's text show a banner.
+    const tellTwice = known.blame === "UPSTREAM" || known.blame === "OPERATOR";
+    if (tellTwice && this.#pipe === undefined) this.#authentication?.banner(known.user);
+    this.#link?.disconnect(known.disconnect, known.user);
+    return { blame: known.blame, reason: known.code };
+  }
+
+  async #release(): Promise<void> {
+    this.#phase = "ending";
+    await this.#authentication?.[Symbol.asyncDispose]();
+    this.#upstream?.disconnect(DISCONNECT.BY_APPLICATION, "");
+    this.#link?.disconnect(DISCONNECT.BY_APPLICATION, "");
+    if (this.#link === undefined) this.#options.arrival.stream.destroy();
+    this.#options.ticket[Symbol.dispose]();
+  }
+
+  #logEnd(end: SessionEnd): void {
+    const { clock, log } = this.#options;
+    const channels = this.#pipe?.channels.total;
+    log.info("session-end", {
+      blame: end.blame,
+      reason: end.reason,
+      ...(this.#principal === undefined ? {} : { user: this.#principal.user }),
+      ...(this.#upstreamName === undefined ? {} : { upstream: this.#upstreamName }),
+      seconds: Math.round(clock.monotonic() - this.#startedMs) / 1000,
+      bytesFromClient: this.#link?.bytesIn ?? 0,
+      bytesToClient: this.#link?.bytesOut ?? 0,
+      ...(channels === undefined ? {} : { channels }),
+    });
+  }
+}
+
+/** What we can, told to the client in EXT_INFO (RFC 8308; PROTOCOL of OpenSSH for the other two). */
+function announced(signatureAlgorithms: readonly string[]): Extensions {
+  return new Map([
+    ["server-sig-algs", Buffer.from(signatureAlgorithms.join(","))],
+    ["publickey-hostbound@openssh.com", Buffer.from("0")],
+    ["ping@openssh.com", Buffer.from("0")],
+  ]);
+}
+
+function codeOf(error: unknown): string {
+  if (error instanceof PosternError) return error.code;
+  const { code } = (error ?? {}) as NodeJS.ErrnoException;
+  return code ?? String(error);
+}

@@ -1,0 +1,302 @@
+import { type Clock, formatHostPort, type HostPort, type Log } from "#base";
+import type { Credential, CredentialContext, LoginWay } from "#contract";
+import type { Link } from "#link";
+import { Slow } from "#ssh/algorithms";
+import { DISCONNECT, type InfoRequest } from "#ssh/messages";
+import { type ConnClose, type PacketHandler, type PacketView, payloadOf } from "#ssh/transport";
+import {
+  serverSignatureAlgorithms,
+  supportsHostbound,
+  UserauthClient,
+  type UserauthClientEvent,
+} from "#ssh/userauth";
+import { gatewayErrors } from "./errors.ts";
+import { handshakeFault } from "./upstream.ts";
+
+export interface UpstreamLoginOptions {
+  readonly link: Link;
+  readonly address: HostPort;
+  readonly user: string;
+  readonly credentials: readonly Credential[];
+  readonly allowSha1: boolean;
+  /** Milliseconds that the upstream has for each answer. */
+  readonly answerMs: number;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/**
+ * `refused` by `client`: it was the client's password that did not do; by `operator`: nothing that the rule lists did.
+ * `password-change`: the upstream wants a new password first; answer by `changePassword`.
+ */
+export type LoginOutcome =
+  | { readonly kind: "entered" }
+  | { readonly kind: "refused"; readonly whose: "client" | "operator" }
+  | { readonly kind: "password-change"; readonly prompt: string };
+
+/** Answers that may wait to be looked at; the upstream speaks in turn, but for its banners. */
+const maxUnread = 8;
+
+/** The login at one upstream, over one connection, in as many tries as the upstream lets us have. */
+export class UpstreamLogin implements AsyncDisposable {
+  readonly link: Link;
+  readonly address: HostPort;
+  readonly #options: UpstreamLoginOptions;
+  readonly #client: UserauthClient;
+  readonly #unread: UserauthClientEvent[] = [];
+  /** Ways of the operator's that were tried on this connection: none is tried twice. */
+  readonly #spent = new Set<string>();
+  readonly #banners: string[] = [];
+  #wake: (() => void) | undefined;
+  #close: ConnClose | undefined;
+  #started = false;
+  #methods: readonly string[] = [];
+  /** The password of the way being tried has reached the upstream. */
+  #shown = false;
+  /** The upstream took the client's own password. */
+  #clientProven = false;
+  /** Of the last `password-change`. */
+  #prompt = "";
+
+  constructor(options: UpstreamLoginOptions) {
+    const { link, user } = options;
+    this.link = link;
+    this.address = options.address;
+    this.#options = options;
+    this.#client = new UserauthClient({
+      send: (payload) => link.send(payload),
+      sessionId: link.sessionId,
+      user,
+      hostKey: link.hostKey,
+      // The upstream may tell of these at any time before the login: they are read when they are needed.
+      get serverSignatureAlgorithms() {
+        return serverSignatureAlgorithms(link.extensions);
+      },
+      get hostbound() {
+        return supportsHostbound(link.extensions);
+      },
+    });
+    link.attach(this.#handler());
+  }
+
+  /** The upstream has ended the connection. */
+  get over(): boolean {
+    return this.#close !== undefined;
+  }
+
+  /** What the upstream has had shown so far, to be told to the client once it is in. */
+  get banners(): readonly string[] {
+    return this.#banners;
+  }
+
+  /**
+   * Tries what the credentials offer until the upstream lets us in or nothing is left.
+   *
+   * With `proof`, the login is also the proof of who the client is: it counts only if the upstream took the client's own password
+   * on the way. An upstream that would let the gateway in anyway (by a stored key, or without asking) proves nothing.
+   */
+  async login(context: CredentialContext, proof: boolean): Promise<LoginOutcome> {
+    const ways = await this.#ways(context);
+    if (!this.#started) {
+      this.#started = true;
+      this.#client.start();
+      this.#noteChoice(await this.#next());
+    }
+    return await this.#tryAll(ways, proof);
+  }
+
+  /** Answers a `password-change`. */
+  async changePassword(context: CredentialContext, newPassword: Uint8Array): Promise<LoginOutcome> {
+    const ways = await this.#ways(context);
+    if (context.clientPassword === undefined) return { kind: "refused", whose: "client" };
+    this.#client.tryPassword(context.clientPassword, newPassword);
+    const result = await this.#result();
+    if (result === "password-change") return { kind: "password-change", prompt: this.#prompt };
+    if (result === "failed") return { kind: "refused", whose: "client" };
+    this.#clientProven = true;
+    return result === "entered" ? { kind: "entered" } : await this.#tryAll(ways, true);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#close === undefined) this.link.disconnect(DISCONNECT.BY_APPLICATION, "");
+  }
+
+  async #ways(context: CredentialContext): Promise<Map<string, LoginWay>> {
+    const ways = new Map<string, LoginWay>();
+    for (const [at, credential] of this.#options.credentials.entries()) {
+      for (const [n, way] of (await credential.ways(context)).entries()) ways.set(`${at}.${n}`, way);
+    }
+    return ways;
+  }
+
+  async #tryAll(ways: ReadonlyMap<string, LoginWay>, proof: boolean): Promise<LoginOutcome> {
+    for (;;) {
+      const chosen = this.#choose(ways, proof);
+      if (chosen === undefined) return { kind: "refused", whose: proof && !this.#clientProven ? "client" : "operator" };
+      const [name, way] = chosen;
+      const clients = way.method === "password" && way.whose === "client";
+      this.#shown = false;
+      const result = await this.#try(way);
+      this.#options.log.debug("upstream-login-tried", { method: way.method, result });
+      if (result === "password-change" && clients) return { kind: "password-change", prompt: this.#prompt };
+      if (result === "failed" && clients && proof) return { kind: "refused", whose: "client" };
+      this.#spent.add(name);
+      if (clients && this.#shown && (result === "partial" || result === "entered")) this.#clientProven = true;
+      if (result !== "entered") continue;
+      if (!proof || this.#clientProven) return { kind: "entered" };
+      this.#options.log.warn("upstream-login-without-password", { upstream: formatHostPort(this.address), by: way.method });
+      this.link.disconnect(DISCONNECT.BY_APPLICATION, "");
+      this.#close = { kind: "local" };
+      return { kind: "refused", whose: "client" };
+    }
+  }
+
+  /** The next way that the upstream takes now; the client's password first where it is to be the proof. */
+  #choose(ways: ReadonlyMap<string, LoginWay>, proof: boolean): [string, LoginWay] | undefined {
+    const open = [...ways].filter(([name, way]) => !this.#spent.has(name) && this.#takes(way.method));
+    const first = open.find(([, way]) => way.method === "password" && way.whose === "client");
+    return proof && first !== undefined ? first : open[0];
+  }
+
+  #takes(method: LoginWay["method"]): boolean {
+    if (this.#methods.length === 0 || this.#methods.includes(method)) return true;
+    return method === "password" && this.#methods.includes("keyboard-interactive");
+  }
+
+  async #try(way: LoginWay): Promise<Result> {
+    if (way.method === "publickey") return await this.#tryKey(way);
+    if (this.#methods.length === 0 || this.#methods.includes("password")) {
+      this.#client.tryPassword(way.password);
+      this.#shown = true;
+      const result = await this.#result();
+      // Only now do we know that this upstream asks for passwords in the other way.
+      const other = result === "failed" && !this.#methods.includes("password") && this.#takes("password");
+      if (!other) return result;
+    }
+    return await this.#tryPrompts(way.password);
+  }
+
+  async #tryKey({ key }: LoginWay & { readonly method: "publickey" }): Promise<Result> {
+    const sha1 = this.#options.allowSha1 && key.publicKey.type === "ssh-rsa";
+    const algorithms = sha1 ? [...key.algorithms, "ssh-rsa"] : key.algorithms;
+    if (!this.#client.tryKey({ blob: key.blob, algorithms })) return "failed";
+    const event = await this.#next();
+    if (event.kind !== "need-signature") return this.#judge(event);
+    const signature = key.sign(event.algorithm, event.data);
+    this.#client.signed(signature instanceof Slow ? await signature.run() : signature);
+    return await this.#result();
+  }
+
+  /** keyboard-interactive, as far as a password answers it: one hidden prompt, and rounds that ask nothing. */
+  async #tryPrompts(password: Uint8Array): Promise<Result> {
+    this.#client.tryKeyboardInteractive();
+    // An upstream may let us in without asking: then it was not the password that did it.
+    this.#shown = false;
+    for (;;) {
+      const event = await this.#next();
+      if (event.kind !== "prompts") return this.#judge(event);
+      const answers = answersTo(event.request, this.#shown ? undefined : password);
+      if (answers === undefined) return "failed";
+      this.#shown ||= answers.length > 0;
+      this.#client.answer(answers);
+    }
+  }
+
+  async #result(): Promise<Result> {
+    return this.#judge(await this.#next());
+  }
+
+  #judge(event: UserauthClientEvent): Result {
+    if (event.kind === "success") return "entered";
+    if (event.kind === "password-change") {
+      this.#prompt = event.prompt;
+      return "password-change";
+    }
+    if (event.kind === "choose") {
+      this.#noteChoice(event);
+      return event.partialSuccess ? "partial" : "failed";
+    }
+    return "failed";
+  }
+
+  #noteChoice(event: UserauthClientEvent): void {
+    if (event.kind === "choose") this.#methods = event.methods;
+  }
+
+  /** The next answer. Throws UPSTREAM_LOGIN_TIMEOUT, UPSTREAM_LOST. */
+  async #next(): Promise<UserauthClientEvent> {
+    for (;;) {
+      const event = this.#unread.shift();
+      if (event?.kind === "banner") {
+        this.#banners.push(event.text);
+        continue;
+      }
+      if (event !== undefined) {
+        this.link.resume();
+        return event;
+      }
+      if (this.#close !== undefined) {
+        if (saysTriesUsedUp(this.#close)) {
+          return { kind: "choose", methods: ["none left"], partialSuccess: false, lastFailed: true };
+        }
+        throw this.#lost(this.#close);
+      }
+      this.link.resume();
+      await this.#wakeUp();
+    }
+  }
+
+  async #wakeUp(): Promise<void> {
+    const { answerMs, clock } = this.#options;
+    const woken = Promise.withResolvers<void>();
+    this.#wake = woken.resolve;
+    const timer = clock.after(answerMs, () => {
+      woken.reject(new gatewayErrors.UPSTREAM_LOGIN_TIMEOUT(`${formatHostPort(this.address)}: ${answerMs} ms`));
+    });
+    try {
+      await woken.promise;
+    } finally {
+      this.#wake = undefined;
+      timer[Symbol.dispose]();
+    }
+  }
+
+  #lost(close: ConnClose): Error {
+    if (close.kind === "failed") return handshakeFault(close.error, this.address);
+    const said = close.kind === "disconnected" ? `: ${close.description ?? ""}` : "";
+    return new gatewayErrors.UPSTREAM_LOST(`${formatHostPort(this.address)}${said}`);
+  }
+
+  #handler(): PacketHandler {
+    return {
+      // Once we are in, what follows is the session's: it waits for whoever joins the two sides.
+      ready: () => !this.#client.authenticated && this.#unread.length < maxUnread,
+      packet: (packet: PacketView) => {
+        const event = this.#client.receive(payloadOf(packet));
+        if (event === undefined) return;
+        this.#unread.push(event);
+        this.#wake?.();
+      },
+      closed: (close) => {
+        this.#close = close;
+        this.#wake?.();
+      },
+    };
+  }
+}
+
+type Result = "entered" | "partial" | "failed" | "password-change";
+
+/** The password for one hidden prompt, nothing for none; undefined for anything else. */
+function answersTo(request: InfoRequest, password: Uint8Array | undefined): Uint8Array[] | undefined {
+  const [prompt, more] = request.prompts;
+  if (prompt === undefined) return [];
+  return more === undefined && !prompt.echo && password !== undefined ? [password] : undefined;
+}
+
+/** OpenSSH ends the connection where the last failure would have been told. */
+function saysTriesUsedUp({ kind, reason, description }: ConnClose): boolean {
+  if (kind !== "disconnected") return false;
+  if (reason === DISCONNECT.NO_MORE_AUTH_METHODS_AVAILABLE) return true;
+  return reason === DISCONNECT.PROTOCOL_ERROR && /^too many authentication failures/i.test(description ?? "");
+}

@@ -1,0 +1,22 @@
+import type { Dialer, FileAppender, FileReader } from "#contract";
+import type { HostKeySigner } from "#link";
+import type { AnnouncedHostKey, KeepaliveOptions } from "#pipe";
+import type { GatewayLimits } from "./limits.ts";
+import type { LinkSettings } from "./link-settings.ts";
+import type { Router } from "./router.ts";
+
+/**
+ * All that follows from one configuration. A reload makes a new one; sessions keep the one that they began with, and the last of
+ * them disposes of it.
+ */
+export interface World extends AsyncDisposable {
+  readonly router: Router;
+  readonly limits: GatewayLimits & { readonly maxChannels: number };
+  readonly settings: LinkSettings;
+  readonly keepalive: KeepaliveOptions;
+  readonly hostKeys: readonly (HostKeySigner & AnnouncedHostKey)[];
+  /** With which clients may sign, best first. */
+  readonly signatureAlgorithms: readonly string[];
+  readonly dialer: Dialer;
+  readonly files: FileReader & FileAppender;
+}
