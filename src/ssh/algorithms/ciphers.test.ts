@@ -92,6 +92,24 @@ for (const suite of all) {
     assert.equal(batch.count, 1);
   });
 
+  test(`${suite.name}: no more packets than asked for are opened`, () => {
+    const sealer = suite.sealer();
+    const bodies = bodiesFor(sealer, [40, 40, 40, 40]);
+    const wire = sealAll(sealer, bodies);
+    const opener = suite.opener();
+    const batch = createPacketBatch();
+    assert.equal(opener.open(wire, 0, wire.length, batch, 0), 0);
+    assert.equal(batch.count, 0);
+    assert.equal(opener.open(wire, 0, wire.length, batch, 3), (wire.length / 4) * 3);
+    assert.equal(batch.count, 3);
+    assert.equal(opener.open(wire, (wire.length / 4) * 3, wire.length, batch, 3), wire.length);
+    assert.equal(batch.count, 1);
+    assert.deepEqual(
+      Uint8Array.from(batch.bytes[0]?.subarray(batch.start[0], batch.end[0]) ?? []),
+      bodies[3],
+    );
+  });
+
   test(`${suite.name}: works inside larger buffers, and leaves the input of a seal alone`, () => {
     const sealer = suite.sealer();
     const body = bodyFor(sealer, someBytes(50));
