@@ -183,10 +183,13 @@ function leftPadded(magnitude: Uint8Array, bytes: number): Uint8Array {
 export async function sealContainer(file: PrivateKeyFile, passphrase: Uint8Array): Promise<Uint8Array> {
   const encrypted = passphrase.length > 0;
   const plain = writePrivate(file, encrypted ? 16 : 8);
-  const writer = new Writer(plain.length + 1024).raw(magic);
+  // Large enough not to grow, which would leave a copy behind.
+  const writer = new Writer(plain.length + file.publicKey.blob.length + 256).raw(magic);
   if (!encrypted) {
     writer.string("none").string("none").string("");
-    return writer.u32(1).string(file.publicKey.blob).string(plain).bytes();
+    writer.u32(1).string(file.publicKey.blob).string(plain);
+    plain.fill(0);
+    return writer.bytes();
   }
   const salt = randomBytes(16);
   const key = await bcryptKdf(passphrase, salt, writtenRounds, 32 + 16);
@@ -200,7 +203,7 @@ export async function sealContainer(file: PrivateKeyFile, passphrase: Uint8Array
 
 function writePrivate(file: PrivateKeyFile, blockBytes: number): Uint8Array {
   const check = randomInt(2 ** 32);
-  // Large enough for every key, so that the writer never leaves a copy behind by growing.
+  // Large enough for every key that is made or read here.
   const writer = new Writer(16_384).u32(check).u32(check);
   writePrivateFields(writer, file);
   writer.string(file.comment);
@@ -215,7 +218,11 @@ function writePrivateFields(writer: Writer, { publicKey, keyObject }: PrivateKey
     case "ssh-ed25519": {
       const x = fromBase64Url(jwk.x);
       writer.string("ssh-ed25519").string(x);
-      writer.string(Buffer.concat([d, x]));
+      writer
+        .u32(d.length + x.length)
+        .raw(d)
+        .raw(x);
+      d.fill(0);
       return;
     }
     case "ssh-rsa":
@@ -225,6 +232,7 @@ function writePrivateFields(writer: Writer, { publicKey, keyObject }: PrivateKey
     default:
       // Curve and point are written as in the public key.
       writer.raw(publicKey.blob).mpint(d);
+      d.fill(0);
   }
 }
 

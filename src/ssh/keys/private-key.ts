@@ -67,8 +67,8 @@ function generateKeyObject(type: GeneratedType): { readonly privateKey: KeyObjec
  * A passphrase that is not needed is ignored.
  *
  * Throws OPERATOR_KEY_PASSPHRASE_NEEDED, OPERATOR_KEY_PASSPHRASE_WRONG, OPERATOR_KEY_UNSUPPORTED or OPERATOR_KEY_INVALID.
- * What was decoded is wiped; `text` and `passphrase` are the caller's. Copies that node:crypto was handed as text (JSON Web Key)
- * stay until they are collected.
+ * What was decoded is wiped; `text` and `passphrase` are the caller's. Copies that had to be text, such as the JSON Web Key for
+ * node:crypto, stay until they are collected.
  */
 export async function parsePrivateKey(
   text: string | Uint8Array,
