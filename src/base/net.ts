@@ -34,14 +34,18 @@ export function parseEndpoint(text: string, defaultPort?: number): Endpoint {
 export function parseHostPort(text: string, defaultPort?: number): HostPort {
   const found = /^(?:\[([^\]]*)\]|([^:[\]]*))(?::(\d*))?$/.exec(text);
   if (found === null) {
-    const hint = isIPv6(text) ? `write [${text}]:${defaultPort ?? 22}` : 'write host:port, or "[v6]:port"';
-    throw invalid(text, hint);
+    throw invalid(
+      text,
+      isIPv6(text) ? 'an IPv6 address stands in brackets: "[v6]:port"' : 'write host:port, or "[v6]:port"',
+    );
   }
   const [, bracketed, plain, portText] = found;
   if (bracketed !== undefined && !isIPv6(bracketed))
     throw invalid(text, "only an IPv6 address stands in brackets");
   const host = bracketed ?? plain ?? "";
-  if (host !== "" && !isHost(host)) throw invalid(text, `"${host}" is neither a host name nor an address`);
+  if (portText === undefined && /^\d+$/.test(host))
+    throw invalid(text, `a port stands behind a colon: write ":${text}"`);
+  if (host !== "" && !isHost(host)) throw invalid(text, "the host is neither a name nor an address");
   const port = portText === undefined ? defaultPort : parsePort(portText);
   if (port === undefined) {
     throw invalid(

@@ -3,7 +3,7 @@ import { defineErrors, type ErrorTable } from "./errors.ts";
 const rows = {
   OPERATOR_TEMPLATE_INVALID: {
     user: "The gateway is misconfigured.",
-    operator: "a template is malformed: write {name} or {1}, and {{ or }} for the braces themselves",
+    operator: "a text with {captures} is malformed",
   },
 } as const;
 
@@ -33,7 +33,10 @@ export function parseTemplate(text: string): Template {
     if (name !== undefined) parts.push({ literal, name });
     else if (match[0] === "{{") parts.push({ literal: `${literal}{` });
     else if (match[0] === "}}") parts.push({ literal: `${literal}}` });
-    else throw new templateErrors.OPERATOR_TEMPLATE_INVALID(`"${text}", at character ${match.index + 1}`);
+    else {
+      const detail = `"${text}", character ${match.index + 1}: write {name} or {1}, and {{ or }} for a brace itself`;
+      throw new templateErrors.OPERATOR_TEMPLATE_INVALID(detail);
+    }
   }
   const tail = text.slice(at);
   const names = [...new Set(parts.flatMap((part) => part.name ?? []))];

@@ -8,7 +8,9 @@ interface Place {
   readonly value: number;
   readonly key: number;
   /** Its text came, at least in part, from outside the file: never show it. */
-  readonly foreign: boolean;
+  foreign: boolean;
+  /** What is wrong with it was reported already. */
+  broken: boolean;
   readonly inner: Map<PropertyKey, Place>;
 }
 
@@ -25,6 +27,14 @@ export class YamlDocument {
   readonly problems: Problem[] = [];
   readonly #lines = new LineCounter();
   #root: Place | undefined;
+  readonly #anchors = new Map<string, Node>();
+  /** Texts with something to fill in. */
+  readonly #references: {
+    holder: Record<string | number, unknown>;
+    key: string | number;
+    text: string;
+    place: Place;
+  }[] = [];
   #nodes = 0;
 
   private constructor(file: string) {
@@ -54,85 +64,94 @@ export class YamlDocument {
       this.#report(0, deep ? "is nested too deeply" : `is not YAML: ${String(error)}`);
       return;
     }
-    for (const { pos, message } of [...parsed.errors, ...parsed.warnings])
-      this.#report(pos[0], plainMessage(message));
+    for (const { pos, code, message } of [...parsed.errors, ...parsed.warnings])
+      this.#report(pos[0], plainMessage(code, message));
     if (this.problems.length > 0) return;
     const root = parsed.contents;
     if (root === null || (isScalar(root) && root.value === null)) {
       this.value = Object.create(null) as object;
-      this.#root = { value: 0, key: 0, foreign: false, inner: new Map() };
+      this.#root = placeAt(0, 0);
       return;
     }
-    const context: Walk = { source, resolve: (node) => (isAlias(node) ? node.resolve(parsed) : undefined) };
-    const found = await this.#walk(root, root.range?.[0] ?? 0, 0, context);
+    const found = this.#walk(root, root.range?.[0] ?? 0, 0, true);
     this.value = found.value;
     this.#root = found.place;
+    for (const { holder, key, text: written, place } of this.#references) {
+      const filled = await substitute(written, source);
+      holder[key] = filled.text;
+      place.foreign = filled.foreign;
+      place.broken = filled.problems.length > 0;
+      for (const problem of filled.problems) this.#report(place.value, problem);
+    }
   }
 
-  async #walk(
-    node: Node,
-    key: number,
-    depth: number,
-    context: Walk,
-  ): Promise<{ value: unknown; place: Place }> {
+  /** `first`: not within an alias, so that an anchor is where it is written, and nowhere else. */
+  #walk(node: Node, key: number, depth: number, first: boolean): { value: unknown; place: Place } {
     const at = node.range?.[0] ?? key;
-    const place = (foreign: boolean): Place => ({ value: at, key, foreign, inner: new Map() });
-    if (depth > maxDepth || ++this.#nodes > maxNodes) {
-      // An alias inside its own anchor, or anchors that multiply, end here as well.
-      if (this.#nodes <= maxNodes || this.#nodes === maxNodes + 1) {
-        this.#report(at, depth > maxDepth ? "is nested too deeply" : "holds too much");
-      }
-      return { value: undefined, place: place(false) };
-    }
+    // An alias inside its own anchor, and anchors that multiply, end here as well.
+    if (depth > maxDepth) return this.#refuse(at, key, "is nested too deeply");
+    if (++this.#nodes > maxNodes) return this.#refuse(at, key, "holds too much");
     if (isAlias(node)) {
-      const meant = context.resolve(node);
-      if (meant !== undefined) {
-        const found = await this.#walk(meant, key, depth + 1, context);
-        return { value: found.value, place: { ...found.place, value: at } };
-      }
-      this.#report(at, `nothing is called &${node.source}`);
-      return { value: undefined, place: place(false) };
+      const meant = this.#anchors.get(node.source);
+      if (meant === undefined) return this.#refuse(at, key, `nothing above is called &${node.source}`);
+      const found = this.#walk(meant, key, depth + 1, false);
+      return { value: found.value, place: { ...found.place, value: at } };
     }
-    if (isMap(node)) return await this.#walkMap(node.items as Pair[], place(false), depth, context);
-    if (isSeq(node)) {
-      const self = place(false);
-      const value: unknown[] = [];
-      for (const [index, item] of (node.items as Node[]).entries()) {
-        const found = await this.#walk(item, item.range?.[0] ?? at, depth + 1, context);
-        value.push(found.value);
-        self.inner.set(index, found.place);
-      }
-      return { value, place: self };
-    }
-    const value: unknown = isScalar(node) ? node.value : undefined;
-    if (typeof value !== "string") return { value, place: place(false) };
-    const filled = await substitute(value, context.source);
-    for (const problem of filled.problems) this.#report(at, problem);
-    return { value: filled.text, place: place(filled.foreign) };
+    if (first && node.anchor !== undefined) this.#anchors.set(node.anchor, node);
+    if (isMap(node)) return this.#walkMap(node.items as Pair[], placeAt(at, key), depth, first);
+    if (isSeq(node)) return this.#walkList(node.items as Node[], placeAt(at, key), depth, first);
+    return { value: isScalar(node) ? node.value : undefined, place: placeAt(at, key) };
   }
 
-  async #walkMap(
-    pairs: Pair[],
+  #walkList(
+    items: readonly Node[],
     self: Place,
     depth: number,
-    context: Walk,
-  ): Promise<{ value: unknown; place: Place }> {
+    first: boolean,
+  ): { value: unknown; place: Place } {
+    const value: unknown[] = [];
+    for (const [index, item] of items.entries()) {
+      const found = this.#walk(item, item.range?.[0] ?? self.value, depth + 1, first);
+      this.#put(value, index, found.value, self, found.place);
+    }
+    return { value, place: self };
+  }
+
+  #walkMap(
+    pairs: readonly Pair[],
+    self: Place,
+    depth: number,
+    first: boolean,
+  ): { value: unknown; place: Place } {
     const value = Object.create(null) as Record<string, unknown>;
     for (const pair of pairs) {
       const name = isScalar(pair.key) ? String(pair.key.value) : undefined;
       const at = pair.key.range?.[0] ?? self.value;
       if (name === undefined) {
-        this.#report(at, "a key must be plain text");
-      } else if (pair.value === null) {
-        value[name] = null;
-        self.inner.set(name, { value: at, key: at, foreign: false, inner: new Map() });
-      } else {
-        const found = await this.#walk(pair.value, at, depth + 1, context);
-        value[name] = found.value;
-        self.inner.set(name, found.place);
+        this.#refuse(at, at, "a key must be plain text");
+        continue;
       }
+      const found =
+        pair.value === null
+          ? { value: null, place: placeAt(at, at) }
+          : this.#walk(pair.value, at, depth + 1, first);
+      this.#put(value, name, found.value, self, found.place);
     }
     return { value, place: self };
+  }
+
+  #put(holder: object, key: string | number, value: unknown, self: Place, place: Place): void {
+    const target = holder as Record<string | number, unknown>;
+    target[key] = value;
+    self.inner.set(key, place);
+    if (typeof value === "string" && value.includes("${"))
+      this.#references.push({ holder: target, key, text: value, place });
+  }
+
+  #refuse(at: number, key: number, text: string): { value: undefined; place: Place } {
+    // Once is enough: what multiplies would be reported as often.
+    if (!this.problems.some((problem) => problem.text === text)) this.#report(at, text);
+    return { value: undefined, place: { ...placeAt(at, key), broken: true } };
   }
 
   /** Whether the file has a value under this key path. */
@@ -143,6 +162,11 @@ export class YamlDocument {
   /** Whether the text there came from the environment or another file. */
   isForeign(path: readonly PropertyKey[]): boolean {
     return this.#find(path).at(-1)?.foreign ?? false;
+  }
+
+  /** Whether what is wrong there, or with what holds it, was reported already. */
+  isBroken(path: readonly PropertyKey[]): boolean {
+    return this.#find(path).some(({ broken }) => broken);
   }
 
   /** Offset of a key: tells which of two keys stands first. */
@@ -197,9 +221,8 @@ export class YamlDocument {
   }
 }
 
-interface Walk {
-  readonly source: TextSource;
-  resolve(node: Node): Node | undefined;
+function placeAt(value: number, key: number): Place {
+  return { value, key, foreign: false, broken: false, inner: new Map() };
 }
 
 interface Pair {
@@ -214,10 +237,16 @@ export function formatKeyPath(path: readonly PropertyKey[]): string {
     .join("");
 }
 
-/** The parser's sentences end in a colon and an excerpt at times, and never say that they speak of YAML. */
-function plainMessage(message: string): string {
-  return message
-    .replace(/\s+/g, " ")
-    .replace(/ at line \d+, column \d+.*$/, "")
-    .trim();
+/** The parser's sentences, where they are plain enough for an operator. */
+function plainMessage(code: string, message: string): string {
+  switch (code) {
+    case "DUPLICATE_KEY":
+      return "this key stands here a second time";
+    case "MULTIPLE_DOCS":
+      return "a second document begins here; one file holds one, so leave out the ---";
+    case "TAG_RESOLVE_FAILED":
+      return `${message.replace("Unresolved tag: ", "")} means nothing here; put text that begins with ! in quotes`;
+    default:
+      return message.replace(/\s+/g, " ").trim();
+  }
 }

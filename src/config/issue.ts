@@ -21,6 +21,7 @@ export function problemsOf(issue: z.core.$ZodIssue, schema: Schema, document: Ya
     const known = keysOf(schemaAt(schema, path, document.value) ?? schema) ?? [];
     return issue.keys.map((key) => document.problem([...path, key], unknownKey(key, known), { onKey: true }));
   }
+  if (document.isBroken(path)) return [];
   const found = valueAt(document.value, path);
   const text =
     issueText(issue, found, document.isForeign(path)) +
@@ -34,6 +35,9 @@ function unknownKey(key: string, known: readonly string[]): string {
 }
 
 function issueText(issue: z.core.$ZodIssue, value: unknown, foreign: boolean): string {
+  // A message of a shape quotes what it was given, in whole or in part.
+  if (issue.code === "custom" && foreign)
+    return "cannot be used as it is; it comes from outside this file, so it is not shown";
   if (value === undefined && issue.code !== "custom") {
     const choices = choicesOf(issue);
     return choices === undefined ? "is missing" : `is missing; give ${listed(choices)}`;

@@ -65,9 +65,10 @@ class Loader {
     const main = await this.#visit(path, name, read, mainSchema, [path]);
     if (main !== undefined) this.#checkRules(main.document);
     const config = main === undefined ? undefined : this.#finish(name, main.found, main.document);
-    const errors = this.#problems.filter(({ severity }) => severity === "error");
-    if (config === undefined || errors.length > 0) throw new ConfigInvalid(this.#problems);
-    return { config: deepFreeze(config), warnings: this.#problems };
+    const problems = inOrder(this.#problems);
+    if (config === undefined || problems.some(({ severity }) => severity === "error"))
+      throw new ConfigInvalid(problems);
+    return { config: deepFreeze(config), warnings: problems };
   }
 
   /** One file: its own values checked, its rules and those that it includes appended in their order. */
@@ -217,6 +218,15 @@ class Loader {
       // It has no mode if it is no file.
     }
   }
+}
+
+/** File by file as they were read, from top to bottom. */
+function inOrder(problems: readonly Problem[]): Problem[] {
+  const files = [...new Set(problems.map(({ file }) => file))];
+  const rank = ({ file }: Problem): number => files.indexOf(file);
+  return problems.toSorted(
+    (one, other) => rank(one) - rank(other) || one.line - other.line || one.column - other.column,
+  );
 }
 
 function placeOf(document: YamlDocument, at: number): string {

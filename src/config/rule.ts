@@ -34,7 +34,8 @@ const match: z.ZodType<RuleMatch> = z
       .array(cidr)
       .min(1)
       .optional()
-      .describe("Networks that the client must come from. A UNIX socket is in none."),
+      .describe("Networks that the client must come from. A UNIX socket is in none.")
+      .meta({ examples: [["10.0.0.0/8"]] }),
     notBefore: instant.optional().describe("The rule holds from this moment on."),
     notAfter: instant.optional().describe("The rule holds until before this moment."),
   })

@@ -22,9 +22,10 @@ const keyLine = z
 
 const sources = {
   knownHosts: z
-    .union([path({ exists: true }).transform((file) => [file]), z.array(path({ exists: true })).min(1)], {
-      error: "expected a path, or a list of paths",
-    })
+    .preprocess(
+      (value) => (typeof value === "string" ? [value] : value),
+      z.array(path({ exists: true })).min(1),
+    )
     .optional()
     .describe("One or more files in the form of known_hosts (sshd(8)), read at each connection.")
     .meta({ "x-form": "path, or list of paths", examples: ["/etc/ssh/ssh_known_hosts"] }),
