@@ -147,7 +147,7 @@ export const mainSchema: z.ZodType<MainFile> = z.strictObject({
     .describe(
       "Where clients connect: host:port, [v6]:port, :port for every address, unix:/path, or systemd[:name] for a passed socket.",
     )
-    .meta({ examples: [["0.0.0.0:2222", "[::]:2222"]] }),
+    .meta({ examples: [[":2222"]] }),
   hostKeys: z
     .array(path({ exists: true }))
     .min(1)
