@@ -12,7 +12,10 @@ export { publicKeyErrors } from "./publickey/index.ts";
 
 export type AuthConfig = PasswordConfig | PublicKeyConfig;
 
-export const authKinds: readonly [AuthKind<PasswordConfig>, AuthKind<PublicKeyConfig>] = [password, publickey];
+export const authKinds: readonly [AuthKind<PasswordConfig>, AuthKind<PublicKeyConfig>] = [
+  password,
+  publickey,
+];
 
 /** Makes a method of any kind in the list. */
 export async function createAuthMethod(config: AuthConfig, ports: AuthPorts): Promise<AuthMethod> {

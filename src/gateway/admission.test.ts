@@ -67,7 +67,10 @@ test("startups are dropped at random from start on, more and more up to full", (
   ];
   for (const [inside, dice, expected] of cases) {
     let random = 0.9999;
-    const admission = new Admission({ ...wide, startups: { start: 10, ratePercent: 30, full: 20 } }, () => random);
+    const admission = new Admission(
+      { ...wide, startups: { start: 10, ratePercent: 30, full: 20 } },
+      () => random,
+    );
     for (let n = 0; n < inside; n++) enter(admission, `192.0.2.${n}`);
     random = dice;
     const outcome = admission.admit(from("198.51.100.1"));

@@ -52,8 +52,12 @@ export class Admission {
   admit(from: PeerAddress): Ticket | Refusal {
     const { sourceNetwork, ...limits } = this.#limits;
     // Whoever may open a UNIX socket is local, and often one proxy for many.
-    const name = from.ip === undefined ? undefined : networkOf(from.ip, sourceNetwork.ipv4Bits, sourceNetwork.ipv6Bits);
-    const source = (name === undefined ? undefined : this.#sources.get(name)) ?? { connections: 0, startups: 0 };
+    const name =
+      from.ip === undefined ? undefined : networkOf(from.ip, sourceNetwork.ipv4Bits, sourceNetwork.ipv6Bits);
+    const source = (name === undefined ? undefined : this.#sources.get(name)) ?? {
+      connections: 0,
+      startups: 0,
+    };
     if (this.#connections >= limits.maxConnections) return "maxConnections";
     if (source.connections >= limits.maxConnectionsPerSource) return "maxConnectionsPerSource";
     if (source.startups >= limits.maxStartupsPerSource) return "maxStartupsPerSource";

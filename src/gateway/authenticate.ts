@@ -2,7 +2,12 @@ import { type Captures, type Clock, formatHostPort, type Log, PosternError } fro
 import type { AuthContext, AuthMethod, PeerAddress, Principal, Proof, Route, Verdict } from "#contract";
 import type { Link } from "#link";
 import { type ConnClose, type PacketHandler, type PacketView, payloadOf } from "#ssh/transport";
-import { type PublicKeyAttempt, type UserauthAttempt, UserauthServer, type UserauthServerEvent } from "#ssh/userauth";
+import {
+  type PublicKeyAttempt,
+  type UserauthAttempt,
+  UserauthServer,
+  type UserauthServerEvent,
+} from "#ssh/userauth";
 import { gatewayErrors } from "./errors.ts";
 import type { AttemptKind, FailureDelays } from "./failure-delays.ts";
 import type { GatewayLimits } from "./limits.ts";
@@ -166,7 +171,8 @@ export class Authentication implements AsyncDisposable {
         return await this.#enter(route, user, verdict.by, password);
       }
       if (verdict.kind !== "deferred") {
-        reason = verdict.kind === "denied" ? verdict.reason : "a new password was given where none was asked for";
+        reason =
+          verdict.kind === "denied" ? verdict.reason : "a new password was given where none was asked for";
         continue;
       }
       const outcome = await this.#askUpstream(route, user, password, newPassword);
@@ -265,7 +271,12 @@ export class Authentication implements AsyncDisposable {
   }
 
   /** The proof was right: now the upstream, so that what goes wrong there can still be told. */
-  async #enter(route: Route, user: string, by: string, password: Uint8Array | undefined): Promise<Authenticated> {
+  async #enter(
+    route: Route,
+    user: string,
+    by: string,
+    password: Uint8Array | undefined,
+  ): Promise<Authenticated> {
     this.#options.entering(route);
     const upstream = await this.#connected(route);
     const clientPassword = password === undefined ? {} : { clientPassword: password };

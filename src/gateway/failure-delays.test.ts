@@ -37,7 +37,11 @@ test("samples are drawn from the rule's recent times, old ones are forgotten", (
   made.record("web", "first-password", 222);
   made.record("db", "first-password", 999);
   assert.equal(made.sample("web", "first-password"), 111);
-  assert.equal(made.sample("web", "next-password"), 111, "until a second try was seen, a first stands for it");
+  assert.equal(
+    made.sample("web", "next-password"),
+    111,
+    "until a second try was seen, a first stands for it",
+  );
   dice = 0.99;
   assert.equal(made.sample("web", "first-password"), 222);
   for (let n = 0; n < 100; n++) made.record("web", "first-password", 333);

@@ -81,7 +81,13 @@ export class FailureDelays {
   }
 
   /** Waits until a refusal of an attempt that began at `startedMs` (monotonic) may be told; shorter only if aborted. */
-  async wait(user: string, kind: AttemptKind, startedMs: number, atLeastMs: number, signal: AbortSignal): Promise<void> {
+  async wait(
+    user: string,
+    kind: AttemptKind,
+    startedMs: number,
+    atLeastMs: number,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { clock } = this.#options;
     const elapsed = clock.monotonic() - startedMs;
     const left = this.dueMs(user, kind, Math.max(elapsed, atLeastMs)) - elapsed;

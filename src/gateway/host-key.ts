@@ -61,7 +61,10 @@ export class HostKeyCheck {
   /** Reads the policy's files. Throws OPERATOR_FILE_UNREADABLE. */
   static async open(policy: HostKeyPolicy, address: HostPort, ports: HostKeyPorts): Promise<HostKeyCheck> {
     let known = new KnownHosts([], []);
-    const paths = [...(policy.knownHosts ?? []), ...(policy.acceptNew === undefined ? [] : [policy.acceptNew])];
+    const paths = [
+      ...(policy.knownHosts ?? []),
+      ...(policy.acceptNew === undefined ? [] : [policy.acceptNew]),
+    ];
     for (const path of paths) {
       const read = await ports.files.read(path, maxKnownHostsBytes);
       if (read === undefined) {
@@ -109,14 +112,18 @@ export class HostKeyCheck {
       this.#ports.log.warn("host-key-unchecked", { upstream: this.#place, got: shown(plain) });
       return;
     }
-    const expected = this.#expected().map(shown).concat(this.#policy.fingerprints ?? []);
+    const expected = this.#expected()
+      .map(shown)
+      .concat(this.#policy.fingerprints ?? []);
     const refusal = verdict.kind === "certificate-refused" ? ` (its certificate: ${verdict.reason})` : "";
     if (expected.length === 0 && verdict.kind === "unknown" && this.#authorities().length === 0) {
       if (this.#policy.acceptNew !== undefined) {
         await this.#acceptNew(this.#policy.acceptNew, plain);
         return;
       }
-      throw new gatewayErrors.UPSTREAM_HOST_KEY_UNKNOWN(`${this.#place}: got ${shown(plain)}, none on record`);
+      throw new gatewayErrors.UPSTREAM_HOST_KEY_UNKNOWN(
+        `${this.#place}: got ${shown(plain)}, none on record`,
+      );
     }
     throw new gatewayErrors.UPSTREAM_HOST_KEY_MISMATCH(
       `${this.#place}: got ${shown(plain)}${refusal}, on record ${expected.join(", ") || "an authority only"}`,
@@ -137,7 +144,9 @@ export class HostKeyCheck {
 
   #isPinned(key: PublicKey | Certificate, plain: PublicKey): boolean {
     if (this.#pinned.keys.some((known) => Buffer.compare(known.blob, plain.blob) === 0)) return true;
-    if (this.#policy.fingerprints?.some((text) => text.replace(/=$/, "") === fingerprint(plain.blob)) === true) {
+    if (
+      this.#policy.fingerprints?.some((text) => text.replace(/=$/, "") === fingerprint(plain.blob)) === true
+    ) {
       return true;
     }
     if (!("key" in key) || this.#pinned.authorities.length === 0) return false;
@@ -147,7 +156,8 @@ export class HostKeyCheck {
       nowSeconds: this.#nowSeconds,
       authorities: this.#pinned.authorities.map((authority) => authority.blob),
     });
-    if (refusal !== undefined) this.#ports.log.info("host-certificate-refused", { upstream: this.#place, reason: refusal });
+    if (refusal !== undefined)
+      this.#ports.log.info("host-certificate-refused", { upstream: this.#place, reason: refusal });
     return refusal === undefined;
   }
 
@@ -191,7 +201,8 @@ export class HostKeyCheck {
       added = true;
       return formatKnownHostsLine({ host, port, key });
     });
-    if (added) this.#ports.log.info("host-key-accepted", { upstream: this.#place, got: shown(key), file: path });
+    if (added)
+      this.#ports.log.info("host-key-accepted", { upstream: this.#place, got: shown(key), file: path });
   }
 }
 

@@ -28,7 +28,15 @@ interface RuleText {
   readonly spread?: "random";
 }
 
-function rule({ name = "rule", match = {}, hosts = ["a.lan"], port = "22", user = "{user}", targets, spread }: RuleText): Rule {
+function rule({
+  name = "rule",
+  match = {},
+  hosts = ["a.lan"],
+  port = "22",
+  user = "{user}",
+  targets,
+  spread,
+}: RuleText): Rule {
   return {
     name,
     match,
@@ -58,7 +66,12 @@ function routed(rules: readonly RuleText[], asked: RouteQuery): string | undefin
 test("the first rule that matches wins, from top to bottom", () => {
   const rules: RuleText[] = [
     { name: "exact", match: { user: "web12" }, hosts: ["exact.lan"] },
-    { name: "pattern", match: { userPattern: new Pattern("web(?<id>[0-9]+)") }, hosts: ["web{id}.lan"], user: "root" },
+    {
+      name: "pattern",
+      match: { userPattern: new Pattern("web(?<id>[0-9]+)") },
+      hosts: ["web{id}.lan"],
+      user: "root",
+    },
     { name: "later", match: { userPattern: new Pattern("web1.*") }, hosts: ["later.lan"] },
     { name: "default", hosts: ["default.lan"], port: "2200" },
   ];
@@ -107,7 +120,13 @@ test("a rule holds from notBefore until before notAfter", () => {
 test("a host that the client names must be among the targets", () => {
   const match = { userPattern: new Pattern("(?<login>[^+]+)\\+(?<host>[^:]*)(:(?<port>[0-9]+))?") };
   const rules: RuleText[] = [
-    { match, hosts: ["{host}"], port: "{port}", user: "{login}", targets: ["*.example.lan", "10.0.0.?", "!secret.*"] },
+    {
+      match,
+      hosts: ["{host}"],
+      port: "{port}",
+      user: "{login}",
+      targets: ["*.example.lan", "10.0.0.?", "!secret.*"],
+    },
     { name: "default", hosts: ["default.lan"] },
   ];
   assert.equal(routed(rules, query("bob+web.example.lan:2222")), "rule: bob@web.example.lan:2222");
@@ -124,7 +143,11 @@ test("a host that the client names must be among the targets", () => {
     "167772167",
     "",
   ]) {
-    assert.equal(routed(rules, query(`bob+${host}`)), undefined, `${host}: refused, and no later rule is asked`);
+    assert.equal(
+      routed(rules, query(`bob+${host}`)),
+      undefined,
+      `${host}: refused, and no later rule is asked`,
+    );
   }
 });
 
@@ -179,8 +202,12 @@ test("explain gives each rule's reason", () => {
 
 test("explain tells of a target that is refused", () => {
   const match = { userPattern: new Pattern("(?<host>.*)") };
-  const { rules, route } = new Router([rule({ match, hosts: ["{host}"], targets: ["a"] })]).explain(query("b"));
-  assert.deepEqual(rules, [{ rule: "rule", outcome: "refused", reason: '"b" is not among the rule\'s targets' }]);
+  const { rules, route } = new Router([rule({ match, hosts: ["{host}"], targets: ["a"] })]).explain(
+    query("b"),
+  );
+  assert.deepEqual(rules, [
+    { rule: "rule", outcome: "refused", reason: '"b" is not among the rule\'s targets' },
+  ]);
   assert.equal(route, undefined);
 });
 
@@ -198,7 +225,10 @@ test("a rule that cannot work is refused at the start", () => {
     ["no credentials", { ...rule({}), upstream: { ...rule({}).upstream, credentials: [] } }],
     [
       "the upstream is to check a password that is never sent there",
-      { ...rule({}), upstream: { ...rule({}).upstream, credentials: [{ ...clientPassword, needsClientPassword: false }] } },
+      {
+        ...rule({}),
+        upstream: { ...rule({}).upstream, credentials: [{ ...clientPassword, needsClientPassword: false }] },
+      },
     ],
   ];
   for (const [why, text] of cases) {

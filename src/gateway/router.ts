@@ -163,15 +163,19 @@ function refuseHost(
 ): string | undefined {
   if (!isDialable(host)) return `"${host}" is no host name or address`;
   if (template.names.length === 0) return undefined;
-  if (targets !== undefined) return targets.allow(host) ? undefined : `"${host}" is not among the rule's targets`;
+  if (targets !== undefined)
+    return targets.allow(host) ? undefined : `"${host}" is not among the rule's targets`;
   // Without targets the fixed part of the template is what holds the host in place; a capture may fill in a label, not add one.
   const free = template.names.find((name) => !/^[A-Za-z0-9_-]+$/.test(captures[name] ?? ""));
-  return free === undefined ? undefined : `{${free}} may not hold dots or colons unless the rule lists its targets`;
+  return free === undefined
+    ? undefined
+    : `{${free}} may not hold dots or colons unless the rule lists its targets`;
 }
 
 /** Throws OPERATOR_RULE_INVALID for a rule that can never work, or that lets the client name any host. */
 export function checkRule(rule: Rule): void {
-  const invalid = (detail: string): Error => new gatewayErrors.OPERATOR_RULE_INVALID(`${rule.name}: ${detail}`);
+  const invalid = (detail: string): Error =>
+    new gatewayErrors.OPERATOR_RULE_INVALID(`${rule.name}: ${detail}`);
   const { upstream: plan, match } = rule;
   if (match.user !== undefined && match.userPattern !== undefined) {
     throw invalid("give user or userPattern, not both");
@@ -191,7 +195,8 @@ export function checkRule(rule: Rule): void {
     if (host.names.length > 0 && rule.targets === undefined && !/[A-Za-z0-9]/.test(fixed)) {
       throw invalid(`"${host.text}" lets the client name any host: list the allowed ones in targets`);
     }
-    if (host.names.length === 0 && !isDialable(host.text)) throw invalid(`"${host.text}" is no host name or address`);
+    if (host.names.length === 0 && !isDialable(host.text))
+      throw invalid(`"${host.text}" is no host name or address`);
   }
   const byKey = rule.login.some((method) => method.method === "publickey");
   if (byKey && plan.credentials.every((credential) => credential.needsClientPassword)) {

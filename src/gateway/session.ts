@@ -53,7 +53,9 @@ export class Session {
       via: arrival.via,
       startedAtMs: this.#startedAtMs,
       phase: this.#phase,
-      ...(this.#principal === undefined ? {} : { user: this.#principal.user, method: this.#principal.method }),
+      ...(this.#principal === undefined
+        ? {}
+        : { user: this.#principal.user, method: this.#principal.method }),
       ...(this.#rule === undefined ? {} : { rule: this.#rule }),
       ...(this.#upstreamName === undefined ? {} : { upstream: this.#upstreamName }),
       ...(link === undefined ? {} : { bytesFromClient: link.bytesIn, bytesToClient: link.bytesOut }),
@@ -91,7 +93,9 @@ export class Session {
     const { world, clock } = this.#options;
     using grace = new DisposableStack();
     grace.use(
-      clock.after(world.limits.loginGraceSeconds * 1000, () => this.close(new gatewayErrors.PEER_LOGIN_GRACE())),
+      clock.after(world.limits.loginGraceSeconds * 1000, () =>
+        this.close(new gatewayErrors.PEER_LOGIN_GRACE()),
+      ),
     );
     const link = this.#openLink();
     const { negotiated, peerVersion } = await link.established;
@@ -197,8 +201,10 @@ export class Session {
   #fail(thrown: unknown): SessionEnd {
     // What was decided here ends the rest in its own ways: then that is why.
     const error = this.#decided ?? thrown;
-    if (error instanceof ClientLeft) return { blame: "none", reason: "the client left before it had logged in" };
-    const known = error instanceof PosternError ? error : new gatewayErrors.BUG_SESSION(undefined, { cause: error });
+    if (error instanceof ClientLeft)
+      return { blame: "none", reason: "the client left before it had logged in" };
+    const known =
+      error instanceof PosternError ? error : new gatewayErrors.BUG_SESSION(undefined, { cause: error });
     const { log } = this.#options;
     if (known.blame === "BUG" || known.blame === "OPERATOR") log.error("session-failed", { error: known });
     else if (known.blame === "UPSTREAM") log.warn("session-failed", { rule: this.#rule, error: known });

@@ -132,7 +132,8 @@ export class UpstreamLogin implements AsyncDisposable {
   async #tryAll(ways: ReadonlyMap<string, LoginWay>, proof: boolean): Promise<LoginOutcome> {
     for (;;) {
       const chosen = this.#choose(ways, proof);
-      if (chosen === undefined) return { kind: "refused", whose: proof && !this.#clientProven ? "client" : "operator" };
+      if (chosen === undefined)
+        return { kind: "refused", whose: proof && !this.#clientProven ? "client" : "operator" };
       const [name, way] = chosen;
       const clients = way.method === "password" && way.whose === "client";
       this.#shown = false;
@@ -144,7 +145,10 @@ export class UpstreamLogin implements AsyncDisposable {
       if (clients && this.#shown && (result === "partial" || result === "entered")) this.#clientProven = true;
       if (result !== "entered") continue;
       if (!proof || this.#clientProven) return { kind: "entered" };
-      this.#options.log.warn("upstream-login-without-password", { upstream: formatHostPort(this.address), by: way.method });
+      this.#options.log.warn("upstream-login-without-password", {
+        upstream: formatHostPort(this.address),
+        by: way.method,
+      });
       this.link.disconnect(DISCONNECT.BY_APPLICATION, "");
       this.#close = { kind: "local" };
       return { kind: "refused", whose: "client" };
@@ -251,7 +255,9 @@ export class UpstreamLogin implements AsyncDisposable {
     const woken = Promise.withResolvers<void>();
     this.#wake = woken.resolve;
     const timer = clock.after(answerMs, () => {
-      woken.reject(new gatewayErrors.UPSTREAM_LOGIN_TIMEOUT(`${formatHostPort(this.address)}: ${answerMs} ms`));
+      woken.reject(
+        new gatewayErrors.UPSTREAM_LOGIN_TIMEOUT(`${formatHostPort(this.address)}: ${answerMs} ms`),
+      );
     });
     try {
       await woken.promise;

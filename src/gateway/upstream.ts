@@ -69,7 +69,8 @@ async function connectOne(
     log: ports.log,
     nowMs: () => clock.now(),
   });
-  const accepted = plan.dangerouslyAllowSha1 === true ? [...algorithms.hostKeys, "ssh-rsa"] : algorithms.hostKeys;
+  const accepted =
+    plan.dangerouslyAllowSha1 === true ? [...algorithms.hostKeys, "ssh-rsa"] : algorithms.hostKeys;
   let hostKeys = check.order(accepted);
   let mismatch: unknown;
   for (let attempt = 0; attempt < maxKeyTypes; attempt++) {
@@ -148,7 +149,9 @@ function sameType(one: string, other: string): boolean {
 export function handshakeFault(error: unknown, address: HostPort): PosternError {
   if (error instanceof PosternError && error.blame !== "PEER" && error.blame !== "MISMATCH") return error;
   const reason = error instanceof Error ? error.message : String(error);
-  return new gatewayErrors.UPSTREAM_HANDSHAKE_FAILED(`${formatHostPort(address)}: ${reason}`, { cause: error });
+  return new gatewayErrors.UPSTREAM_HANDSHAKE_FAILED(`${formatHostPort(address)}: ${reason}`, {
+    cause: error,
+  });
 }
 
 /** Another address may do where this one could not be reached or not be spoken with. */

@@ -1,11 +1,4 @@
-import {
-  argon2,
-  createHash,
-  randomBytes,
-  type ScryptOptions,
-  scrypt,
-  timingSafeEqual,
-} from "node:crypto";
+import { argon2, createHash, randomBytes, type ScryptOptions, scrypt, timingSafeEqual } from "node:crypto";
 import { bcryptMatches } from "./bcrypt.ts";
 import { passwordErrors } from "./errors.ts";
 
@@ -71,7 +64,13 @@ function parseScrypt(text: string): PasswordHash {
   const cost = 2 ** Number(ln);
   const blockSize = Number(r);
   const parallel = Number(p);
-  if (cost < 2 || blockSize < 1 || parallel < 1 || parallel > maxLanes || 128 * cost * blockSize > maxMemoryBytes) {
+  if (
+    cost < 2 ||
+    blockSize < 1 ||
+    parallel < 1 ||
+    parallel > maxLanes ||
+    128 * cost * blockSize > maxMemoryBytes
+  ) {
     throw new passwordErrors.OPERATOR_PASSWORD_HASH_INVALID("the cost of a $scrypt$ hash is out of bounds");
   }
   const salt = Buffer.from(salt64, "base64");

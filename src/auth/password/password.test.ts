@@ -32,7 +32,10 @@ test("an empty password never logs in, whatever was configured", async () => {
 });
 
 test("what the upstream checks is deferred to it", async () => {
-  await using method = await password.create(password.schema.parse({ kind: "password", check: "upstream" }), ports);
+  await using method = await password.create(
+    password.schema.parse({ kind: "password", check: "upstream" }),
+    ports,
+  );
   assert.equal(method.defers, true);
   assert.deepEqual(await method.attempt(proof("anything"), context), { kind: "deferred" });
 });

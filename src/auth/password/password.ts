@@ -13,7 +13,9 @@ const schema = z
       .array(z.string())
       .min(1)
       .optional()
-      .describe("Checked here; any of them will do: $scrypt$…, $argon2id$…, $2b$… (`postern key hash` makes one)."),
+      .describe(
+        "Checked here; any of them will do: $scrypt$…, $argon2id$…, $2b$… (`postern key hash` makes one).",
+      ),
     dangerouslyPlain: z
       .array(z.string())
       .min(1)
@@ -40,7 +42,10 @@ export const password: AuthKind<PasswordConfig> = {
   schema,
   create: async (config) => {
     if (config.check === "upstream") return method(true, async () => ({ kind: "deferred" }));
-    const hashes = [...(config.hashes ?? []).map(parsePasswordHash), ...(config.dangerouslyPlain ?? []).map(plainPassword)];
+    const hashes = [
+      ...(config.hashes ?? []).map(parsePasswordHash),
+      ...(config.dangerouslyPlain ?? []).map(plainPassword),
+    ];
     return method(false, (proof) => check(hashes, proof));
   },
 };

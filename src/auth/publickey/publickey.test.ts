@@ -69,7 +69,12 @@ test("a listed key is accepted, another is not", async () => {
 });
 
 test("files are found by the user's name, and only below their own directory", async () => {
-  const stored = { "/keys/ada": `# keys\n${adaLine}\n`, "/keys/../secret": adaLine, "/keys/a/b": adaLine, "/keys/.": adaLine };
+  const stored = {
+    "/keys/ada": `# keys\n${adaLine}\n`,
+    "/keys/../secret": adaLine,
+    "/keys/a/b": adaLine,
+    "/keys/.": adaLine,
+  };
   const files = ["/keys/{user}"];
   assert.equal((await attempt({ files, stored })).kind, "accepted");
   for (const user of ["bob", "../secret", "a/b", ".", "..", ""]) {

@@ -1,5 +1,12 @@
 import { z } from "zod";
-import { type Captures, defineErrors, type ErrorTable, pathTemplate, PosternError, type Template } from "#base";
+import {
+  type Captures,
+  defineErrors,
+  type ErrorTable,
+  pathTemplate,
+  PosternError,
+  type Template,
+} from "#base";
 import type { AuthContext, AuthKind, AuthPorts, KeyProof, Proof, Verdict } from "#contract";
 import {
   type AuthorizedKey,
@@ -28,7 +35,9 @@ const schema = z
       .array(pathTemplate())
       .min(1)
       .optional()
-      .describe("Files in the form of authorized_keys (sshd(8)), read at each login; may use {user} and captures.")
+      .describe(
+        "Files in the form of authorized_keys (sshd(8)), read at each login; may use {user} and captures.",
+      )
       .meta({ examples: [["/etc/postern/keys/{user}"]] }),
     keys: z
       .array(z.string().min(1))
@@ -118,7 +127,11 @@ async function readKeys(template: Template, captures: Captures, ports: AuthPorts
 }
 
 /** Why a line does not let in the bearer of the key it is about; undefined if it does. */
-function refuse(line: AuthorizedKey, proof: KeyProof, { user, from, nowMs }: AuthContext): string | undefined {
+function refuse(
+  line: AuthorizedKey,
+  proof: KeyProof,
+  { user, from, nowMs }: AuthContext,
+): string | undefined {
   const { key } = proof;
   const refusal = checkAuthorizedKey(line, key, {
     user,
@@ -153,7 +166,8 @@ function unenforced(
 ): string | undefined {
   if (options.command !== undefined) return "the line has a command";
   if (certified?.forceCommand !== undefined) return "the certificate has a forced command";
-  if (options.permitOpen !== undefined || options.permitListen !== undefined) return "the line limits forwarding";
+  if (options.permitOpen !== undefined || options.permitListen !== undefined)
+    return "the line limits forwarding";
   if (options.tunnel !== undefined) return "the line limits tunnels";
   for (const [whose, flags] of [["line", options] as const, ["certificate", certified] as const]) {
     if (flags === undefined) continue;

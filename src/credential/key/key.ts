@@ -6,7 +6,9 @@ import { credentialErrors } from "../errors.ts";
 
 const schema = z.strictObject({
   kind: z.literal("key"),
-  file: path({ exists: true }).describe("A private key in OpenSSH, PEM or PKCS#8 form; read at start and at reload."),
+  file: path({ exists: true }).describe(
+    "A private key in OpenSSH, PEM or PKCS#8 form; read at start and at reload.",
+  ),
   passphrase: secret.optional().describe("Opens the key."),
 });
 

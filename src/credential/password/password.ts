@@ -4,7 +4,9 @@ import type { CredentialKind } from "#contract";
 
 const schema = z.strictObject({
   kind: z.literal("password"),
-  password: secret.describe("Sent to the upstream; better as ${file:/path} or ${env:NAME} than in the clear."),
+  password: secret.describe(
+    "Sent to the upstream; better as ${file:/path} or ${env:NAME} than in the clear.",
+  ),
 });
 
 export interface StoredPasswordConfig {

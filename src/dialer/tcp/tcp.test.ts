@@ -15,7 +15,10 @@ async function listening(): Promise<{ server: Server; port: number }> {
 test("a stream comes connected, with nothing lost before it is read", async () => {
   const { server, port } = await listening();
   await using dialer = await tcp.create({ kind: "tcp" }, { log: silentLog });
-  const stream = await dialer.dial({ host: "127.0.0.1", port }, { timeoutMs: 5000, signal: AbortSignal.timeout(9000) });
+  const stream = await dialer.dial(
+    { host: "127.0.0.1", port },
+    { timeoutMs: 5000, signal: AbortSignal.timeout(9000) },
+  );
   const chunks = await stream.toArray();
   assert.equal(Buffer.concat(chunks).toString(), "hello");
   server.close();
@@ -29,7 +32,9 @@ test("a port where nobody listens is the upstream's failure", async () => {
   const options = { timeoutMs: 5000, signal: AbortSignal.timeout(9000) };
   await assert.rejects(dialer.dial({ host: "127.0.0.1", port }, options), { code: "UPSTREAM_UNREACHABLE" });
   await assert.rejects(dialer.dial({ host: "localhost", port }, options), { code: "UPSTREAM_UNREACHABLE" });
-  await assert.rejects(dialer.dial({ host: "no-such-host.invalid", port }, options), { code: "UPSTREAM_UNREACHABLE" });
+  await assert.rejects(dialer.dial({ host: "no-such-host.invalid", port }, options), {
+    code: "UPSTREAM_UNREACHABLE",
+  });
 });
 
 test("who gives up waits no longer", async () => {

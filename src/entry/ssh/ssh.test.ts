@@ -16,7 +16,10 @@ async function open(listen: string, given: EntryPorts = ports): Promise<EntryPoi
   return await ssh.create({ kind: "ssh", listen: parseEndpoint(listen) }, given);
 }
 
-async function arrivalAt(entry: EntryPoint, target: { host: string; port: number } | { path: string }): Promise<Arrival> {
+async function arrivalAt(
+  entry: EntryPoint,
+  target: { host: string; port: number } | { path: string },
+): Promise<Arrival> {
   const arrived = new Promise<Arrival>((resolve) => entry.start(resolve));
   const client = connect(target);
   client.on("error", () => {});
