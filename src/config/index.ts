@@ -4,6 +4,7 @@
  * Law: one schema, from which come the types, the checks, the defaults and the documentation. It reads the files and the variables that
  * a configuration names, and nothing else; it opens no socket, and knows what a rule says, never what becomes of it.
  */
+export { configJsonSchema, configPage, errorsPage, limitsPage } from "./docs.ts";
 export { diffConfig, type ConfigDiff } from "./diff.ts";
 export { ConfigInvalid, configErrors } from "./errors.ts";
 export {
@@ -14,7 +15,7 @@ export {
   type SourceNetwork,
   type Startups,
 } from "./limits.ts";
-export { loadConfig, type Loaded, type LoadOptions, parseConfig } from "./load.ts";
+export { loadConfig, type Loaded, type LoadOptions, parseConfig, readControlPath } from "./load.ts";
 export { formatProblem, type Problem } from "./problem.ts";
 export type { RuleConfig } from "./rule.ts";
 export { type Config, type KeepaliveConfig, type LogConfig, restartKeys } from "./schema.ts";

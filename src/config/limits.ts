@@ -26,6 +26,7 @@ export interface Limits {
   readonly upstreamLoginSeconds: number;
   readonly maxAuthTries: number;
   readonly maxKeyQueries: number;
+  readonly failureDelaySeconds: number;
   readonly maxChannels: number;
   readonly rekeyBytes: number;
   readonly rekeyPackets: number;
@@ -163,6 +164,17 @@ const scalars: Readonly<Record<ScalarName, LimitRow>> = {
     about: "Public keys asked about, without proof, on one connection.",
     reason: "Agents hold many keys; each question costs a look at files and nothing else.",
     precedent: "OpenSSH counts questions as tries; here they are apart, and bounded all the same",
+  },
+  failureDelaySeconds: {
+    unit: "seconds",
+    value: 1,
+    min: 0,
+    max: 60,
+    about: "A refused password is answered no sooner than this, whatever the reason.",
+    reason:
+      "Names that exist and names that do not must look alike from outside; it also slows guessing down.",
+    precedent:
+      "Two seconds of pam_unix behind most sshd; OpenSSH itself waits 5 ms or more, by the user's name",
   },
   maxChannels: {
     unit: "count",

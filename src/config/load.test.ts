@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { ConfigInvalid } from "./errors.ts";
-import { loadConfig, type Loaded, parseConfig } from "./load.ts";
+import { loadConfig, type Loaded, parseConfig, readControlPath } from "./load.ts";
 import { formatProblem } from "./problem.ts";
 
 function rule(name: string, more = ""): string {
@@ -285,4 +285,22 @@ test("nesting that ends the parser's stack is the operator's error", async () =>
   await assert.rejects(parseConfig("[".repeat(100_000), "<deep>", "/", { environment: {} }), {
     code: "OPERATOR_CONFIG_INVALID",
   });
+});
+
+test("the control socket is found although the rest of the file is wrong", async () => {
+  const cases: [string, string][] = [
+    ["ruels: []\nlisten: 3", "state/control.sock"],
+    ["stateDir: elsewhere\nx: ${env:NOT_SET}", "elsewhere/control.sock"],
+    ["control: run/postern.sock\nhostKeys: [nowhere]", "run/postern.sock"],
+  ];
+  for (const [text, path] of cases) {
+    await using folder = await folderWith({ "postern.yaml": text });
+    assert.equal(await readControlPath(folder.at("postern.yaml"), { environment: {} }), folder.at(path));
+  }
+  for (const text of ["control: ${env:NOT_SET}", "control: [1]", "{", "stateDir:"]) {
+    await using folder = await folderWith({ "postern.yaml": text });
+    await assert.rejects(readControlPath(folder.at("postern.yaml"), { environment: {} }), {
+      code: "OPERATOR_CONFIG_INVALID",
+    });
+  }
 });

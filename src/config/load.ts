@@ -9,7 +9,14 @@ import { deepFreeze } from "./freeze.ts";
 import { problemsOf, valueAt } from "./issue.ts";
 import type { Problem } from "./problem.ts";
 import { readText } from "./read-text.ts";
-import { type Config, type IncludedFile, includedSchema, type MainFile, mainSchema } from "./schema.ts";
+import {
+  type Config,
+  controlSchema,
+  type IncludedFile,
+  includedSchema,
+  type MainFile,
+  mainSchema,
+} from "./schema.ts";
 
 export interface LoadOptions {
   /** What `${env:NAME}` may name. */
@@ -51,6 +58,16 @@ function shownName(path: string): string {
   return fromHere.length < path.length && !fromHere.startsWith("..") ? fromHere : path;
 }
 
+/**
+ * Where the control socket of a gateway with this file is, even if the rest of the file is wrong: its reload is what will say so. Throws
+ * ConfigInvalid only when these lines themselves cannot be read.
+ */
+export async function readControlPath(file: string, options: LoadOptions): Promise<string> {
+  const path = resolve(file);
+  const loader = new Loader(options);
+  return await loader.controlPath(path);
+}
+
 class Loader {
   readonly #options: LoadOptions;
   readonly #problems: Problem[] = [];
@@ -71,6 +88,21 @@ class Loader {
     return { config: deepFreeze(config), warnings: problems };
   }
 
+  async controlPath(path: string): Promise<string> {
+    const document = await this.#read(path, shownName(path), () => readText(path));
+    if (document === undefined) throw new ConfigInvalid(this.#problems);
+    const paths = { directory: dirname(path), mustExist: false };
+    const parsed = withPaths(paths, () => controlSchema.safeParse(document.value));
+    if (parsed.data !== undefined && !document.isBroken(["control"]) && !document.isBroken(["stateDir"])) {
+      return parsed.data.control ?? join(parsed.data.stateDir, "control.sock");
+    }
+    const issues = parsed.error?.issues ?? [];
+    throw new ConfigInvalid([
+      ...document.problems,
+      ...issues.flatMap((issue) => problemsOf(issue, controlSchema, document)),
+    ]);
+  }
+
   /** One file: its own values checked, its rules and those that it includes appended in their order. */
   async #visit<T extends IncludedFile>(
     path: string,
@@ -80,21 +112,8 @@ class Loader {
     chain: readonly string[],
   ): Promise<{ found: T; document: YamlDocument } | undefined> {
     const directory = dirname(path);
-    let text: string;
-    try {
-      text = await read();
-    } catch (error) {
-      this.#problems.push(wholeFile(name, error));
-      return undefined;
-    }
-    const document = await YamlDocument.read(name, text, {
-      variable: (variable) => this.#options.environment[variable],
-      file: (file) => readText(resolve(directory, file), maxSubstitutedFileBytes),
-    });
-    if (document.value === undefined) {
-      this.#problems.push(...document.problems);
-      return undefined;
-    }
+    const document = await this.#read(path, name, read);
+    if (document === undefined) return undefined;
     const found = this.#check(document, schema, directory);
     const includesFirst = document.keyOffset(["include"]) < document.keyOffset(["rules"]);
     const own = (found?.rules ?? []).map((rule, at): PlacedRule => ({ rule, document, at }));
@@ -105,6 +124,23 @@ class Loader {
     if (includesFirst) this.#rules.push(...own);
     await this.#adviseOnMode(path, document, own);
     return found === undefined ? undefined : { found, document };
+  }
+
+  async #read(path: string, name: string, read: () => Promise<string>): Promise<YamlDocument | undefined> {
+    let text: string;
+    try {
+      text = await read();
+    } catch (error) {
+      this.#problems.push(wholeFile(name, error));
+      return undefined;
+    }
+    const document = await YamlDocument.read(name, text, {
+      variable: (variable) => this.#options.environment[variable],
+      file: (file) => readText(resolve(dirname(path), file), maxSubstitutedFileBytes),
+    });
+    if (document.value !== undefined) return document;
+    this.#problems.push(...document.problems);
+    return undefined;
   }
 
   #check<T>(document: YamlDocument, schema: z.ZodType<T>, directory: string): T | undefined {
@@ -173,7 +209,9 @@ class Loader {
       } else places.set(rule.name, placeOf(document, at));
     }
     if (this.#problems.length === 0 && this.#rules.length === 0) {
-      this.#problems.push(main.problem(["rules"], "is missing or empty, so nobody could log in"));
+      this.#problems.push(
+        main.problem(["rules"], "has no rule, so nobody can log in", { severity: "warning" }),
+      );
     }
     this.#problems.push(...adviceOn(this.#rules));
   }

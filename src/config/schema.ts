@@ -139,6 +139,13 @@ const drain: z.ZodType<{ limitSeconds: number }> = z
   })
   .describe("How the gateway stops.");
 
+const control = path()
+  .optional()
+  .describe("UNIX socket for `postern reload`, `status` and `log-level`. Default: control.sock in stateDir.");
+
+/** The lines of the main file that tell where the control socket is, whatever else is in it. */
+export const controlSchema: z.ZodType<Pick<MainFile, "stateDir" | "control">> = z.object({ stateDir, control });
+
 /** The schema of the main file: the types, the checks, docs/config.md and docs/config.schema.json come from this. */
 export const mainSchema: z.ZodType<MainFile> = z.strictObject({
   listen: z
@@ -156,9 +163,7 @@ export const mainSchema: z.ZodType<MainFile> = z.strictObject({
       "Private keys that identify the gateway to its clients (`postern key generate` makes one). Default: ssh_host_ed25519_key in stateDir.",
     ),
   stateDir,
-  control: path()
-    .optional()
-    .describe(
+  control,
       "UNIX socket for `postern reload`, `status` and `log-level`. Default: control.sock in stateDir.",
     ),
   workers: count({ min: 1, max: 256 })
