@@ -144,7 +144,10 @@ const control = path()
   .describe("UNIX socket for `postern reload`, `status` and `log-level`. Default: control.sock in stateDir.");
 
 /** The lines of the main file that tell where the control socket is, whatever else is in it. */
-export const controlSchema: z.ZodType<Pick<MainFile, "stateDir" | "control">> = z.object({ stateDir, control });
+export const controlSchema: z.ZodType<Pick<MainFile, "stateDir" | "control">> = z.object({
+  stateDir,
+  control,
+});
 
 /** The schema of the main file: the types, the checks, docs/config.md and docs/config.schema.json come from this. */
 export const mainSchema: z.ZodType<MainFile> = z.strictObject({
@@ -164,8 +167,6 @@ export const mainSchema: z.ZodType<MainFile> = z.strictObject({
     ),
   stateDir,
   control,
-      "UNIX socket for `postern reload`, `status` and `log-level`. Default: control.sock in stateDir.",
-    ),
   workers: count({ min: 1, max: 256 })
     .prefault(1)
     .describe("Processes that share the listening port, one per core at most."),
