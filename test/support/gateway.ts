@@ -1,5 +1,7 @@
-import { chmod, writeFile } from "node:fs/promises";
+import { chmod, chown, writeFile } from "node:fs/promises";
+import { connect } from "node:net";
 import { Child, run, type ChildOptions, type Outcome } from "./child.ts";
+import { freePort } from "./ports.ts";
 import { cpuSeconds, descendants, residentBytes } from "./processes.ts";
 import type { SshTarget } from "./ssh.ts";
 import { tempDir, type TempDir } from "./temp-dir.ts";
@@ -30,8 +32,14 @@ export interface GatewayOptions {
   readonly nodeFlags?: readonly string[];
   /** More arguments after `serve -c FILE`. */
   readonly flags?: readonly string[];
+  /** The account that the configuration's files belong to. */
+  readonly giveTo?: { readonly uid: number; readonly gid: number };
   /** A program and its arguments that starts the gateway's command line, which is put after them. */
   readonly launcher?: readonly string[];
+  /** Name of a file in its folder that the log goes to. */
+  readonly logFile?: string;
+  /** Choose the port before, and know by connecting that it listens: the log does not say. */
+  readonly knownPort?: boolean;
   /** Do not wait for the listener: the caller watches the child. */
   readonly unready?: boolean;
 }
@@ -90,18 +98,26 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
   const folder = await tempDir();
   const kinds = options.hostKeys ?? ["ed25519"];
   const hostKeys = kinds.map((kind) => makeKey(folder.at(`host_${kind}`), kind));
+  const chosen = options.knownPort === true ? await freePort() : 0;
+  const file = options.logFile === undefined ? {} : { file: folder.at(options.logFile) };
   const base: Pieces = {
-    listen: ["127.0.0.1:0"],
+    listen: [`127.0.0.1:${chosen}`],
     hostKeys: hostKeys.map((key) => key.path),
     stateDir: folder.at("state"),
-    log: { level: "debug", format: "json" },
+    log: { level: "debug", format: "json", ...file },
     // A test's clients all come from one address, many at a time.
     limits: { startups: { start: 1000, full: 1000 }, maxStartupsPerSource: 1000 },
   };
   const configFile = folder.at("postern.yaml");
+  const give = async (...paths: readonly string[]): Promise<void> => {
+    const { giveTo } = options;
+    if (giveTo !== undefined) for (const path of paths) await chown(path, giveTo.uid, giveTo.gid);
+  };
+  await give(folder.path, ...hostKeys.map((key) => key.path));
   const write = async (rules: readonly Pieces[], config: Pieces = {}): Promise<void> => {
     await writeFile(configFile, configText({ ...base, ...options.config, ...config, rules }));
     await chmod(configFile, 0o600);
+    await give(configFile);
   };
   await write(options.rules ?? []);
   if (options.yaml !== undefined) await writeFile(configFile, options.yaml);
@@ -166,8 +182,10 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
   };
   if (options.unready === true) return gateway;
   try {
-    const line = await gateway.waitForLog("listener", (each) => eventOf(each) === "listening");
-    port = portOf(line);
+    port = chosen;
+    if (chosen === 0)
+      port = portOf(await gateway.waitForLog("listener", ({ event }) => event === "listening"));
+    else await until("a listener", () => child.running && accepts(chosen));
     const lines = hostKeys.map((key) => knownHostsLine("127.0.0.1", port, key.publicLine));
     await writeFile(knownHosts, `${lines.join("\n")}\n`);
     return gateway;
@@ -175,6 +193,16 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     await gateway[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+function accepts(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host: "127.0.0.1", port }, () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", () => resolve(false));
+  });
 }
 
 /** Port in a line that tells of a listener: its own field, or the end of its address. */
