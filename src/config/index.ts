@@ -17,6 +17,7 @@ export {
 } from "./limits.ts";
 export { loadConfig, type Loaded, type LoadOptions, parseConfig, readControlPath } from "./load.ts";
 export { formatProblem, type Problem } from "./problem.ts";
+export { readText } from "./read-text.ts";
 export type { RuleConfig } from "./rule.ts";
 export { type Config, type KeepaliveConfig, type LogConfig, restartKeys } from "./schema.ts";
 export type { UpstreamConfig } from "./upstream.ts";

@@ -3,7 +3,7 @@ import { glob, stat } from "node:fs/promises";
 import { basename, dirname, join, relative, resolve } from "node:path";
 import type { z } from "zod";
 import { adviceOn, type PlacedRule, secretsInClear } from "./advice.ts";
-import { YamlDocument } from "./document.ts";
+import { maxFileBytes, YamlDocument } from "./document.ts";
 import { ConfigInvalid } from "./errors.ts";
 import { deepFreeze } from "./freeze.ts";
 import { problemsOf, valueAt } from "./issue.ts";
@@ -23,6 +23,8 @@ export interface LoadOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Refuse paths of keys and known_hosts where no file is. Default true. */
   readonly filesMustExist?: boolean;
+  /** Reads one file of text; default `readText`. For who keeps what was read, or reads what was kept. */
+  readonly read?: (path: string, maxBytes: number) => Promise<string>;
 }
 
 export interface Loaded {
@@ -38,7 +40,7 @@ const maxSubstitutedFileBytes = 64 * 1024;
 export async function loadConfig(file: string, options: LoadOptions): Promise<Loaded> {
   const path = resolve(file);
   const loader = new Loader(options);
-  return await loader.load(path, shownName(path), () => readText(path));
+  return await loader.load(path, shownName(path), () => loader.readText(path));
 }
 
 /** The same for a text that is in no file: `name` stands for it in messages, relative paths begin at `directory`. */
@@ -78,6 +80,10 @@ class Loader {
     this.#options = options;
   }
 
+  async readText(path: string, maxBytes: number = maxFileBytes): Promise<string> {
+    return await (this.#options.read ?? readText)(path, maxBytes);
+  }
+
   async load(path: string, name: string, read: () => Promise<string>): Promise<Loaded> {
     const main = await this.#visit(path, name, read, mainSchema, [path]);
     if (main !== undefined) this.#checkRules(main.document);
@@ -89,7 +95,7 @@ class Loader {
   }
 
   async controlPath(path: string): Promise<string> {
-    const document = await this.#read(path, shownName(path), () => readText(path));
+    const document = await this.#read(path, shownName(path), () => this.readText(path));
     if (document === undefined) throw new ConfigInvalid(this.#problems);
     const paths = { directory: dirname(path), mustExist: false };
     const parsed = withPaths(paths, () => controlSchema.safeParse(document.value));
@@ -136,7 +142,7 @@ class Loader {
     }
     const document = await YamlDocument.read(name, text, {
       variable: (variable) => this.#options.environment[variable],
-      file: (file) => readText(resolve(dirname(path), file), maxSubstitutedFileBytes),
+      file: (file) => this.readText(resolve(dirname(path), file), maxSubstitutedFileBytes),
     });
     if (document.value !== undefined) return document;
     this.#problems.push(...document.problems);
@@ -193,7 +199,7 @@ class Loader {
         refuse(`brings more than ${maxIncludedFiles} files`);
         return;
       } else {
-        await this.#visit(path, shownName(path), () => readText(path), includedSchema, [...chain, path]);
+        await this.#visit(path, shownName(path), () => this.readText(path), includedSchema, [...chain, path]);
       }
     }
   }

@@ -108,11 +108,11 @@ export class Authentication implements AsyncDisposable {
     this.#over.signal.throwIfAborted();
   }
 
-  /** Gives up, wherever the login is: `run` throws `error`. */
-  abort(error: unknown): void {
-    this.#over.abort(error);
-    this.#event.reject(error);
-    this.#event.promise.catch(() => {});
+  /** Gives up, wherever the login is: `run` throws `why`. */
+  abort(why: unknown): void {
+    this.#over.abort(why);
+    this.#event.reject(why);
+    void this.#event.promise.catch(() => {});
     // Whatever waits for the upstream is over with it.
     void this.#forget();
   }

@@ -40,9 +40,12 @@ export class FailureDelays {
   readonly #options: FailureDelayOptions;
   readonly #random: () => number;
   readonly #rings = new Map<string, number[]>();
+  /** A reload may change it. */
+  passwordFloorMs: number;
 
   constructor(options: FailureDelayOptions) {
     this.#options = options;
+    this.passwordFloorMs = options.passwordFloorMs;
     this.#random = options.random ?? Math.random;
   }
 
@@ -73,7 +76,7 @@ export class FailureDelays {
 
   /** When a refusal that was ready `elapsedMs` after the attempt may be told, in milliseconds after the attempt. */
   dueMs(user: string, kind: AttemptKind, elapsedMs: number): number {
-    const base = kind === "key" ? keyFloorMs : this.#options.passwordFloorMs;
+    const base = kind === "key" ? keyFloorMs : this.passwordFloorMs;
     const floor = base * (1 + this.#fraction("floor", user) / 4);
     if (elapsedMs <= floor) return floor;
     const step = floor / stepsPerFloor;

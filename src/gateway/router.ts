@@ -217,7 +217,7 @@ function capturesOf(pattern: Pattern | undefined): ReadonlySet<string> {
 }
 
 /** Fisher and Yates. */
-function shuffle<T>(items: T[], random: () => number): void {
+function shuffle(items: HostPort[], random: () => number): void {
   for (let last = items.length - 1; last > 0; last--) {
     const pick = Math.floor(random() * (last + 1));
     const kept = items[last];

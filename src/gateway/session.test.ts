@@ -59,9 +59,9 @@ test("a password goes to the upstream, whose answer is the answer, over one conn
   client.link.disconnect(11, "bye");
   await upstreamOf(gate).closed;
   await gate.gateway.whenEmpty();
-  const [end] = gate.events("session-end");
+  const [end] = gate.events("session-ended");
   assert.equal(end?.["blame"], "none");
-  assert.equal(end?.["session"], gate.events("session-start")[0]?.["session"], "one id through all lines");
+  assert.equal(end?.["session"], gate.events("session-started")[0]?.["session"], "one id through all lines");
   const lines = JSON.stringify(gate.lines);
   assert.ok(!lines.includes('wrong"') && !lines.includes("right"), "no password in the log");
 });
@@ -320,7 +320,7 @@ test("tries are counted", async () => {
   assert.equal(await client.password(login, "a"), "failure: password");
   assert.equal(await client.password(login, "b"), "disconnected: Too many authentication failures.");
   await gate.gateway.whenEmpty();
-  assert.equal(gate.events("session-end")[0]?.["blame"], "DENIED");
+  assert.equal(gate.events("session-ended")[0]?.["blame"], "DENIED");
 });
 
 test("failure to reach or enter the upstream is told in one sentence, as banner and disconnect", async () => {
@@ -337,8 +337,8 @@ test("failure to reach or enter the upstream is told in one sentence, as banner 
     assert.match(outcome, /^disconnected: The server behind this gateway [^.]+\./, why);
     assert.equal(`disconnected: ${client.banners.join("").trim()}`, outcome);
     await gate.gateway.whenEmpty();
-    if (upstream !== undefined) assert.equal(gate.events("session-end")[0]?.["reason"], code);
-    assert.equal(gate.events("session-end")[0]?.["blame"], "UPSTREAM");
+    if (upstream !== undefined) assert.equal(gate.events("session-ended")[0]?.["reason"], code);
+    assert.equal(gate.events("session-ended")[0]?.["blame"], "UPSTREAM");
   }
 });
 
@@ -389,5 +389,5 @@ test("a client that leaves while the upstream is asked leaves nothing behind", a
   client.link.destroy();
   await upstreamOf(gate).closed;
   await gate.gateway.whenEmpty();
-  assert.equal(gate.events("session-end")[0]?.["blame"], "none");
+  assert.equal(gate.events("session-ended")[0]?.["blame"], "none");
 });

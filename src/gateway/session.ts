@@ -65,7 +65,7 @@ export class Session {
   /** Lives it to its end. Never throws: whatever went wrong is told to both sides and logged. */
   async run(): Promise<void> {
     const { log, arrival } = this.#options;
-    log.info("session-start", { from: arrival.from.text, via: arrival.via });
+    log.info("session-started", { from: arrival.from.text, via: arrival.via });
     let end: SessionEnd;
     try {
       end = await this.#live();
@@ -175,7 +175,7 @@ export class Session {
       maxChannels: world.limits.maxChannels,
       hostKeys: world.hostKeys,
     });
-    log.info("session-open", {
+    log.info("session-opened", {
       user: this.#principal?.user,
       rule: this.#rule,
       upstream: this.#upstreamName,
@@ -228,7 +228,7 @@ export class Session {
   #logEnd(end: SessionEnd): void {
     const { clock, log } = this.#options;
     const channels = this.#pipe?.channels.total;
-    log.info("session-end", {
+    log.info("session-ended", {
       blame: end.blame,
       reason: end.reason,
       ...(this.#principal === undefined ? {} : { user: this.#principal.user }),

@@ -23,7 +23,7 @@ export interface FakeGatewayOptions {
   readonly clock: Clock;
   readonly rules: readonly FakeRule[];
   /** The upstream at a host; undefined: nobody is there. */
-  upstream(host: string): FakeUpstreamOptions | undefined;
+  readonly upstream: (host: string) => FakeUpstreamOptions | undefined;
   readonly files?: Map<string, string>;
   readonly limits?: Partial<World["limits"]>;
 }

@@ -31,6 +31,7 @@ function onThread(text: string, hash: string): Promise<boolean | undefined> {
     const question = ++lastQuestion;
     found.waiting.set(question, resolve);
     found.worker.ref();
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
     found.worker.postMessage({ question, text, hash });
   });
 }

@@ -1,0 +1,114 @@
+import { createHash } from "node:crypto";
+import { createAuthMethod } from "#auth";
+import { type Clock, formatEndpoint, type Log, PosternError } from "#base";
+import type { Config, RuleConfig } from "#config";
+import type { Rule } from "#contract";
+import { createCredential } from "#credential";
+import { tcp } from "#dialer";
+import { PinnedKeys, Router, type World } from "#gateway";
+import { signatureAlgorithms, systemRandom } from "#ssh/algorithms";
+import { fingerprint, type PrivateKey, parsePrivateKey } from "#ssh/keys";
+import { appErrors } from "./errors.ts";
+import type { Files } from "./files.ts";
+import { version } from "./version.ts";
+
+export interface ComposePorts {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly files: Files;
+}
+
+/** A world, and what the process that holds it needs to know besides. */
+export interface Composed {
+  readonly config: Config;
+  readonly world: World;
+  /** For FailureDelays: the same in all processes that hold the same host keys. */
+  readonly timingSecret: Uint8Array;
+}
+
+const maxHostKeyBytes = 64 * 1024;
+
+/**
+ * Makes a world of a configuration: the one place where adapters meet the gateway. Reads files, binds nothing.
+ * Throws OPERATOR_ errors; then nothing is left open.
+ */
+export async function compose(config: Config, ports: ComposePorts): Promise<Composed> {
+  await using made = new AsyncDisposableStack();
+  const hostKeys = await Promise.all(config.hostKeys.map((path) => readHostKey(path, ports)));
+  const rules: Rule[] = [];
+  for (const rule of config.rules) rules.push(await createRule(rule, ports, made));
+  const router = new Router(rules);
+  const dialer = made.use(await tcp.create({ kind: "tcp" }, ports));
+  const { limits, keepalive } = config;
+  const owned = made.move();
+  const world: World = {
+    router,
+    limits,
+    settings: {
+      version: `SSH-2.0-Postern_${version}`,
+      algorithms: config.algorithms,
+      rekey: { bytes: limits.rekeyBytes, packets: limits.rekeyPackets, ms: limits.rekeySeconds * 1000 },
+      handshakeMs: limits.handshakeSeconds * 1000,
+      random: systemRandom,
+      clock: ports.clock,
+    },
+    keepalive: { intervalMs: keepalive.intervalSeconds * 1000, maxMissed: keepalive.maxMissed },
+    hostKeys,
+    signatureAlgorithms: clientSignatureAlgorithms(),
+    dialer,
+    files: ports.files,
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+  return { config, world, timingSecret: timingSecretOf(hostKeys) };
+}
+
+async function createRule(rule: RuleConfig, ports: ComposePorts, made: AsyncDisposableStack): Promise<Rule> {
+  try {
+    const login = [];
+    for (const each of rule.login) login.push(made.use(await createAuthMethod(each, ports)));
+    const credentials = [];
+    for (const each of rule.upstream.credentials) credentials.push(made.use(await createCredential(each, ports)));
+    // Parsed only to find mistakes now and not at the first login.
+    void new PinnedKeys(rule.upstream.hostKey);
+    const { name, match, targets } = rule;
+    const upstream = { ...rule.upstream, credentials };
+    return { name, match, login, upstream, ...(targets === undefined ? {} : { targets }) };
+  } catch (error) {
+    // The error knows what is wrong; only here is it known where.
+    if (!(error instanceof PosternError)) throw error;
+    throw new appErrors.OPERATOR_RULE_UNUSABLE(`${rule.place}, rule ${rule.name}: ${error.message}`, { cause: error });
+  }
+}
+
+async function readHostKey(path: string, { files, log }: ComposePorts): Promise<PrivateKey> {
+  const read = await files.read(path, maxHostKeyBytes);
+  if (read === undefined) throw new appErrors.OPERATOR_HOST_KEY_MISSING(path);
+  if ((read.mode & 0o007) !== 0) log.warn("private-key-open-to-all", { file: path });
+  try {
+    const key = await parsePrivateKey(read.bytes);
+    log.debug("host-key-read", { file: path, type: key.publicKey.type, fingerprint: fingerprint(key.publicKey.blob) });
+    return key;
+  } catch (cause) {
+    if (!(cause instanceof PosternError)) throw cause;
+    throw new appErrors.OPERATOR_FILE_UNREADABLE(`${path}: ${cause.message}`, { cause });
+  }
+}
+
+/** All that clients may sign with: everything known but SHA-1. */
+function clientSignatureAlgorithms(): string[] {
+  return [...signatureAlgorithms.keys(), "sk-ssh-ed25519@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com"].filter(
+    (name, at, all) => name !== "ssh-rsa" && all.indexOf(name) === at,
+  );
+}
+
+/** Nobody outside can know it, and it stays as long as the keys do. */
+function timingSecretOf(hostKeys: readonly PrivateKey[]): Uint8Array {
+  const hash = createHash("sha256").update("postern failure delays");
+  for (const key of hostKeys) hash.update(key.keyObject.export({ format: "der", type: "pkcs8" }));
+  return hash.digest();
+}
+
+/** For logs: where a configuration listens. */
+export function listenNames(config: Config): string[] {
+  return config.listen.map(formatEndpoint);
+}

@@ -1,0 +1,46 @@
+import { defineErrors, type ErrorTable } from "#base";
+
+const rows = {
+  OPERATOR_FILE_UNREADABLE: {
+    user: "The gateway is not set up correctly.",
+    operator: "a file cannot be read",
+  },
+  OPERATOR_FILE_UNWRITABLE: {
+    user: "The gateway is not set up correctly.",
+    operator: "a file cannot be written",
+  },
+  OPERATOR_RULE_UNUSABLE: {
+    user: "The gateway is not set up correctly.",
+    operator: "a rule cannot be put to work",
+  },
+  OPERATOR_HOST_KEY_MISSING: {
+    user: "The gateway is not set up correctly.",
+    operator: "a host key file does not exist; make it with `postern key generate`",
+  },
+  OPERATOR_ACCOUNT_UNKNOWN: {
+    user: "The gateway is not set up correctly.",
+    operator: "the account or group to run as does not exist on this machine",
+  },
+  OPERATOR_PRIVILEGES_KEPT: {
+    user: "The gateway is not set up correctly.",
+    operator: "the privileges of root could not be dropped for good",
+  },
+  OPERATOR_CONTROL_UNAVAILABLE: {
+    user: "The gateway is not set up correctly.",
+    operator: "no gateway answers at the control socket",
+  },
+  OPERATOR_CONTROL_TAKEN: {
+    user: "The gateway is not set up correctly.",
+    operator: "the control socket cannot be made; another gateway may be running with the same stateDir",
+  },
+  OPERATOR_RELOAD_FAILED: {
+    user: "The gateway is not set up correctly.",
+    operator: "the new configuration cannot be used; the old one stays at work",
+  },
+  BUG_WORKER_SILENT: {
+    user: "The gateway made an error; its log says more.",
+    operator: "a worker process did not answer in time",
+  },
+} as const;
+
+export const appErrors: ErrorTable<typeof rows> = defineErrors(rows);
