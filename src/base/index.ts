@@ -63,3 +63,4 @@ export {
 } from "./schema.ts";
 export { Secret } from "./secret.ts";
 export { type Captures, parseTemplate, type Template, templateErrors } from "./template.ts";
+export { version } from "./version.ts";

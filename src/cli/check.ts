@@ -1,0 +1,45 @@
+import { ConfigInvalid, formatProblem, loadConfig, type Problem } from "#config";
+import { Command } from "commander";
+import { configOption, type ConfigOptions } from "./config-option.ts";
+import { complain, type CliContext, say } from "./context.ts";
+import { exitCodes } from "./exit-codes.ts";
+import { examples, type Finish } from "./program.ts";
+
+export function checkCommand(context: CliContext, finish: Finish): Command {
+  return new Command("check")
+    .summary("say what is wrong with a configuration file")
+    .description(
+      "Reads a configuration file and all that it names, as the gateway would, and prints every problem as FILE:LINE:COLUMN: text.",
+    )
+    .addOption(configOption())
+    .addHelpText("after", examples("postern check -c postern.yaml"))
+    .action(async ({ config: file }: ConfigOptions) => {
+      const { problems, rules } = await problemsOf(file, context);
+      for (const problem of problems) complain(context, formatProblem(problem));
+      const errors = problems.filter(({ severity }) => severity === "error").length;
+      if (errors > 0) {
+        finish(exitCodes.failed);
+        return;
+      }
+      const warnings = problems.length === 0 ? "" : `, ${counted(problems.length, "warning")}`;
+      say(context, `${file}: good, ${counted(rules, "rule")}${warnings}`);
+    });
+}
+
+async function problemsOf(
+  file: string,
+  context: CliContext,
+): Promise<{ problems: readonly Problem[]; rules: number }> {
+  try {
+    const { config, warnings } = await loadConfig(file, { environment: context.environment });
+    const app = await context.app();
+    return { problems: [...warnings, ...(await app.check(config))], rules: config.rules.length };
+  } catch (error) {
+    if (error instanceof ConfigInvalid) return { problems: error.problems, rules: 0 };
+    throw error;
+  }
+}
+
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? "" : "s"}`;
+}

@@ -1,0 +1,21 @@
+/** How the program ends; docs/cli.md lists them. */
+export const exitCodes = {
+  ok: 0,
+  /** It was understood, but could not be done; or `check` found something wrong. */
+  failed: 1,
+  /** The command line was not understood. */
+  usage: 2,
+  /** As EX_CONFIG of sysexits(3): the configuration cannot be used. A service manager need not try again. */
+  config: 78,
+  /** As a shell has it for a program that SIGINT ended. */
+  interrupted: 130,
+} as const;
+
+export const exitCodeTexts: Readonly<Record<number, string>> = {
+  [exitCodes.ok]: "done",
+  [exitCodes.failed]:
+    "understood, but it could not be done; `check` found something wrong; `explain` found no rule",
+  [exitCodes.usage]: "the command line was not understood",
+  [exitCodes.config]: "the configuration cannot be used (all commands but `check`)",
+  [exitCodes.interrupted]: "ended by Ctrl-C at a question",
+};

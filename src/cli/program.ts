@@ -1,0 +1,69 @@
+import { version } from "#base";
+import { Command } from "commander";
+import { checkCommand } from "./check.ts";
+import { completionCommand } from "./completion.ts";
+import type { CliContext } from "./context.ts";
+import { demoCommand } from "./demo.ts";
+import { docsCommand } from "./docs.ts";
+import { explainCommand } from "./explain.ts";
+import { keyCommand } from "./key.ts";
+import { logLevelCommand } from "./log-level.ts";
+import { reloadCommand } from "./reload.ts";
+import { serveCommand } from "./serve.ts";
+import { statusCommand } from "./status.ts";
+
+/** Tells `run` how the program is to end. */
+export type Finish = (exitCode: number) => void;
+
+/** The whole command line: one command for each file of this room. */
+export function createProgram(context: CliContext, finish: Finish): Command {
+  const program = new Command("postern")
+    .description("The SSH gateway: one public port, every SSH host behind it.")
+    .version(version, "-V, --version", "print the version")
+    .option("--debug", "print where an error comes from")
+    .helpCommand("help [command]", "print the help of a command")
+    .addHelpText(
+      "after",
+      examples("postern demo", "postern check -c postern.yaml && postern serve -c postern.yaml"),
+    );
+  const commands = [
+    serveCommand(context, finish),
+    demoCommand(context, finish),
+    checkCommand(context, finish),
+    explainCommand(context, finish),
+    keyCommand(context),
+    reloadCommand(context),
+    statusCommand(context),
+    logLevelCommand(context),
+    completionCommand(context, () => program),
+    docsCommand(context, finish, () => program),
+  ];
+  for (const command of commands) program.addCommand(command);
+  harden(program, context);
+  return program;
+}
+
+/** No command may end the process, or write elsewhere than it was told. */
+function harden(command: Command, context: CliContext): void {
+  command.exitOverride();
+  command.helpOption("-h, --help", "print this help");
+  command.showHelpAfterError(`Try: ${nameOf(command)} --help`);
+  command.configureOutput({
+    writeOut: (text) => context.stdout.write(text),
+    writeErr: (text) => context.stderr.write(text),
+    getOutHelpWidth: () => 100,
+    getErrHelpWidth: () => 100,
+    getOutHasColors: () => false,
+    getErrHasColors: () => false,
+  });
+  for (const inner of command.commands) harden(inner, context);
+}
+
+function nameOf(command: Command): string {
+  return command.parent === null ? command.name() : `${nameOf(command.parent)} ${command.name()}`;
+}
+
+/** The end of each help page. */
+export function examples(...lines: readonly string[]): string {
+  return `\nExamples:\n${lines.map((line) => `  ${line}`).join("\n")}`;
+}

@@ -1,0 +1,22 @@
+import type { CliContext } from "#cli";
+import { run } from "#cli";
+
+const context: CliContext = {
+  stdin: process.stdin,
+  stdout: process.stdout,
+  stderr: process.stderr,
+  environment: process.env,
+  app: async () => (await import("#app")).app,
+};
+
+// A reader that goes away (`postern status | head`) is no failure.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+  });
+}
+
+const exitCode = await run(process.argv.slice(2), context);
+// What is written to a pipe may still be on its way: end by running out of work, and only then by force.
+process.exitCode = exitCode;
+process.stdin.unref();
