@@ -35,17 +35,23 @@ function attach(conn: PipeEnd, handlers?: ConnectionHandlers): ConnectionMux {
 
 /** A channel that a raw peer has opened; ours is 0, its own is 42. */
 async function opened(
-  options: ChannelOptions & { window?: number; maxPacket?: number; limits?: Partial<ConnectionLimits> } = {},
+  options: ChannelOptions & {
+    type?: string;
+    window?: number;
+    maxPacket?: number;
+    limits?: Partial<ConnectionLimits>;
+  } = {},
 ): Promise<Opened> {
+  const { type = "session" } = options;
   const { conn, peer } = rawPeer();
   const channels: Channel[] = [];
   const mux = new ConnectionMux(conn, {
     limits: { windowBytes: 100, maxPacketBytes: 50, ...options.limits },
-    channels: new Map([["session", (offer) => channels.push(offer.accept(options))]]),
+    channels: new Map([[type, (offer) => channels.push(offer.accept(options))]]),
   });
   await settled();
   const { window = 1000, maxPacket = 100 } = options;
-  peer.send(encodeChannelOpen({ type: "session", channel: theirs, window, maxPacket, data: none }));
+  peer.send(encodeChannelOpen({ type, channel: theirs, window, maxPacket, data: none }));
   peer.take();
   const [channel] = channels;
   assert(channel);
@@ -164,7 +170,7 @@ test("stdout and stderr take turns in the window", async () => {
 });
 
 test("half-close: after the peer's EOF we still write, and the reader sees the end", async () => {
-  const { peer, channel } = await opened();
+  const { peer, channel } = await opened({ type: "direct-tcpip" });
   const read = channel.toArray();
   peer.send(data("bye"), eof);
   assert.equal(Buffer.concat((await read) as Buffer[]).toString(), "bye");
@@ -177,7 +183,7 @@ test("half-close: after the peer's EOF we still write, and the reader sees the e
 });
 
 test("half-close: after our EOF we still read", async () => {
-  const { peer, channel } = await opened();
+  const { peer, channel } = await opened({ type: "direct-tcpip" });
   channel.end("done");
   await settled();
   assert.deepEqual(peer.numbers(), [MSG.CHANNEL_DATA, MSG.CHANNEL_EOF]);
@@ -185,6 +191,18 @@ test("half-close: after our EOF we still read", async () => {
   assert.equal(Buffer.concat((await channel.toArray()) as Buffer[]).toString(), "more");
   await settled();
   assert.deepEqual(peer.numbers(), [MSG.CHANNEL_CLOSE]);
+});
+
+test("a session is not closed by the end of both directions: the exit status is to follow", async () => {
+  const { peer, channel } = await opened();
+  channel.resume();
+  channel.end();
+  peer.send(eof);
+  await settled();
+  assert.deepEqual(peer.numbers(), [MSG.CHANNEL_EOF]);
+  await channel.finish({ status: 0 });
+  await settled();
+  assert.deepEqual(peer.numbers(), [MSG.CHANNEL_REQUEST, MSG.CHANNEL_CLOSE]);
 });
 
 test("EOF waits for the last byte of stdout and of stderr", async () => {

@@ -17,7 +17,7 @@ interface Parts {
   readonly ends: ChannelEnds;
   readonly port: ChannelPort;
   readonly options: ChannelOptions;
-  /** Close once both directions have ended. */
+  /** CLOSE follows as soon as both directions have ended. */
   readonly closeWhenEnded: boolean;
   readonly discardStderr: boolean;
 }
@@ -71,7 +71,8 @@ class WindowedDuplex extends Duplex {
 
 /**
  * One open channel as a stream. Reading and writing end apart (`allowHalfOpen`); `end()` sends EOF after the last byte, `destroy()`
- * sends CLOSE and drops what was not sent. It emits no error of its own: one that is lost is destroyed without `end`.
+ * sends CLOSE and drops what was not sent. When both directions have ended it is closed, but for sessions: there the server has to
+ * call `finish`. It emits no error of its own: one that is lost is destroyed without `end`.
  *
  * Data that are not read hold the window, on `stderr` as well: read it or `resume()` it. When the peer has closed the channel, what
  * is written is dropped.

@@ -294,7 +294,7 @@ export class ConnectionMux {
       peerWindowBytes: open.window,
       peerMaxPacketBytes: open.maxPacket,
     };
-    const channel = this.#makeChannel(open.type, ends, options, "peer");
+    const channel = this.#makeChannel(open.type, ends, options, true);
     this.#sendControl(
       encodeChannelOpenConfirmation({
         recipient: open.channel,
@@ -307,15 +307,15 @@ export class ConnectionMux {
     return channel;
   }
 
-  #makeChannel(type: string, ends: ChannelEnds, options: ChannelOptions, opener: "peer" | "us"): Channel {
+  #makeChannel(type: string, ends: ChannelEnds, options: ChannelOptions, peerOpened: boolean): Channel {
     const channel = new Channel({
       type,
       ends,
       port: this.#port,
       options,
-      // Who opened a session waits for the exit status, which may follow EOF, and for the other side to close.
-      closeWhenEnded: !(opener === "us" && type === "session"),
-      discardStderr: opener === "peer",
+      // The exit status of a session follows EOF: there the server closes, by `finish`, and the client after it.
+      closeWhenEnded: type !== "session",
+      discardStderr: peerOpened,
     });
     if (this.#over) channel.core.lost();
     else this.#entries.set(ends.ours, { kind: "open", channel });
@@ -338,7 +338,7 @@ export class ConnectionMux {
       peerWindowBytes: message.window,
       peerMaxPacketBytes: message.maxPacket,
     };
-    const channel = this.#makeChannel(type, ends, options, "us");
+    const channel = this.#makeChannel(type, ends, options, false);
     settle({ opened: true, channel, data: Uint8Array.from(message.data) });
   }
 
