@@ -67,7 +67,8 @@ async function createRule(rule: RuleConfig, ports: ComposePorts, made: AsyncDisp
     const login = [];
     for (const each of rule.login) login.push(made.use(await createAuthMethod(each, ports)));
     const credentials = [];
-    for (const each of rule.upstream.credentials) credentials.push(made.use(await createCredential(each, ports)));
+    for (const each of rule.upstream.credentials)
+      credentials.push(made.use(await createCredential(each, ports)));
     // Parsed only to find mistakes now and not at the first login.
     void new PinnedKeys(rule.upstream.hostKey);
     const { name, match, targets } = rule;
@@ -76,7 +77,9 @@ async function createRule(rule: RuleConfig, ports: ComposePorts, made: AsyncDisp
   } catch (error) {
     // The error knows what is wrong; only here is it known where.
     if (!(error instanceof PosternError)) throw error;
-    throw new appErrors.OPERATOR_RULE_UNUSABLE(`${rule.place}, rule ${rule.name}: ${error.message}`, { cause: error });
+    throw new appErrors.OPERATOR_RULE_UNUSABLE(`${rule.place}, rule ${rule.name}: ${error.message}`, {
+      cause: error,
+    });
   }
 }
 
@@ -86,7 +89,11 @@ async function readHostKey(path: string, { files, log }: ComposePorts): Promise<
   if ((read.mode & 0o007) !== 0) log.warn("private-key-open-to-all", { file: path });
   try {
     const key = await parsePrivateKey(read.bytes);
-    log.debug("host-key-read", { file: path, type: key.publicKey.type, fingerprint: fingerprint(key.publicKey.blob) });
+    log.debug("host-key-read", {
+      file: path,
+      type: key.publicKey.type,
+      fingerprint: fingerprint(key.publicKey.blob),
+    });
     return key;
   } catch (cause) {
     if (!(cause instanceof PosternError)) throw cause;
@@ -96,9 +103,11 @@ async function readHostKey(path: string, { files, log }: ComposePorts): Promise<
 
 /** All that clients may sign with: everything known but SHA-1. */
 function clientSignatureAlgorithms(): string[] {
-  return [...signatureAlgorithms.keys(), "sk-ssh-ed25519@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com"].filter(
-    (name, at, all) => name !== "ssh-rsa" && all.indexOf(name) === at,
-  );
+  return [
+    ...signatureAlgorithms.keys(),
+    "sk-ssh-ed25519@openssh.com",
+    "sk-ecdsa-sha2-nistp256@openssh.com",
+  ].filter((name, at, all) => name !== "ssh-rsa" && all.indexOf(name) === at);
 }
 
 /** Nobody outside can know it, and it stays as long as the keys do. */

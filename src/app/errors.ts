@@ -25,17 +25,21 @@ const rows = {
     user: "The gateway is not set up correctly.",
     operator: "the privileges of root could not be dropped for good",
   },
-  OPERATOR_CONTROL_UNAVAILABLE: {
-    user: "The gateway is not set up correctly.",
-    operator: "no gateway answers at the control socket",
-  },
   OPERATOR_CONTROL_TAKEN: {
     user: "The gateway is not set up correctly.",
     operator: "the control socket cannot be made; another gateway may be running with the same stateDir",
   },
+  OPERATOR_CONTROL_REQUEST: {
+    user: "The gateway is not set up correctly.",
+    operator: "the gateway was asked for something that it does not understand",
+  },
   OPERATOR_RELOAD_FAILED: {
     user: "The gateway is not set up correctly.",
     operator: "the new configuration cannot be used; the old one stays at work",
+  },
+  OPERATOR_WORKER_FAILED: {
+    user: "The gateway is not set up correctly.",
+    operator: "a worker process could not begin its work",
   },
   BUG_WORKER_SILENT: {
     user: "The gateway made an error; its log says more.",

@@ -111,10 +111,12 @@ export class Files implements FileReader, FileAppender {
         await (await open(lock, "wx", 0o600)).close();
         return;
       } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== "EEXIST" || this.#clock.monotonic() > deadline) throw error;
+        if ((error as NodeJS.ErrnoException).code !== "EEXIST" || this.#clock.monotonic() > deadline)
+          throw error;
       }
       const found = await stat(lock).catch(() => undefined);
-      if (found !== undefined && this.#clock.now() - found.mtimeMs > staleLockMs) await unlink(lock).catch(() => {});
+      if (found !== undefined && this.#clock.now() - found.mtimeMs > staleLockMs)
+        await unlink(lock).catch(() => {});
       else {
         await new Promise<void>((resolve) => {
           this.#clock.after(lockPollMs, resolve);
@@ -128,7 +130,9 @@ async function readAll(file: FileHandle, path: string, maxBytes: number): Promis
   const found = await file.stat();
   if (!found.isFile()) throw new appErrors.OPERATOR_FILE_UNREADABLE(`${path} is no plain file`);
   if (found.size > maxBytes) {
-    throw new appErrors.OPERATOR_FILE_UNREADABLE(`${path} has ${found.size} bytes, more than the ${maxBytes} allowed`);
+    throw new appErrors.OPERATOR_FILE_UNREADABLE(
+      `${path} has ${found.size} bytes, more than the ${maxBytes} allowed`,
+    );
   }
   const bytes = new Uint8Array(Math.min(found.size, maxBytes));
   let length = 0;

@@ -17,7 +17,10 @@ const run = promisify(execFile);
  * The account that the configuration names, or undefined if it names none. Whoever is not root already runs as what it is.
  * Throws OPERATOR_ACCOUNT_UNKNOWN.
  */
-export async function findAccount(user: string | undefined, group: string | undefined): Promise<Account | undefined> {
+export async function findAccount(
+  user: string | undefined,
+  group: string | undefined,
+): Promise<Account | undefined> {
   if (process.getuid?.() !== 0 || (user === undefined && group === undefined)) return undefined;
   if (user === undefined) throw new appErrors.OPERATOR_ACCOUNT_UNKNOWN("group is given without user");
   const entry = await lookup("passwd", user);
@@ -34,7 +37,8 @@ async function lookup(database: "passwd" | "group", name: string): Promise<strin
   try {
     text = (await run("getent", [database, name], { timeout: 10_000 })).stdout;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw new appErrors.OPERATOR_ACCOUNT_UNKNOWN(name);
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT")
+      throw new appErrors.OPERATOR_ACCOUNT_UNKNOWN(name);
     text = readFileSync(`/etc/${database}`, "utf8");
   }
   const fields = text
@@ -69,7 +73,11 @@ export function dropPrivileges({ name, uid, gid }: Account): void {
 }
 
 function canBecomeRoot(): boolean {
-  for (const again of [() => process.setuid?.(0), () => process.seteuid?.(0), () => process.setgroups?.([0])]) {
+  for (const again of [
+    () => process.setuid?.(0),
+    () => process.seteuid?.(0),
+    () => process.setgroups?.([0]),
+  ]) {
     try {
       again();
       return true;

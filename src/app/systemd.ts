@@ -13,7 +13,8 @@ type Environment = Readonly<Record<string, string | undefined>>;
 /** Sockets passed to this process (sd_listen_fds(3)). */
 export function passedSockets(environment: Environment, pid: number): PassedSocket[] {
   const count = Number(environment["LISTEN_FDS"]);
-  if (Number(environment["LISTEN_PID"]) !== pid || !Number.isInteger(count) || count < 1 || count > maxPassed) return [];
+  if (Number(environment["LISTEN_PID"]) !== pid || !Number.isInteger(count) || count < 1 || count > maxPassed)
+    return [];
   const names = (environment["LISTEN_FDNAMES"] ?? "").split(":");
   return Array.from({ length: count }, (_, at) => {
     const name = names[at];

@@ -4,7 +4,9 @@ import { test } from "node:test";
 import { version } from "./version.ts";
 
 test("the version is that of the package", () => {
-  const { version: packaged } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
+  const { version: packaged } = JSON.parse(
+    readFileSync(new URL("../../package.json", import.meta.url), "utf8"),
+  ) as {
     version: string;
   };
   assert.equal(version, packaged);

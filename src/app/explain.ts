@@ -1,0 +1,61 @@
+import { formatHostPort } from "#base";
+import type { Config, RuleConfig } from "#config";
+import type { AuthMethod, Credential, Rule } from "#contract";
+import { Router, type RuleExplanation } from "#gateway";
+
+/** Who is asked about. */
+export interface ExplainQuery {
+  readonly user: string;
+  /** An IP address; undefined if none is known. */
+  readonly from: string | undefined;
+  readonly nowMs: number;
+}
+
+export interface ExplainedUser {
+  readonly rules: readonly RuleExplanation[];
+  /** Absent: nobody goes anywhere by that name. */
+  readonly upstream?: {
+    readonly user: string;
+    /** `host:port`, in the order in which they are tried. */
+    readonly addresses: readonly string[];
+  };
+}
+
+/** Which rule takes a user name, and why. Reads no file: whoever may read the configuration may ask. */
+export async function explain(config: Config, { user, from, nowMs }: ExplainQuery): Promise<ExplainedUser> {
+  // In their order, even where the rule shuffles them.
+  const router = new Router(config.rules.map(sketch), () => 0.999_999);
+  const whence = from === undefined ? { text: "an address that was not given" } : { ip: from, text: from };
+  const { rules, route } = router.explain({ user, from: whence, nowMs });
+  if (route === undefined) return { rules };
+  return { rules, upstream: { user: route.user, addresses: route.addresses.map(formatHostPort) } };
+}
+
+/** The rule with adapters that only look like the real ones. */
+function sketch(rule: RuleConfig): Rule {
+  const { name, match, targets } = rule;
+  const login = rule.login.map(
+    (each): AuthMethod => ({
+      kind: each.kind,
+      method: each.kind,
+      defers: each.kind === "password" && each.check === "upstream",
+      attempt: async () => ({ kind: "denied", reason: "only explained" }),
+      [Symbol.asyncDispose]: async () => {},
+    }),
+  );
+  const credentials = rule.upstream.credentials.map(
+    (each): Credential => ({
+      kind: each.kind,
+      needsClientPassword: each.kind === "client-password",
+      ways: async () => [],
+      [Symbol.asyncDispose]: async () => {},
+    }),
+  );
+  return {
+    name,
+    match,
+    login,
+    upstream: { ...rule.upstream, credentials },
+    ...(targets === undefined ? {} : { targets }),
+  };
+}

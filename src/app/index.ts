@@ -1,0 +1,31 @@
+/**
+ * app: the program: where parts meet, start, change and stop.
+ *
+ * Law: the one room that knows all others. It composes, and decides nothing about a session.
+ */
+import { check } from "./check.ts";
+import { demo } from "./demo.ts";
+import { explain } from "./explain.ts";
+import { serve } from "./serve.ts";
+
+export { check } from "./check.ts";
+export { type Composed, compose, type ComposePorts } from "./compose.ts";
+export type { ControlReply, ControlRequest } from "./control.ts";
+export { type DemoOptions, demo } from "./demo.ts";
+export { appErrors } from "./errors.ts";
+export { type ExplainedUser, explain, type ExplainQuery } from "./explain.ts";
+export { Files } from "./files.ts";
+export type { Reloaded, ReloadOutcome, Running } from "./running.ts";
+export { serve, type ServeOptions } from "./serve.ts";
+export type { Status } from "./status-text.ts";
+export { version } from "./version.ts";
+
+/** What the commands need of the program. */
+export interface App {
+  readonly serve: typeof serve;
+  readonly demo: typeof demo;
+  readonly check: typeof check;
+  readonly explain: typeof explain;
+}
+
+export const app: App = { serve, demo, check, explain };

@@ -1,0 +1,200 @@
+import { chmodSync, chownSync, mkdirSync, statSync } from "node:fs";
+import { type Log, openLog, type RootLog, systemClock } from "#base";
+import { type Config, formatProblem } from "#config";
+import { Acceptor, Admission } from "#gateway";
+import { compose } from "./compose.ts";
+import { ControlServer } from "./control.ts";
+import { type Crew, LocalCrew } from "./crew.ts";
+import { appErrors } from "./errors.ts";
+import { Files } from "./files.ts";
+import { Listeners } from "./listeners.ts";
+import { type Account, dropPrivileges, findAccount } from "./privileges.ts";
+import { readConfig, type ReadConfig } from "./read-config.ts";
+import { Running } from "./running.ts";
+import { ownCommand, Supervisor } from "./supervisor.ts";
+import { notifyManager, passedSockets } from "./systemd.ts";
+import { version } from "./version.ts";
+import { runWorker } from "./worker.ts";
+import { workerVariable } from "./worker-messages.ts";
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+export interface ServeOptions {
+  readonly configFile: string;
+  readonly environment: Environment;
+  /** Told as soon as it listens. */
+  readonly ready?: (running: Running, addresses: readonly string[]) => void;
+  /** Take SIGTERM, SIGHUP and so on. Default true. */
+  readonly signals?: boolean;
+}
+
+/**
+ * Runs a gateway until it is told to stop and the last session has ended. Resolves with the exit code.
+ * Throws ConfigInvalid and other OPERATOR_ errors when it cannot start; then nothing is left open.
+ */
+export async function serve(options: ServeOptions): Promise<number> {
+  const { environment } = options;
+  // The same command, started again by the supervisor.
+  const worker = environment[workerVariable];
+  if (worker !== undefined && process.connected) return await runWorker(Number(worker), environment);
+
+  const read = await readConfig(options.configFile, environment);
+  const { config } = read;
+  const account = await findAccount(config.user, config.group);
+  await using stack = new AsyncDisposableStack();
+  const log = await openLogFor(config, account, environment);
+  stack.defer(() => log.close());
+  for (const warning of read.warnings) log.warn("config-warning", { problem: formatProblem(warning) });
+  await start(options, read, account, log, stack);
+  return 0;
+}
+
+async function start(
+  options: ServeOptions,
+  read: ReadConfig,
+  account: Account | undefined,
+  log: RootLog,
+  stack: AsyncDisposableStack,
+): Promise<void> {
+  const { configFile, environment } = options;
+  const { config } = read;
+  const clock = systemClock;
+  const files = new Files(clock);
+  // With all rights: what only root may read, make and bind.
+  makeStateDir(config.stateDir, account);
+  const composed = await files.keepWhile(() => compose(config, { clock, log, files }));
+  const made: { crew?: Crew } = {};
+  const admission = new Admission(config.limits);
+  const acceptor = new Acceptor({
+    admission,
+    clock,
+    log,
+    start: (arrival, ticket) => made.crew?.start(arrival, ticket),
+  });
+  const entryPorts = {
+    log,
+    passedSockets: passedSockets(environment, process.pid),
+    ...(account === undefined ? {} : { owner: account }),
+  };
+  const listeners = stack.use(new Listeners(entryPorts, (arrival) => acceptor.accept(arrival)));
+  await using listening = await listeners.prepare(config.listen);
+  const held: { running?: Running } = {};
+  const control = await ControlServer.listen(
+    config.control,
+    account,
+    async (request) => {
+      if (held.running === undefined) throw new appErrors.OPERATOR_CONTROL_REQUEST("the gateway is starting");
+      return await held.running.control(request);
+    },
+    log,
+  );
+  stack.use(control);
+
+  if (account !== undefined) {
+    dropPrivileges(account);
+    log.info("privileges-dropped", { user: account.name, uid: account.uid, gid: account.gid });
+  } else if (process.getuid?.() === 0) log.warn("running-as-root", { hint: "set user in the configuration" });
+
+  // Without rights from here on.
+  let crew: Crew;
+  if (config.workers > 1) {
+    await composed.world[Symbol.asyncDispose]();
+    crew = await Supervisor.start({
+      clock,
+      log,
+      count: config.workers,
+      configFile,
+      texts: read.texts,
+      kept: files.kept,
+      level: log.level,
+      environment,
+      command: ownCommand(),
+    });
+  } else crew = new LocalCrew(composed, { clock, log, files });
+  stack.use(crew);
+  made.crew = crew;
+
+  const running = new Running({
+    clock,
+    log,
+    configFile,
+    config,
+    environment,
+    admission,
+    acceptor,
+    listeners,
+    crew,
+  });
+  held.running = running;
+  using signals = new DisposableStack();
+  if (options.signals !== false) signals.use(takeSignals(running, log));
+  log.info("started", {
+    version,
+    node: process.version,
+    pid: process.pid,
+    workers: config.workers,
+    rules: config.rules.length,
+  });
+  await listening.commit();
+  notifyManager(environment, log, "READY=1");
+  options.ready?.(running, listeners.addresses);
+  await running.ended;
+  log.info("stopped");
+}
+
+/** Owned by who runs the gateway, and closed to everybody else: it holds host keys and the control socket. */
+function makeStateDir(path: string, account: Account | undefined): void {
+  if (statSync(path, { throwIfNoEntry: false }) !== undefined) return;
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+    chmodSync(path, 0o700);
+    if (account !== undefined) chownSync(path, account.uid, account.gid);
+  } catch (cause) {
+    throw new appErrors.OPERATOR_FILE_UNWRITABLE(`${path}: ${(cause as Error).message}`, { cause });
+  }
+}
+
+async function openLogFor(
+  config: Config,
+  account: Account | undefined,
+  environment: Environment,
+): Promise<RootLog> {
+  const { file } = config.log;
+  let log: RootLog;
+  try {
+    log = await openLog({ ...config.log, environment });
+  } catch (cause) {
+    throw new appErrors.OPERATOR_FILE_UNWRITABLE(`${file ?? "stderr"}: ${(cause as Error).message}`, {
+      cause,
+    });
+  }
+  // After the drop it must be possible to open it anew.
+  if (
+    file !== undefined &&
+    account !== undefined &&
+    statSync(file, { throwIfNoEntry: false })?.isFile() === true
+  ) {
+    chownSync(file, account.uid, account.gid);
+  }
+  return log;
+}
+
+function takeSignals(running: Running, log: Log): Disposable {
+  const handlers: [NodeJS.Signals, () => void][] = [
+    ["SIGTERM", () => running.stop()],
+    ["SIGINT", () => running.stop()],
+    ["SIGHUP", () => void running.reload()],
+    ["SIGUSR1", () => running.reopenLog()],
+  ];
+  for (const [signal, handler] of handlers) process.on(signal, handler);
+  const crash = (error: unknown): void => {
+    log.fatal("crashed", { error });
+  };
+  process.on("uncaughtExceptionMonitor", crash);
+  return {
+    [Symbol.dispose]: () => {
+      for (const [signal, handler] of handlers) process.off(signal, handler);
+      process.off("uncaughtExceptionMonitor", crash);
+    },
+  };
+}

@@ -1,0 +1,61 @@
+import { formatSeconds } from "#base";
+import type { SessionRecord } from "#contract";
+import type { Reloaded, ReloadOutcome } from "./running.ts";
+
+/** How a gateway is. */
+export interface Status {
+  readonly version: string;
+  readonly pid: number;
+  readonly state: "running" | "stopping";
+  readonly startedAt: string;
+  readonly uptimeSeconds: number;
+  readonly config: string;
+  readonly listening: readonly string[];
+  readonly connections: number;
+  /** Connections that have not logged in yet. */
+  readonly startups: number;
+  /** Process ids. */
+  readonly workers: readonly number[];
+  readonly rules: number;
+  readonly logLevel: string;
+  readonly logLinesLost: number;
+  readonly sessions: readonly SessionRecord[];
+  readonly lastReload?: { readonly at: string } & ReloadOutcome;
+}
+
+/** Sessions shown one by one; the JSON has all of them. */
+const maxShown = 50;
+
+export function statusText(status: Status, nowMs: number): string {
+  const { sessions, workers, lastReload } = status;
+  const lines = [
+    `postern ${status.version}, process ${status.pid}, ${status.state} for ${formatSeconds(status.uptimeSeconds)}`,
+    `configuration: ${status.config}, ${status.rules} rules`,
+    `listening: ${status.listening.join(", ") || "nowhere"}`,
+    ...(workers.length === 0 ? [] : [`workers: ${workers.join(", ")}`]),
+    `log level: ${status.logLevel}${status.logLinesLost === 0 ? "" : `, ${status.logLinesLost} lines lost`}`,
+    ...(lastReload === undefined
+      ? []
+      : [`last reload: ${lastReload.at}, ${lastReload.ok ? "good" : `failed: ${lastReload.problem}`}`]),
+    `connections: ${status.connections}, ${status.startups} of them not logged in`,
+    ...sessions.slice(0, maxShown).map((session) => `  ${sessionText(session, nowMs)}`),
+    ...(sessions.length > maxShown ? [`  and ${sessions.length - maxShown} more`] : []),
+  ];
+  return lines.join("\n");
+}
+
+function sessionText(session: SessionRecord, nowMs: number): string {
+  const { id, from, user, upstream, phase, startedAtMs } = session;
+  const age = formatSeconds(Math.round((nowMs - startedAtMs) / 1000));
+  const whom = user === undefined ? "" : ` ${user}`;
+  const where = upstream === undefined ? "" : ` to ${upstream}`;
+  return `${id}${whom} from ${from}${where}, ${phase}, ${age}`;
+}
+
+export function reloadText({ changed, needRestart, warnings }: Reloaded): string {
+  const lines = [
+    changed.length === 0 ? "Reloaded; nothing has changed." : `Reloaded; changed: ${changed.join(", ")}.`,
+  ];
+  if (needRestart.length > 0) lines.push(`Only after a restart: ${needRestart.join(", ")}.`);
+  return [...lines, ...warnings].join("\n");
+}

@@ -1,0 +1,333 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { Socket } from "node:net";
+import type { Clock, Log, LogLevel, RootLog } from "#base";
+import type { Arrival, FileRead, SessionRecord } from "#contract";
+import type { Ticket } from "#gateway";
+import type { Crew, EndReason, PreparedWorld } from "./crew.ts";
+import { appErrors } from "./errors.ts";
+import type { ReadConfig } from "./read-config.ts";
+import {
+  type ConfigTexts,
+  type FromWorker,
+  type ToWorker,
+  type WorkerAnswer,
+  workerVariable,
+} from "./worker-messages.ts";
+
+export interface SupervisorOptions {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly count: number;
+  readonly configFile: string;
+  readonly texts: ConfigTexts;
+  readonly kept: ReadonlyMap<string, FileRead>;
+  readonly level: LogLevel;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Program and arguments that start this same program again. */
+  readonly command: readonly string[];
+}
+
+/** A worker has this long for what takes it milliseconds. */
+const answerMs = 30_000;
+
+/** A worker that dies is started again after a second, one that dies at once after up to half a minute. */
+const firstRestartMs = 1_000;
+const lastRestartMs = 30_000;
+/** A worker that lived for so long had no fault from the start. */
+const healthyMs = 60_000;
+
+/** Time between being told to go and being killed. */
+const goMs = 5_000;
+
+interface WorkerState {
+  readonly number: number;
+  readonly child: ChildProcess;
+  readonly tickets: Map<number, Ticket>;
+  readonly answers: Map<number, (answer: WorkerAnswer) => void>;
+  readonly startedMs: number;
+  /** What its configuration was read from. */
+  texts: ConfigTexts;
+  ready: boolean;
+}
+
+/**
+ * Sessions in worker processes. This process alone listens, admits and hands the streams over: so limits hold for all workers
+ * together, the one with the fewest sessions gets the next, and a worker can be replaced after the right to bind is gone.
+ */
+export class Supervisor implements Crew {
+  readonly #options: SupervisorOptions;
+  readonly #workers = new Map<number, WorkerState>();
+  readonly #first = new Map<number, PromiseWithResolvers<void>>();
+  #texts: ConfigTexts;
+  #level: LogLevel;
+  #lastNumber = 0;
+  #stopping = false;
+  #empty: (() => void)[] = [];
+
+  private constructor(options: SupervisorOptions) {
+    this.#options = options;
+    this.#texts = options.texts;
+    this.#level = options.level;
+  }
+
+  /** Resolves when all workers are ready. Throws OPERATOR_RELOAD_FAILED with a worker's problem. */
+  static async start(options: SupervisorOptions): Promise<Supervisor> {
+    const supervisor = new Supervisor(options);
+    const ready: Promise<void>[] = [];
+    for (let number = 1; number <= options.count; number++) {
+      const first = Promise.withResolvers<void>();
+      supervisor.#first.set(number, first);
+      ready.push(first.promise);
+      supervisor.#spawn(number, firstRestartMs);
+    }
+    try {
+      await Promise.all(ready);
+    } catch (error) {
+      await supervisor[Symbol.asyncDispose]();
+      throw error;
+    }
+    return supervisor;
+  }
+
+  get workers(): readonly number[] {
+    return [...this.#workers.values()].flatMap(({ child }) => child.pid ?? []);
+  }
+
+  start({ stream, from, via }: Arrival, ticket: Ticket): void {
+    const worker = this.#leastBusy();
+    if (worker === undefined || !(stream instanceof Socket)) {
+      this.#options.log.warn("no-worker", { from: from.text });
+      stream.destroy();
+      ticket[Symbol.dispose]();
+      return;
+    }
+    const number = ++this.#lastNumber;
+    worker.tickets.set(number, ticket);
+    const message: ToWorker = { kind: "arrival", ticket: number, from, via };
+    worker.child.send(message, stream, (error) => {
+      if (error === null) return;
+      stream.destroy();
+      this.#release(worker, number);
+    });
+  }
+
+  async prepare({ texts }: ReadConfig): Promise<PreparedWorld> {
+    const workers = [...this.#workers.values()].filter(({ ready }) => ready);
+    const abandon = async (): Promise<void> => {
+      for (const worker of workers) this.#say(worker, { kind: "abandon" });
+    };
+    const answers = await Promise.all(
+      workers.map((worker) => this.#ask(worker, (question) => ({ kind: "prepare", question, texts }))),
+    ).catch(async (error: unknown) => {
+      await abandon();
+      throw error;
+    });
+    const refused = answers.find((answer) => answer.kind === "not-prepared");
+    if (refused?.kind === "not-prepared") {
+      await abandon();
+      throw new appErrors.OPERATOR_RELOAD_FAILED(refused.problem);
+    }
+    let committed = false;
+    return {
+      commit: () => {
+        committed = true;
+        this.#texts = texts;
+        for (const worker of workers) {
+          worker.texts = texts;
+          this.#say(worker, { kind: "commit" });
+        }
+        for (const worker of this.#workers.values()) if (worker.ready) void this.#catchUp(worker);
+      },
+      [Symbol.asyncDispose]: async () => {
+        if (!committed) await abandon();
+      },
+    };
+  }
+
+  async sessions(): Promise<readonly SessionRecord[]> {
+    const answers = await this.#askAll((question) => ({ kind: "sessions", question }));
+    return answers.flatMap((answer) => (answer.kind === "sessions" ? answer.sessions : []));
+  }
+
+  async close(session: string, reason: EndReason): Promise<boolean> {
+    const answers = await this.#askAll((question) => ({ kind: "close", question, session, reason }));
+    return answers.some((answer) => answer.kind === "closed" && answer.found);
+  }
+
+  closeAll(reason: EndReason): void {
+    this.#sayAll({ kind: "close-all", reason });
+  }
+
+  notifyAll(text: string): void {
+    this.#sayAll({ kind: "notify", text });
+  }
+
+  setLogLevel(level: RootLog["level"]): void {
+    this.#level = level;
+    this.#sayAll({ kind: "log-level", level });
+  }
+
+  reopenLog(): void {
+    this.#sayAll({ kind: "reopen-log" });
+  }
+
+  async whenEmpty(): Promise<void> {
+    if (this.#isEmpty()) return;
+    await new Promise<void>((resolve) => this.#empty.push(resolve));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopping = true;
+    const gone = [...this.#workers.values()].map(async (worker) => {
+      const { child } = worker;
+      const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+      this.#say(worker, { kind: "end" });
+      using _kill = this.#options.clock.after(goMs, () => child.kill("SIGKILL"));
+      if (child.exitCode === null && child.signalCode === null) await exited;
+    });
+    await Promise.all(gone);
+  }
+
+  #spawn(number: number, restartMs: number): void {
+    const { command, environment, log, clock } = this.#options;
+    const [program = process.execPath, ...args] = command;
+    const child = spawn(program, args, {
+      env: { ...environment, [workerVariable]: String(number) },
+      stdio: ["ignore", "inherit", "inherit", "ipc"],
+      serialization: "advanced",
+    });
+    const worker: WorkerState = {
+      number,
+      child,
+      tickets: new Map(),
+      answers: new Map(),
+      startedMs: clock.monotonic(),
+      texts: this.#texts,
+      ready: false,
+    };
+    this.#workers.set(number, worker);
+    child.on("message", (message: FromWorker) => this.#hear(worker, message));
+    child.on("error", (error) => log.error("worker-error", { worker: number, error }));
+    child.once("exit", (code, signal) => this.#gone(worker, restartMs, code, signal));
+    const { configFile, kept } = this.#options;
+    this.#say(worker, { kind: "begin", configFile, texts: this.#texts, kept, level: this.#level });
+  }
+
+  #hear(worker: WorkerState, message: FromWorker): void {
+    const { log } = this.#options;
+    switch (message.kind) {
+      case "ready":
+        worker.ready = true;
+        log.info("worker-ready", { worker: worker.number, pid: worker.child.pid });
+        this.#first.get(worker.number)?.resolve();
+        void this.#catchUp(worker);
+        return;
+      case "not-ready":
+        log.error("worker-not-ready", { worker: worker.number, problem: message.problem });
+        this.#first.get(worker.number)?.reject(new appErrors.OPERATOR_WORKER_FAILED(message.problem));
+        return;
+      case "authenticated":
+        worker.tickets.get(message.ticket)?.authenticated();
+        return;
+      case "ended":
+        this.#release(worker, message.ticket);
+        return;
+      case "answer":
+        worker.answers.get(message.question)?.(message.answer);
+        worker.answers.delete(message.question);
+        return;
+    }
+  }
+
+  /** A worker that was starting during a reload has begun with what was then the old configuration. */
+  async #catchUp(worker: WorkerState): Promise<void> {
+    const texts = this.#texts;
+    if (worker.texts === texts) return;
+    try {
+      const answer = await this.#ask(worker, (question) => ({ kind: "prepare", question, texts }));
+      if (answer.kind !== "prepared") throw new appErrors.OPERATOR_WORKER_FAILED(`worker ${worker.number}`);
+      worker.texts = texts;
+      this.#say(worker, { kind: "commit" });
+    } catch (error) {
+      // The next one starts with the right configuration.
+      this.#options.log.error("worker-behind", { worker: worker.number, error });
+      worker.child.kill("SIGKILL");
+    }
+  }
+
+  /** Its sessions are gone with it; nobody else's are. */
+  #gone(worker: WorkerState, restartMs: number, code: number | null, signal: NodeJS.Signals | null): void {
+    const { log, clock } = this.#options;
+    this.#workers.delete(worker.number);
+    const lost = worker.tickets.size;
+    for (const number of [...worker.tickets.keys()]) this.#release(worker, number);
+    if (this.#stopping) return;
+    log.error("worker-died", { worker: worker.number, pid: worker.child.pid, code, signal, lost });
+    const first = this.#first.get(worker.number);
+    first?.reject(new appErrors.OPERATOR_WORKER_FAILED(`worker ${worker.number} ended before it was ready`));
+    if (!worker.ready && first !== undefined) return;
+    const healthy = clock.monotonic() - worker.startedMs >= healthyMs;
+    const next = healthy ? firstRestartMs : Math.min(restartMs * 2, lastRestartMs);
+    clock.after(healthy ? firstRestartMs : restartMs, () => {
+      if (!this.#stopping) this.#spawn(worker.number, next);
+    });
+  }
+
+  #release(worker: WorkerState, number: number): void {
+    worker.tickets.get(number)?.[Symbol.dispose]();
+    worker.tickets.delete(number);
+    if (!this.#isEmpty()) return;
+    for (const resolve of this.#empty.splice(0)) resolve();
+  }
+
+  #isEmpty(): boolean {
+    return this.#workers.values().every(({ tickets }) => tickets.size === 0);
+  }
+
+  #leastBusy(): WorkerState | undefined {
+    let found: WorkerState | undefined;
+    for (const worker of this.#workers.values()) {
+      if (worker.ready && (found === undefined || worker.tickets.size < found.tickets.size)) found = worker;
+    }
+    return found;
+  }
+
+  async #askAll(message: (question: number) => ToWorker): Promise<readonly WorkerAnswer[]> {
+    const workers = [...this.#workers.values()].filter(({ ready }) => ready);
+    return await Promise.all(workers.map((worker) => this.#ask(worker, message)));
+  }
+
+  /** Throws BUG_WORKER_SILENT. */
+  async #ask(worker: WorkerState, message: (question: number) => ToWorker): Promise<WorkerAnswer> {
+    const question = ++this.#lastNumber;
+    const answered = Promise.withResolvers<WorkerAnswer>();
+    worker.answers.set(question, answered.resolve);
+    using _limit = this.#options.clock.after(answerMs, () => {
+      answered.reject(new appErrors.BUG_WORKER_SILENT(`worker ${worker.number}`));
+    });
+    const died = (): void => answered.reject(new appErrors.BUG_WORKER_SILENT(`worker ${worker.number} died`));
+    worker.child.once("exit", died);
+    try {
+      this.#say(worker, message(question));
+      return await answered.promise;
+    } finally {
+      worker.answers.delete(question);
+      worker.child.off("exit", died);
+    }
+  }
+
+  #sayAll(message: ToWorker): void {
+    for (const worker of this.#workers.values()) this.#say(worker, message);
+  }
+
+  #say({ child }: WorkerState, message: ToWorker): void {
+    if (child.connected) child.send(message, undefined, undefined, () => {});
+  }
+}
+
+/** What starts this program again: in the one executable file there is no script to name. */
+export function ownCommand(): string[] {
+  const [, script, ...args] = process.argv;
+  const oneFile = process.execPath === script || script === undefined;
+  return [process.execPath, ...process.execArgv, ...(oneFile ? [] : [script]), ...args];
+}

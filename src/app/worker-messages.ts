@@ -1,0 +1,50 @@
+/** What a supervisor and its workers say to each other, over Node's channel between processes (structured clones). */
+import type { LogLevel } from "#base";
+import type { FileRead, PeerAddress, SessionRecord } from "#contract";
+import type { EndReason } from "./crew.ts";
+
+/** Set in the environment of a worker: its number. */
+export const workerVariable = "POSTERN_WORKER";
+
+/** The texts that one configuration was read from, by path: so supervisor and workers hold the same, whatever changed since. */
+export type ConfigTexts = ReadonlyMap<string, string>;
+
+export type ToWorker =
+  | {
+      readonly kind: "begin";
+      readonly configFile: string;
+      readonly texts: ConfigTexts;
+      readonly kept: ReadonlyMap<string, FileRead>;
+      readonly level: LogLevel;
+    }
+  /** Comes with the stream's handle. */
+  | { readonly kind: "arrival"; readonly ticket: number; readonly from: PeerAddress; readonly via: string }
+  | { readonly kind: "prepare"; readonly question: number; readonly texts: ConfigTexts }
+  | { readonly kind: "commit" }
+  | { readonly kind: "abandon" }
+  | { readonly kind: "sessions"; readonly question: number }
+  | {
+      readonly kind: "close";
+      readonly question: number;
+      readonly session: string;
+      readonly reason: EndReason;
+    }
+  | { readonly kind: "close-all"; readonly reason: EndReason }
+  | { readonly kind: "notify"; readonly text: string }
+  | { readonly kind: "log-level"; readonly level: LogLevel }
+  | { readonly kind: "reopen-log" }
+  /** No session is left: go. */
+  | { readonly kind: "end" };
+
+export type FromWorker =
+  | { readonly kind: "ready" }
+  | { readonly kind: "not-ready"; readonly problem: string }
+  | { readonly kind: "authenticated"; readonly ticket: number }
+  | { readonly kind: "ended"; readonly ticket: number }
+  | { readonly kind: "answer"; readonly question: number; readonly answer: WorkerAnswer };
+
+export type WorkerAnswer =
+  | { readonly kind: "prepared" }
+  | { readonly kind: "not-prepared"; readonly problem: string }
+  | { readonly kind: "sessions"; readonly sessions: readonly SessionRecord[] }
+  | { readonly kind: "closed"; readonly found: boolean };
