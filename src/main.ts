@@ -19,4 +19,5 @@ for (const stream of [process.stdout, process.stderr]) {
 const exitCode = await run(process.argv.slice(2), context);
 // What is written to a pipe may still be on its way: end by running out of work, and only then by force.
 process.exitCode = exitCode;
-process.stdin.unref();
+// Of a file or /dev/null there is nothing to let go.
+if ("unref" in process.stdin) process.stdin.unref();

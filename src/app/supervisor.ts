@@ -260,7 +260,7 @@ export class Supervisor implements Crew {
     const { log, clock } = this.#options;
     this.#workers.delete(worker.number);
     const lost = worker.tickets.size;
-    for (const number of [...worker.tickets.keys()]) this.#release(worker, number);
+    for (const number of worker.tickets.keys()) this.#release(worker, number);
     if (this.#stopping) return;
     log.error("worker-died", { worker: worker.number, pid: worker.child.pid, code, signal, lost });
     const first = this.#first.get(worker.number);
