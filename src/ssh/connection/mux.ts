@@ -359,7 +359,7 @@ export class ConnectionMux {
 
   #sendControl(payload: Uint8Array): void {
     if (this.#over) return;
-    if (!this.#conn.writable) this.#sentWhileFull++;
+    this.#sentWhileFull = this.#conn.writable ? 0 : this.#sentWhileFull + 1;
     this.#conn.send(payload);
   }
 
