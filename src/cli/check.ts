@@ -1,9 +1,9 @@
 import { ConfigInvalid, formatProblem, loadConfig, type Problem } from "#config";
 import { Command } from "commander";
 import { configOption, type ConfigOptions } from "./config-option.ts";
-import { complain, type CliContext, say } from "./context.ts";
+import { complain, type CliContext, say, type Finish } from "./context.ts";
 import { exitCodes } from "./exit-codes.ts";
-import { examples, type Finish } from "./program.ts";
+import { examples } from "./examples.ts";
 
 export function checkCommand(context: CliContext, finish: Finish): Command {
   return new Command("check")

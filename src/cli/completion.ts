@@ -2,7 +2,7 @@ import { Argument, Command } from "commander";
 import { bashScript, fishScript, zshScript } from "./completion-scripts.ts";
 import { type CommandShape, shapesOf } from "./command-shape.ts";
 import type { CliContext } from "./context.ts";
-import { examples } from "./program.ts";
+import { examples } from "./examples.ts";
 
 const scripts: Readonly<Record<string, (shapes: readonly CommandShape[]) => string>> = {
   bash: bashScript,

@@ -57,6 +57,9 @@ export interface CliContext {
   readonly app: () => Promise<App>;
 }
 
+/** Tells `run` how the program is to end. */
+export type Finish = (exitCode: number) => void;
+
 /** One line for the person, on stdout. */
 export function say(context: CliContext, text: string): void {
   context.stdout.write(`${text}\n`);

@@ -1,6 +1,6 @@
 import { Command } from "commander";
-import type { CliContext } from "./context.ts";
-import { examples, type Finish } from "./program.ts";
+import type { CliContext, Finish } from "./context.ts";
+import { examples } from "./examples.ts";
 
 export function demoCommand(context: CliContext, finish: Finish): Command {
   return new Command("demo")

@@ -4,9 +4,9 @@ import { Command } from "commander";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { cliPage } from "./cli-page.ts";
-import { complain, type CliContext, say } from "./context.ts";
+import { complain, type CliContext, say, type Finish } from "./context.ts";
 import { exitCodes } from "./exit-codes.ts";
-import { examples, type Finish } from "./program.ts";
+import { examples } from "./examples.ts";
 
 /** The generated files by their names in docs/. Errors are those of all rooms that are loaded. */
 export function generatedPages(program: Command): ReadonlyMap<string, string> {

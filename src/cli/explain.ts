@@ -2,9 +2,9 @@ import { instant, normalAddress } from "#base";
 import { Command, InvalidArgumentError } from "commander";
 import { isIP } from "node:net";
 import { configOption, type ConfigOptions, loadWithWarnings } from "./config-option.ts";
-import { type CliContext, type ExplainedUser, say } from "./context.ts";
+import { type CliContext, type ExplainedUser, say, type Finish } from "./context.ts";
 import { exitCodes } from "./exit-codes.ts";
-import { examples, type Finish } from "./program.ts";
+import { examples } from "./examples.ts";
 
 interface ExplainOptions extends ConfigOptions {
   readonly from?: string;

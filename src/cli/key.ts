@@ -16,7 +16,7 @@ import { dirname } from "node:path";
 import { askSecret } from "./ask-secret.ts";
 import { type CliContext, say } from "./context.ts";
 import { cliErrors } from "./errors.ts";
-import { examples } from "./program.ts";
+import { examples } from "./examples.ts";
 
 const types: Readonly<Record<string, GeneratedType>> = {
   ed25519: "ssh-ed25519",

@@ -2,7 +2,7 @@ import { logLevels } from "#base";
 import { Argument, Command } from "commander";
 import { type CliContext, say } from "./context.ts";
 import { askGateway, type ControlOptions, withControlOptions } from "./control-client.ts";
-import { examples } from "./program.ts";
+import { examples } from "./examples.ts";
 
 export function logLevelCommand(context: CliContext): Command {
   return withControlOptions(new Command("log-level"))

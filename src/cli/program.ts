@@ -2,18 +2,16 @@ import { version } from "#base";
 import { Command } from "commander";
 import { checkCommand } from "./check.ts";
 import { completionCommand } from "./completion.ts";
-import type { CliContext } from "./context.ts";
+import type { CliContext, Finish } from "./context.ts";
 import { demoCommand } from "./demo.ts";
 import { docsCommand } from "./docs.ts";
+import { examples } from "./examples.ts";
 import { explainCommand } from "./explain.ts";
 import { keyCommand } from "./key.ts";
 import { logLevelCommand } from "./log-level.ts";
 import { reloadCommand } from "./reload.ts";
 import { serveCommand } from "./serve.ts";
 import { statusCommand } from "./status.ts";
-
-/** Tells `run` how the program is to end. */
-export type Finish = (exitCode: number) => void;
 
 /** The whole command line: one command for each file of this room. */
 export function createProgram(context: CliContext, finish: Finish): Command {
@@ -61,9 +59,4 @@ function harden(command: Command, context: CliContext): void {
 
 function nameOf(command: Command): string {
   return command.parent === null ? command.name() : `${nameOf(command.parent)} ${command.name()}`;
-}
-
-/** The end of each help page. */
-export function examples(...lines: readonly string[]): string {
-  return `\nExamples:\n${lines.map((line) => `  ${line}`).join("\n")}`;
 }

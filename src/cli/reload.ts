@@ -1,7 +1,7 @@
 import { Command } from "commander";
 import { type CliContext, say } from "./context.ts";
 import { askGateway, type ControlOptions, withControlOptions } from "./control-client.ts";
-import { examples } from "./program.ts";
+import { examples } from "./examples.ts";
 
 export function reloadCommand(context: CliContext): Command {
   return withControlOptions(new Command("reload"))

@@ -211,7 +211,11 @@ test("an error is one sentence; a stack comes only with --debug", async () => {
   assert.match(broken.stderr, /^.*postern\.yaml:1:9: listen: expected a list/);
   const row = { user: "u", operator: "it went wrong" };
   const throwing = (error: Error): Surroundings => ({
-    app: { serve: async () => await Promise.reject(error) },
+    app: {
+      serve: async () => {
+        throw error;
+      },
+    },
   });
   const known = throwing(new PosternError("OPERATOR_X", row, "the port is taken"));
   assert.deepEqual(await postern(["serve"], known), {

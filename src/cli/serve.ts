@@ -1,7 +1,7 @@
 import { Command } from "commander";
 import { configOption, type ConfigOptions } from "./config-option.ts";
-import type { CliContext } from "./context.ts";
-import { examples, type Finish } from "./program.ts";
+import type { CliContext, Finish } from "./context.ts";
+import { examples } from "./examples.ts";
 
 export function serveCommand(context: CliContext, finish: Finish): Command {
   return new Command("serve")
