@@ -4,6 +4,7 @@ import {
   append,
   checkBodyLength,
   copyFew,
+  discard,
   lengthBytes,
   nextSequence,
   readUint32,
@@ -75,7 +76,10 @@ class ChachaPolyOpener implements PacketOpener {
       if (!timingSafeEqual(poly1305(polyKey, bytes.subarray(at, tag)), this.#tag)) {
         throw new algorithmErrors.PEER_MAC_INVALID(`packet ${this.sequence}`);
       }
-      append(batch, cipher.update(bytes.subarray(body, tag)), 0, this.#pending);
+      const opened = cipher.update(bytes.subarray(body, tag));
+      bytes.set(opened, body);
+      discard(opened);
+      append(batch, bytes, body, tag);
       this.#pending = -1;
       this.sequence = nextSequence(this.sequence);
       at = tag + tagBytes;
@@ -110,7 +114,9 @@ class ChachaPolySealer implements PacketSealer {
     const cipher = createCipheriv("chacha20", keys.body, this.#iv);
     const polyKey = cipher.update(zeroBlock).subarray(0, polyKeyBytes);
     // The body goes first: it may lie under the place of the length.
-    out.set(cipher.update(input.subarray(start, end)), at + lengthBytes);
+    const sealed = cipher.update(input.subarray(start, end));
+    out.set(sealed, at + lengthBytes);
+    discard(sealed);
     out.set(createCipheriv("chacha20", keys.length, this.#iv).update(this.#length), at);
     out.set(poly1305(polyKey, out.subarray(at, tag)), tag);
     this.sequence = nextSequence(this.sequence);

@@ -10,6 +10,7 @@ import { PacketMac } from "./macs.ts";
 import {
   append,
   checkBodyLength,
+  discard,
   lengthBytes,
   nextSequence,
   readUint32,
@@ -18,6 +19,13 @@ import {
 import type { CipherAlgorithm, KeyedMac, PacketBatch, PacketOpener, PacketSealer } from "./packet-cipher.ts";
 
 const blockBytes = 16;
+
+/** Puts what becomes of `from` into `to`. node:crypto cannot write where it is told. */
+function cryptInto(cipher: Cipheriv | Decipheriv, from: Uint8Array, to: Uint8Array, at: number): void {
+  const made = cipher.update(from);
+  to.set(made, at);
+  discard(made);
+}
 
 /** AES in CTR (RFC 4344, section 4) with encrypt-then-MAC: the length is in clear, the tag is over what is on the wire. */
 class CtrEtmOpener implements PacketOpener {
@@ -40,7 +48,8 @@ class CtrEtmOpener implements PacketOpener {
       const tag = body + length;
       if (tag + this.#mac.tagBytes > end) break;
       this.#mac.check(this.sequence, bytes.subarray(at, tag), bytes, tag);
-      append(batch, this.#decipher.update(bytes.subarray(body, tag)), 0, length);
+      cryptInto(this.#decipher, bytes.subarray(body, tag), bytes, body);
+      append(batch, bytes, body, tag);
       this.sequence = nextSequence(this.sequence);
       at = tag + this.#mac.tagBytes;
     }
@@ -83,7 +92,7 @@ class CtrMacOpener implements PacketOpener {
       if (tag + this.#mac.tagBytes > end) break;
       // Two pieces of plain text: only bringing them together gives the MAC and the reader one.
       const second = at + blockBytes;
-      if (tag > second) bytes.set(this.#decipher.update(bytes.subarray(second, tag)), second);
+      if (tag > second) cryptInto(this.#decipher, bytes.subarray(second, tag), bytes, second);
       bytes.set(this.#firstBlock, at);
       this.#mac.check(this.sequence, bytes.subarray(at, tag), bytes, tag);
       append(batch, bytes, body, tag);
@@ -126,10 +135,10 @@ class CtrSealer implements PacketSealer {
       out.set(input.subarray(start, end), body);
       writeUint32(out, at, end - start);
       const computed = this.#mac.compute(this.sequence, packet);
-      out.set(this.#cipher.update(packet), at);
+      cryptInto(this.#cipher, packet, out, at);
       out.set(computed, tag);
     } else {
-      out.set(this.#cipher.update(input.subarray(start, end)), body);
+      cryptInto(this.#cipher, input.subarray(start, end), out, body);
       writeUint32(out, at, end - start);
       out.set(this.#mac.compute(this.sequence, packet), tag);
     }

@@ -10,6 +10,7 @@ import {
   append,
   checkBodyLength,
   copyFew,
+  discard,
   lengthBytes,
   nextSequence,
   readUint32,
@@ -66,7 +67,9 @@ class GcmOpener implements PacketOpener {
       } catch (cause) {
         throw new algorithmErrors.PEER_MAC_INVALID(`packet ${this.sequence}`, { cause });
       }
-      append(batch, opened, 0, length);
+      bytes.set(opened, body);
+      discard(opened);
+      append(batch, bytes, body, body + length);
       nextInvocation(this.#iv);
       this.sequence = nextSequence(this.sequence);
       at = after;
@@ -107,6 +110,7 @@ class GcmSealer implements PacketSealer {
     writeUint32(out, at, length);
     const body = at + lengthBytes;
     out.set(sealed, body);
+    discard(sealed);
     out.set(cipher.getAuthTag(), body + length);
     nextInvocation(this.#iv);
     this.sequence = nextSequence(this.sequence);
