@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { createAuthMethod } from "#auth";
-import { type Clock, formatEndpoint, type Log, PosternError } from "#base";
+import { type Clock, formatEndpoint, type Log, PosternError, version } from "#base";
 import type { Config, RuleConfig } from "#config";
 import type { Rule } from "#contract";
 import { createCredential } from "#credential";
@@ -10,7 +10,6 @@ import { signatureAlgorithms, systemRandom } from "#ssh/algorithms";
 import { fingerprint, type PrivateKey, parsePrivateKey } from "#ssh/keys";
 import { appErrors } from "./errors.ts";
 import type { Files } from "./files.ts";
-import { version } from "./version.ts";
 
 export interface ComposePorts {
   readonly clock: Clock;

@@ -18,7 +18,6 @@ export { Files } from "./files.ts";
 export type { Reloaded, ReloadOutcome, Running } from "./running.ts";
 export { serve, type ServeOptions } from "./serve.ts";
 export type { Status } from "./status-text.ts";
-export { version } from "./version.ts";
 
 /** What the commands need of the program. */
 export interface App {

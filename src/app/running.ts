@@ -1,4 +1,4 @@
-import { type Clock, logLevels, type RootLog, type Timer } from "#base";
+import { type Clock, logLevels, type RootLog, type Timer, version } from "#base";
 import { ConfigInvalid, type Config, diffConfig, formatProblem } from "#config";
 import type { Acceptor, Admission } from "#gateway";
 import type { ControlRequest } from "./control.ts";
@@ -8,7 +8,6 @@ import type { Listeners } from "./listeners.ts";
 import { readConfig } from "./read-config.ts";
 import { reloadText, type Status, statusText } from "./status-text.ts";
 import { notifyManager } from "./systemd.ts";
-import { version } from "./version.ts";
 
 export interface RunningParts {
   readonly clock: Clock;

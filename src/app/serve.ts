@@ -1,5 +1,5 @@
 import { chmodSync, chownSync, mkdirSync, statSync } from "node:fs";
-import { type Log, openLog, type RootLog, systemClock } from "#base";
+import { type Log, openLog, type RootLog, systemClock, version } from "#base";
 import { type Config, formatProblem } from "#config";
 import { Acceptor, Admission } from "#gateway";
 import { compose } from "./compose.ts";
@@ -13,7 +13,6 @@ import { readConfig, type ReadConfig } from "./read-config.ts";
 import { Running } from "./running.ts";
 import { ownCommand, Supervisor } from "./supervisor.ts";
 import { notifyManager, passedSockets } from "./systemd.ts";
-import { version } from "./version.ts";
 import { runWorker } from "./worker.ts";
 import { workerVariable } from "./worker-messages.ts";
 

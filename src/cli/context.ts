@@ -1,4 +1,4 @@
-import type { Config, Problem } from "#config";
+import type { App } from "#app";
 import type { Readable, Writable } from "node:stream";
 
 export interface TerminalInput extends Readable {
@@ -10,42 +10,6 @@ export interface TerminalOutput extends Writable {
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>;
-
-/** Who is asked about by `explain`. */
-export interface ExplainQuery {
-  readonly user: string;
-  /** An IP address; undefined if the operator named none. */
-  readonly from: string | undefined;
-  readonly nowMs: number;
-}
-
-/** What became of one rule. */
-export interface ExplainedRule {
-  readonly rule: string;
-  readonly outcome: "matched" | "skipped" | "refused" | "not-reached";
-  readonly reason: string;
-}
-
-export interface ExplainedUser {
-  readonly rules: readonly ExplainedRule[];
-  /** Absent: nobody goes anywhere by that name. */
-  readonly upstream?: {
-    readonly user: string;
-    /** `host:port`, in the order in which they are tried. */
-    readonly addresses: readonly string[];
-  };
-}
-
-/** What the commands need of the program itself; each promise of a number is an exit code. */
-export interface App {
-  /** Runs the gateway until it has ended. */
-  serve(options: { readonly configFile: string; readonly environment: Environment }): Promise<number>;
-  /** Runs the gateway and an upstream for it, without any set-up; says on `stdout` what to try. */
-  demo(options: { readonly environment: Environment; readonly stdout: Writable }): Promise<number>;
-  /** Makes all that a configuration asks for, short of listening; what fails are problems. */
-  check(config: Config): Promise<readonly Problem[]>;
-  explain(config: Config, query: ExplainQuery): Promise<ExplainedUser>;
-}
 
 /** Where the commands read and write. */
 export interface CliContext {

@@ -1,8 +1,9 @@
+import type { ExplainedUser } from "#app";
 import { instant, normalAddress } from "#base";
 import { Command, InvalidArgumentError } from "commander";
 import { isIP } from "node:net";
 import { configOption, type ConfigOptions, loadWithWarnings } from "./config-option.ts";
-import { type CliContext, type ExplainedUser, say, type Finish } from "./context.ts";
+import { type CliContext, say, type Finish } from "./context.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { examples } from "./examples.ts";
 

@@ -4,7 +4,7 @@
  * Law: thin. One file for each command: it reads arguments, calls app or config, and says the outcome in words and in an exit code. It
  * ends no process and reads no global: streams, variables and the app are handed in by main.ts.
  */
-export type { App, CliContext, Environment, ExplainedRule, ExplainedUser, ExplainQuery } from "./context.ts";
+export type { CliContext, Environment } from "./context.ts";
 export { generatedPages } from "./docs.ts";
 export { exitCodes } from "./exit-codes.ts";
 export { createProgram } from "./program.ts";

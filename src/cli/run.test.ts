@@ -1,3 +1,4 @@
+import type { App, ExplainQuery } from "#app";
 import { PosternError, version } from "#base";
 import { tempDir, type TempDir } from "#test/support/temp-dir";
 import assert from "node:assert/strict";
@@ -5,7 +6,7 @@ import { chmodSync, readFileSync, statSync, symlinkSync, writeFileSync } from "n
 import { createServer } from "node:net";
 import { Readable, Writable } from "node:stream";
 import { test } from "node:test";
-import type { App, CliContext, ExplainQuery } from "./context.ts";
+import type { CliContext } from "./context.ts";
 import { run } from "./run.ts";
 
 class Heard extends Writable {
