@@ -2,6 +2,7 @@ import { authKinds } from "#auth";
 import { blameOf, blames, type ErrorCode, type ErrorRow, formatBytes, formatSeconds } from "#base";
 import { credentialKinds } from "#credential";
 import { z } from "zod";
+import { type FixedLimit, fixedLimits } from "./fixed-limits.ts";
 import { formatExample } from "./issue.ts";
 import { type LimitRow, limitRows } from "./limits.ts";
 import { ruleSchema } from "./rule.ts";
@@ -67,6 +68,16 @@ export function limitsPage(): string {
         row.about,
         row.reason,
         row.precedent,
+      ]),
+    ),
+    "## Limits that cannot be set",
+    table(
+      ["limit", "value", "meaning", "precedent"],
+      fixedLimits.map(({ constant, value, unit, about, precedent }) => [
+        `\`${constant.slice(constant.indexOf(":") + 1)}\``,
+        fixedQuantity(value, unit),
+        about,
+        precedent,
       ]),
     ),
   ]);
@@ -201,6 +212,11 @@ function meaningOf(schema: Schema): string {
 
 function quantity(value: number, { unit }: LimitRow): string {
   if (unit === "seconds") return `\`${formatSeconds(value)}\``;
+  return unit === "bytes" ? `\`${formatBytes(value)}\`` : `\`${value}\``;
+}
+
+function fixedQuantity(value: number, unit: FixedLimit["unit"]): string {
+  if (unit === "ms") return `\`${formatSeconds(value / 1000)}\``;
   return unit === "bytes" ? `\`${formatBytes(value)}\`` : `\`${value}\``;
 }
 

@@ -7,6 +7,7 @@
 export { configJsonSchema, configPage, errorsPage, limitsPage } from "./docs.ts";
 export { diffConfig, type ConfigDiff } from "./diff.ts";
 export { ConfigInvalid, configErrors } from "./errors.ts";
+export { type FixedLimit, fixedLimits } from "./fixed-limits.ts";
 export {
   type LimitRow,
   limitRows,
