@@ -9,8 +9,9 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const [oldestMajor, oldestMinor] = [24, 7];
 
-const built = join(root, "dist", "main.js");
-const program = existsSync(built) ? built : join(root, "src", "main.ts");
+// In a clone the source is what counts, whatever was built from it some time ago; a release has no source.
+const source = join(root, "src", "main.ts");
+const program = existsSync(source) ? source : join(root, "dist", "main.js");
 const [major, minor] = process.versions.node.split(".").map(Number);
 
 if (major > oldestMajor || (major === oldestMajor && minor >= oldestMinor)) {

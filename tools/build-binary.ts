@@ -13,6 +13,8 @@ const output = resolve(process.argv[2] ?? join(buildDir, "postern"));
 const bundle = join(buildDir, "postern.mjs");
 
 mkdirSync(dirname(output), { recursive: true });
+// Nothing in the bundle may look for files beside the executable: whoever can write there (or above it) would have code run by it.
+const nowhere = "/dev/null/postern";
 const { metafile } = await build({
   absWorkingDir: projectDir,
   entryPoints: ["src/main.ts"],
@@ -23,8 +25,9 @@ const { metafile } = await build({
   target: "node26",
   // Dependencies that are CommonJS ask for Node's own modules by require(); a bundle of ES modules has none unless it makes one.
   banner: {
-    js: 'import { createRequire as postern$require } from "node:module"; const require = postern$require(process.execPath);',
+    js: `import { createRequire as postern$require } from "node:module"; const require = postern$require("${nowhere}");`,
   },
+  define: { "import.meta.url": JSON.stringify(`file://${nowhere}`) },
   metafile: true,
   logLevel: "warning",
 });

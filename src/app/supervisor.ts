@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { Socket } from "node:net";
+import { isSea } from "node:sea";
 import type { Clock, Log, LogLevel, RootLog } from "#base";
 import type { Arrival, FileRead, SessionRecord } from "#contract";
 import type { Ticket } from "#gateway";
@@ -328,6 +329,5 @@ export class Supervisor implements Crew {
 /** What starts this program again: in the one executable file there is no script to name. */
 export function ownCommand(): string[] {
   const [, script, ...args] = process.argv;
-  const oneFile = process.execPath === script || script === undefined;
-  return [process.execPath, ...process.execArgv, ...(oneFile ? [] : [script]), ...args];
+  return [process.execPath, ...process.execArgv, ...(script === undefined || isSea() ? [] : [script]), ...args];
 }

@@ -40,7 +40,11 @@ export async function runWorker(number: number, environment: Environment): Promi
   };
   // Orphaned: what lives may live on, for as long as a stopping gateway would let it.
   process.on("disconnect", () => void (worker?.orphaned() ?? Promise.resolve()).then(() => ended.resolve(0)));
-  return await ended.promise;
+  const exitCode = await ended.promise;
+  // The channel to the supervisor would keep this process alive.
+  process.removeAllListeners("disconnect");
+  if (process.connected) process.disconnect?.();
+  return exitCode;
 }
 
 class Worker {
