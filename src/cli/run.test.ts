@@ -222,9 +222,11 @@ test("an error is one sentence; a stack comes only with --debug", async () => {
   assert.deepEqual(await postern(["serve"], known), {
     code: 1,
     stdout: "",
-    stderr: "postern: the port is taken\n",
+    stderr: "postern: it went wrong (the port is taken)\n",
   });
   assert.match((await postern(["--debug", "serve"], known)).stderr, /run\.test\.ts/);
+  const hopeless = throwing(new PosternError("OPERATOR_HOST_KEY_MISSING", row, "/key"));
+  assert.equal((await postern(["serve"], hopeless)).code, 78);
   const bug = throwing(new TypeError("x is not a function"));
   const { code, stderr } = await postern(["serve"], bug);
   assert.equal(code, 1);

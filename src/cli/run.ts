@@ -2,7 +2,7 @@ import { PosternError } from "#base";
 import { ConfigInvalid, formatProblem } from "#config";
 import { CommanderError } from "commander";
 import { complain, type CliContext } from "./context.ts";
-import { Interrupted } from "./errors.ts";
+import { cliErrors, Interrupted } from "./errors.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { createProgram } from "./program.ts";
 
@@ -29,10 +29,26 @@ function explainFailure(error: unknown, context: CliContext, debug: boolean): nu
     for (const problem of error.problems) complain(context, formatProblem(problem));
     return exitCodes.config;
   }
-  const message = error instanceof Error ? error.message : String(error);
   const known = error instanceof PosternError && error.blame !== "BUG";
-  complain(context, `postern: ${known ? (error.detail ?? message) : message}`);
+  complain(context, `postern: ${sentenceOf(error)}`);
   if (debug && error instanceof Error) complain(context, error.stack ?? "");
   else if (!known) complain(context, "With --debug it says where this happened.");
-  return exitCodes.failed;
+  return known && configCodes.has(error.code) ? exitCodes.config : exitCodes.failed;
+}
+
+/** What went wrong is in the files of the configuration: a new start will end in the same way. */
+const configCodes: ReadonlySet<string> = new Set([
+  "OPERATOR_ACCOUNT_UNKNOWN",
+  "OPERATOR_FILE_UNREADABLE",
+  "OPERATOR_HOST_KEY_MISSING",
+  "OPERATOR_PRIVILEGES_KEPT",
+  "OPERATOR_RULE_INVALID",
+  "OPERATOR_RULE_UNUSABLE",
+]);
+
+/** Details of this room's own errors are whole sentences; those of others need the row's sentence before them. */
+function sentenceOf(error: unknown): string {
+  const own = Object.values(cliErrors).some((each) => error instanceof each);
+  if (own && error instanceof PosternError) return error.detail ?? error.message;
+  return error instanceof Error ? error.message : String(error);
 }

@@ -250,17 +250,13 @@ class Loader {
   }
 
   async #adviseOnMode(path: string, document: YamlDocument, own: readonly PlacedRule[]): Promise<void> {
-    const clear = own.flatMap(({ at }) => secretsInClear(document, at));
-    const first = clear[0];
+    // It has no mode if it is no file.
+    const { mode } = await stat(path).catch(() => ({ mode: 0 }));
+    if ((mode & 0o044) === 0) return;
+    const first = own.flatMap(({ at }) => secretsInClear(document, at))[0];
     if (first === undefined) return;
-    try {
-      const { mode } = await stat(path);
-      if ((mode & 0o044) === 0) return;
-      const text = `stands in a file that others may read; write \${file:/path} or \${env:NAME}, or take the right away: chmod 640 ${document.file}`;
-      this.#problems.push(document.problem(first, text, { severity: "warning" }));
-    } catch {
-      // It has no mode if it is no file.
-    }
+    const text = `stands in a file that others may read; write \${file:/path} or \${env:NAME}, or take the right away: chmod 640 ${document.file}`;
+    this.#problems.push(document.problem(first, text, { severity: "warning" }));
   }
 }
 
