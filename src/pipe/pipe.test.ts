@@ -61,7 +61,7 @@ function same(
   what?: string,
 ): void {
   const hex = (list: readonly (Uint8Array | undefined)[]): string[] =>
-    list.map((each) => Buffer.from(each ?? new Uint8Array()).toString("hex"));
+    list.map((each) => Buffer.from(each === undefined ? [] : each).toString("hex"));
   assert.deepEqual(hex(actual), hex(expected), what);
 }
 
