@@ -1,0 +1,87 @@
+import { closeSync, ftruncateSync, openSync } from "node:fs";
+import { Child } from "#test/support/child";
+import { stranger } from "#test/support/strangers";
+import { tempDir } from "#test/support/temp-dir";
+import type { BenchCase } from "./case.ts";
+import { endedChildrenCpuSeconds } from "./cpu.ts";
+import type { Sample, Size } from "./schema.ts";
+import type { Stage, Subject } from "./stage.ts";
+
+export type Direction = "down" | "up";
+
+/** Long enough for the largest transfer on a slow machine. */
+const patienceMs = 600_000;
+
+const started = /started/;
+
+/**
+ * One transfer by one `ssh`. The clock and the CPU counters start when the remote command says that it has, so the login is not
+ * in them, and stop when `ssh` has ended.
+ */
+export async function transfer(
+  stage: Stage,
+  subject: Subject,
+  direction: Direction,
+  bytes: number,
+  options: readonly string[],
+): Promise<Sample> {
+  const command = direction === "down" ? `head -c ${bytes} /dev/zero` : "cat > /dev/null";
+  const args = await stage.ssh(subject, [`echo started >&2; ${command}`], { options });
+  await using folder = await tempDir();
+  // A file of the right length and no content: reading it costs next to nothing.
+  const input = openSync(folder.at("zeros"), "w+");
+  ftruncateSync(input, bytes);
+  const output = openSync("/dev/null", "w");
+  await stage.quiet();
+  const endsBefore = await stage.upstreamCpuSeconds();
+  const clientBefore = await endedChildrenCpuSeconds();
+  const ssh = new Child("sh", ["-c", 'exec "$@" <&3 >&4', "sh", stranger("ssh"), ...args], {
+    descriptors: [direction === "up" ? input : openedNull, output],
+  });
+  try {
+    await ssh.waitForStderr(started);
+    const start = performance.now();
+    const middleBefore = await stage.middleCpuSeconds(subject);
+    const { code, stderr } = await ssh.outcome(patienceMs);
+    const seconds = (performance.now() - start) / 1000;
+    if (code !== 0) throw new Error(`${subject}: ssh ended with ${code}: ${stderr}`);
+    await stage.quiet();
+    const middle = await stage.middleCpuSeconds(subject);
+    const ends =
+      (await stage.upstreamCpuSeconds()) - endsBefore + ((await endedChildrenCpuSeconds()) - clientBefore);
+    const perGb = 1e9 / bytes;
+    return {
+      megabytesPerSecond: bytes / 1e6 / seconds,
+      endsCpuSecondsPerGb: ends * perGb,
+      ...(middle === undefined || middleBefore === undefined
+        ? {}
+        : { proxyCpuSecondsPerGb: (middle - middleBefore) * perGb }),
+    };
+  } finally {
+    await ssh[Symbol.asyncDispose]();
+    closeSync(input);
+    closeSync(output);
+  }
+}
+
+const openedNull: number = openSync("/dev/null", "r");
+
+function bulkCase(direction: Direction, cipher: string, options: readonly string[]): BenchCase {
+  const how = direction === "down" ? "download: head -c N /dev/zero" : "upload: cat > /dev/null";
+  return {
+    name: `bulk-${direction}-${cipher}`,
+    summary: `${how}, one ssh, ${cipher === "default" ? "OpenSSH's default cipher" : cipher}`,
+    subjects: ["direct", "jump", "gateway", "ssh2", "haproxy"],
+    measure: (stage: Stage, subject: string, size: Size) =>
+      transfer(stage, subject as Subject, direction, size.bulkBytes, options),
+  };
+}
+
+const gcm = ["Ciphers=aes128-gcm@openssh.com"];
+
+export const bulkCases: readonly BenchCase[] = [
+  bulkCase("down", "default", []),
+  bulkCase("up", "default", []),
+  bulkCase("down", "aes128-gcm", gcm),
+  bulkCase("up", "aes128-gcm", gcm),
+];

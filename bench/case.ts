@@ -1,0 +1,11 @@
+import type { Sample, Size } from "./schema.ts";
+import type { Stage } from "./stage.ts";
+
+/** One thing to measure, for each subject once in every round. */
+export interface BenchCase {
+  readonly name: string;
+  readonly summary: string;
+  /** Subjects it is measured for; those that are not here are left out. */
+  readonly subjects: readonly string[];
+  measure(stage: Stage, subject: string, size: Size): Promise<Sample>;
+}

@@ -1,0 +1,81 @@
+/*
+ * The reference for moving bytes: `generate PORT BYTES` writes zeros, `copy PORT TO` passes one connection on, `sink PORT` throws
+ * away what comes. Loopback, blocking, a page-aligned buffer of 1 MiB. `copy` says "done" when all has passed and then waits for
+ * its end, so that its CPU time can be read.
+ */
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { buffer_bytes = 1 << 20 };
+
+static struct sockaddr_in loopback(const char *port) {
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((unsigned short)atoi(port))};
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  return address;
+}
+
+static void die(const char *what) {
+  perror(what);
+  exit(1);
+}
+
+static int accept_one(const char *port) {
+  int listener = socket(AF_INET, SOCK_STREAM, 0), on = 1;
+  struct sockaddr_in address = loopback(port);
+  setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (bind(listener, (struct sockaddr *)&address, sizeof address) < 0 || listen(listener, 1) < 0) die("listen");
+  puts("ready");
+  fflush(stdout);
+  int stream = accept(listener, NULL, NULL);
+  if (stream < 0) die("accept");
+  return stream;
+}
+
+static int connect_to(const char *port) {
+  int stream = socket(AF_INET, SOCK_STREAM, 0), on = 1;
+  struct sockaddr_in address = loopback(port);
+  if (connect(stream, (struct sockaddr *)&address, sizeof address) < 0) die("connect");
+  setsockopt(stream, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  return stream;
+}
+
+static void write_all(int stream, const char *bytes, size_t count) {
+  while (count > 0) {
+    ssize_t written = write(stream, bytes, count);
+    if (written < 0) die("write");
+    bytes += written;
+    count -= (size_t)written;
+  }
+}
+
+int main(int count, char **words) {
+  char *buffer = mmap(NULL, buffer_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (buffer == MAP_FAILED) die("mmap");
+  if (count == 4 && strcmp(words[1], "generate") == 0) {
+    int to = connect_to(words[2]);
+    for (long long left = atoll(words[3]); left > 0; left -= buffer_bytes)
+      write_all(to, buffer, left < buffer_bytes ? (size_t)left : buffer_bytes);
+  } else if (count == 4 && strcmp(words[1], "copy") == 0) {
+    int from = accept_one(words[2]), to = connect_to(words[3]);
+    ssize_t got;
+    while ((got = read(from, buffer, buffer_bytes)) > 0) write_all(to, buffer, (size_t)got);
+    shutdown(to, SHUT_WR);
+    puts("done");
+    fflush(stdout);
+    pause();
+  } else if (count == 3 && strcmp(words[1], "sink") == 0) {
+    int from = accept_one(words[2]);
+    while (read(from, buffer, buffer_bytes) > 0) {
+    }
+  } else {
+    fputs("usage: generate PORT BYTES | copy PORT TO | sink PORT\n", stderr);
+    return 2;
+  }
+  return 0;
+}

@@ -1,0 +1,252 @@
+import { availableParallelism } from "node:os";
+import type { Figure, GoalVerdict, Metric, Verdict } from "./schema.ts";
+import { number } from "./table.ts";
+
+/** What a report says, for the goals to ask. */
+class Findings {
+  readonly #figures: readonly Figure[];
+
+  constructor(figures: readonly Figure[]) {
+    this.#figures = figures;
+  }
+
+  value(name: string, subject: string, metric: Metric): number | undefined {
+    return this.#figure(name, subject, metric)?.median;
+  }
+
+  /** The ratio of figures of the same case, round by round. */
+  ratio(name: string, subject: string, metric: Metric, other: string): number | undefined {
+    const figure = this.#figure(name, subject, metric);
+    return figure?.ratios.find((each) => each.subject === other && each.metric === metric)?.median;
+  }
+
+  #figure(name: string, subject: string, metric: Metric): Figure | undefined {
+    return this.#figures.find(
+      (figure) => figure.case === name && figure.subject === subject && figure.metric === metric,
+    );
+  }
+}
+
+/** One part of a goal: what was found, and the most (or least) it may be. */
+interface Part {
+  readonly what: string;
+  readonly found: number | undefined;
+  readonly atMost?: number;
+  readonly atLeast?: number;
+  /** Told, but decides nothing: the goal is about something else that is near. */
+  readonly onlyTold?: boolean;
+}
+
+interface Goal {
+  readonly id: string;
+  readonly what: string;
+  readonly goal: string;
+  parts(findings: Findings): readonly Part[];
+  /** What is not measured yet. */
+  readonly open?: string;
+}
+
+const directions = ["down", "up"] as const;
+const gb = "proxyCpuSecondsPerGb";
+
+function toLimit(findings: Findings, cipher: string, subject: string, direction: string): number | undefined {
+  const found = findings.value(`bulk-${direction}-${cipher}`, "gateway", gb);
+  const limit = findings.value("limit", subject, gb);
+  return found === undefined || limit === undefined ? undefined : found / limit;
+}
+
+function bulk(cipher: string, limitSubject: string, atMost: number, ssh2AtMost: number) {
+  return (findings: Findings): Part[] =>
+    directions.flatMap((direction) => [
+      {
+        what: `${direction}: to the limit`,
+        found: toLimit(findings, cipher, limitSubject, direction),
+        atMost,
+      },
+      {
+        what: `${direction}: to ssh2`,
+        found: findings.ratio(`bulk-${direction}-${cipher}`, "gateway", gb, "ssh2"),
+        atMost: ssh2AtMost,
+      },
+    ]);
+}
+
+/** The goals of the project, as data. */
+const goals: readonly Goal[] = [
+  {
+    id: "P1",
+    what: "bulk, aes128-gcm, CPU",
+    goal: "≤ 1.15 × the limit (openssl and a copy in C); ≤ 0.5 × a Go pipe; ≤ 0.5 × an ssh2 proxy",
+    parts: bulk("aes128-gcm", "aes128-gcm", 1.15, 0.5),
+    open: "Go pipe; saturated generator",
+  },
+  {
+    id: "P2",
+    what: "bulk, chacha20-poly1305, CPU",
+    goal: "≤ 1.2 × the limit; ≤ 0.25 × Go",
+    parts: (findings) =>
+      directions.map((direction) => ({
+        what: `${direction}: to the limit`,
+        found: toLimit(findings, "default", "chacha20-poly1305", direction),
+        atMost: 1.2,
+      })),
+    open: "Go pipe; saturated generator",
+  },
+  {
+    id: "P3",
+    what: "bulk, aes128-gcm, without a native part",
+    goal: "≤ 2.5 × the limit; ≤ an ssh2 proxy with its addon",
+    parts: bulk("aes128-gcm", "aes128-gcm", 2.5, 1),
+    open: "ssh2 with its addon (here: without)",
+  },
+  {
+    id: "P4",
+    what: "spliced bytes",
+    goal: "≤ 0.8 × HAProxy's TCP mode in pure Node; ≤ 0.5 × with the native part",
+    parts: () => [],
+    open: "nothing is spliced yet",
+  },
+  {
+    id: "P5",
+    what: "ssh through the gateway against direct ssh, default cipher",
+    goal: "≥ 95 % of direct MB/s where a core is free for the gateway; CPU ≤ 0.9 × sshd's as -J host",
+    parts: (findings) =>
+      directions.flatMap((direction) => [
+        {
+          what: `${direction}: CPU to the jump's`,
+          found: findings.ratio(`bulk-${direction}-default`, "gateway", gb, "jump"),
+          atMost: 0.9,
+        },
+        {
+          what: `${direction}: MB/s to direct`,
+          found: findings.ratio(`bulk-${direction}-default`, "gateway", "megabytesPerSecond", "direct"),
+          atLeast: 0.95,
+          onlyTold: availableParallelism() < 4,
+        },
+      ]),
+  },
+  {
+    id: "P6",
+    what: "offered 300 and 100 MB/s",
+    goal: "≤ 1.0 × a C proxy without moderation; ≤ 0.6 × Go; at most 2 ms added, to bulk only",
+    parts: () => [],
+    open: "needs a generator of a fixed rate",
+  },
+  {
+    id: "P7",
+    what: "keystrokes",
+    goal: "p50 ≤ a C proxy + 20 µs, p99 ≤ + 100 µs, also while a neighbour moves bulk",
+    parts: (findings) =>
+      (["p50Micros", "p99Micros"] as const).flatMap((metric) =>
+        (["direct", "haproxy"] as const).map((other) => ({
+          what: `${metric.slice(0, 3)} over ${other}, µs`,
+          found: difference(findings, metric, other),
+          onlyTold: true,
+        })),
+      ),
+    open: "a C proxy that decrypts (HAProxy does not)",
+  },
+  {
+    id: "P8",
+    what: "small packets (64 B)",
+    goal: "≤ 0.6 µs each, ≥ 1.5 M/s a core",
+    parts: (findings) => [
+      {
+        what: "the engine alone, gcm, µs",
+        found: findings.value("lane-64", "aes128-gcm@openssh.com", "relayMicros"),
+        atMost: 0.6,
+      },
+    ],
+  },
+  {
+    id: "P9",
+    what: "logins",
+    goal: "≤ 2.5 ms CPU each, ≥ 400 a second a core; 200 at once: none waits over 3 × the mean",
+    parts: (findings) => [
+      { what: "CPU ms", found: findings.value("logins", "gateway", "proxyCpuMsPerLogin"), atMost: 2.5 },
+      {
+        what: "at once, CPU ms",
+        found: findings.value("logins-at-once", "gateway", "proxyCpuMsPerLogin"),
+        atMost: 2.5,
+      },
+      {
+        what: "worst to mean",
+        found: findings.value("logins-at-once", "gateway", "worstToMeanWait"),
+        atMost: 3,
+      },
+    ],
+  },
+  {
+    id: "P10",
+    what: "idle sessions",
+    goal: "≤ 64 KB each; 10,000 at once; keepalive CPU under 1 % of a core",
+    parts: (findings) => [
+      { what: "kB each", found: findings.value("idle", "gateway", "kilobytesPerSession"), atMost: 64 },
+      {
+        what: "CPU ms/s for 10,000",
+        found: times(findings.value("idle", "gateway", "cpuMsPerSessionSecond"), 10_000),
+        onlyTold: true,
+      },
+    ],
+    open: "10,000 at once",
+  },
+  {
+    id: "P11",
+    what: "two workers",
+    goal: "≥ 1.5 × one in bulk, ≥ 1.8 × in logins, where two cores are free",
+    parts: () => [],
+    open: "needs a machine with more cores",
+  },
+  {
+    id: "P12",
+    what: "start",
+    goal: "ready in ≤ 300 ms from a release build, ≤ 80 MB RSS idle",
+    parts: (findings) => [
+      { what: "release, ms", found: findings.value("start", "release", "readyMs"), atMost: 300 },
+      { what: "release, MB", found: findings.value("start", "release", "idleMegabytes"), atMost: 80 },
+      { what: "sources, ms", found: findings.value("start", "gateway", "readyMs"), onlyTold: true },
+      { what: "sources, MB", found: findings.value("start", "gateway", "idleMegabytes"), onlyTold: true },
+    ],
+  },
+  {
+    id: "P13",
+    what: "pysshrp, same work",
+    goal: "≤ 1/40 of its CPU per GB and ≤ 1/15 per login",
+    parts: () => [],
+    open: "pysshrp is not among the rivals yet",
+  },
+];
+
+function difference(findings: Findings, metric: Metric, other: string): number | undefined {
+  return minus(findings.value("echo", "gateway", metric), findings.value("echo", other, metric));
+}
+
+function minus(a: number | undefined, b: number | undefined): number | undefined {
+  return a === undefined || b === undefined ? undefined : a - b;
+}
+
+function times(a: number | undefined, factor: number): number | undefined {
+  return a === undefined ? undefined : a * factor;
+}
+
+function partMet({ found, atMost, atLeast }: Part): boolean {
+  if (found === undefined) return false;
+  return (atMost === undefined || found <= atMost) && (atLeast === undefined || found >= atLeast);
+}
+
+/** Every goal as met, missed, or not measured. A goal with a part missed is missed; with a part not measured, at best not measured. */
+export function judge(figures: readonly Figure[]): GoalVerdict[] {
+  const findings = new Findings(figures);
+  return goals.map((goal) => {
+    const parts = goal.parts(findings);
+    const deciding = parts.filter((part) => part.onlyTold !== true);
+    const missed = deciding.some((part) => part.found !== undefined && !partMet(part));
+    const unknown = goal.open !== undefined || deciding.some((part) => part.found === undefined);
+    const verdict: Verdict = missed ? "missed" : unknown ? "not measured" : "met";
+    const told = parts
+      .filter((part) => part.found !== undefined)
+      .map((part) => `${part.what} ${number(part.found ?? 0)}`);
+    if (goal.open !== undefined) told.push(`open: ${goal.open}`);
+    return { id: goal.id, what: goal.what, goal: goal.goal, verdict, found: told.join("; ") };
+  });
+}

@@ -1,0 +1,196 @@
+import { userInfo } from "node:os";
+import { join } from "node:path";
+import { Child } from "#test/support/child";
+import { type Gateway, startGateway } from "#test/support/gateway";
+import { sshCommand, type SshOptions, sshSettings, type SshTarget } from "#test/support/ssh";
+import { type Sshd, startSshd } from "#test/support/sshd";
+import { absent, stranger } from "#test/support/strangers";
+import { testKeys } from "#test/support/test-keys";
+import { childless, treeCpuSeconds, treeResidentBytes } from "./cpu.ts";
+import { type Proxy, startHaproxy, startSsh2Proxy } from "./rivals.ts";
+
+/** A way from the client to the upstream. */
+export const subjects = ["direct", "jump", "gateway", "ssh2", "haproxy"] as const;
+export type Subject = (typeof subjects)[number];
+
+export const subjectTexts: Record<Subject, string> = {
+  direct: "ssh straight to sshd",
+  jump: "ssh -J through an sshd, which decrypts and encrypts once",
+  gateway: "ssh through Postern, which decrypts and encrypts twice",
+  ssh2: "ssh through a proxy made of ssh2's public API (no native part)",
+  haproxy: "ssh through HAProxy in TCP mode: no cryptography",
+};
+
+export interface StageOptions {
+  /** Folder for profiles of the gateway; none: it is not profiled. */
+  readonly profileFolder?: string;
+}
+
+/** Everything that takes part, started when first asked for: one upstream sshd, and the ways to it. */
+export class Stage implements AsyncDisposable {
+  readonly #options: StageOptions;
+  readonly #owned = new AsyncDisposableStack();
+  readonly #user: string = userInfo().username;
+  readonly #started = new Map<string, Promise<unknown>>();
+
+  constructor(options: StageOptions = {}) {
+    this.#options = options;
+  }
+
+  #once<T>(name: string, start: () => Promise<T>): Promise<T> {
+    const started = (this.#started.get(name) as Promise<T> | undefined) ?? start();
+    this.#started.set(name, started);
+    return started;
+  }
+
+  async keys(): Promise<{ readonly path: string; readonly publicLine: string }> {
+    const keys = await this.#once("keys", async () => this.#owned.use(await testKeys()));
+    return keys.key("ed25519", "id");
+  }
+
+  upstream(): Promise<Sshd> {
+    return this.#once("upstream", () => this.#sshd());
+  }
+
+  jump(): Promise<Sshd> {
+    return this.#once("jump", () => this.#sshd());
+  }
+
+  async #sshd(): Promise<Sshd> {
+    const key = await this.keys();
+    const config = ["LogLevel INFO", "MaxStartups 2000"];
+    return this.#owned.use(await startSshd({ authorizedKeys: [key.publicLine], config }));
+  }
+
+  gateway(): Promise<Gateway> {
+    return this.#once("gateway", async () => {
+      const upstream = await this.upstream();
+      return this.#owned.use(await this.startGateway(upstream));
+    });
+  }
+
+  /** A gateway of its own with one rule to the upstream; the caller ends it. */
+  async startGateway(upstream: { host: string; port: number; knownHosts: string }): Promise<Gateway> {
+    const key = await this.keys();
+    const folder = this.#options.profileFolder;
+    return await startGateway({
+      config: { log: { level: "info", format: "json" }, ...gatewayConfig },
+      ...(folder === undefined ? {} : { nodeFlags: ["--cpu-prof", `--cpu-prof-dir=${folder}`] }),
+      rules: [
+        {
+          name: "bench",
+          match: { user: this.#user },
+          login: [{ kind: "publickey", keys: [key.publicLine] }],
+          upstream: {
+            host: upstream.host,
+            port: upstream.port,
+            user: this.#user,
+            credentials: [{ kind: "key", file: key.path }],
+            hostKey: { knownHosts: upstream.knownHosts },
+          },
+        },
+      ],
+    });
+  }
+
+  proxy(name: "ssh2" | "haproxy"): Promise<Proxy> {
+    return this.#once(name, async () => {
+      const upstream = await this.upstream();
+      const key = await this.keys();
+      const start = name === "haproxy" ? startHaproxy : startSsh2Proxy;
+      return this.#owned.use(await start({ upstream, key, user: this.#user }));
+    });
+  }
+
+  /** Where `ssh` goes for this subject. */
+  async target(subject: Subject): Promise<SshTarget> {
+    const { path } = await this.keys();
+    switch (subject) {
+      case "gateway":
+        return (await this.gateway()).target(this.#user, path);
+      case "ssh2":
+      case "haproxy":
+        return { ...(await this.proxy(subject)), user: this.#user, identity: path };
+      case "direct":
+      case "jump": {
+        const { host, port, knownHosts } = await this.upstream();
+        return { host, port, knownHosts, user: this.#user, identity: path };
+      }
+    }
+  }
+
+  /** The command line after "ssh" for this subject. */
+  async ssh(subject: Subject, command: readonly string[], options: SshOptions = {}): Promise<string[]> {
+    const target = await this.target(subject);
+    if (subject !== "jump") return sshCommand(target, command, options);
+    // What -J does, but that the inner ssh needs the same settings and cipher.
+    const { host, port, knownHosts } = await this.jump();
+    const inner = sshSettings({ ...target, host, port, knownHosts }, options);
+    const words = [stranger("ssh"), ...inner, "-l", target.user, "-p", String(port), "-W", "%h:%p", host];
+    const through = `ProxyCommand=${words.join(" ")}`;
+    return sshCommand(target, command, { ...options, options: [through, ...(options.options ?? [])] });
+  }
+
+  async #middle(subject: Subject): Promise<number | undefined> {
+    switch (subject) {
+      case "direct":
+        return undefined;
+      case "jump":
+        return (await this.jump()).child.pid;
+      case "gateway":
+        return (await this.gateway()).child.pid;
+      case "ssh2":
+      case "haproxy":
+        return (await this.proxy(subject)).pid;
+    }
+  }
+
+  /** CPU seconds of what stands in the middle so far; undefined when nothing does. */
+  async middleCpuSeconds(subject: Subject): Promise<number | undefined> {
+    const pid = await this.#middle(subject);
+    return pid === undefined ? undefined : await treeCpuSeconds(pid);
+  }
+
+  async middleResidentBytes(subject: Subject): Promise<number | undefined> {
+    const pid = await this.#middle(subject);
+    return pid === undefined ? undefined : await treeResidentBytes(pid);
+  }
+
+  async upstreamCpuSeconds(): Promise<number> {
+    return await treeCpuSeconds((await this.upstream()).child.pid);
+  }
+
+  /** Waits until no connection is left anywhere, so that all CPU time has been booked. */
+  async quiet(): Promise<void> {
+    await childless((await this.upstream()).child.pid);
+    if (this.#started.has("jump")) await childless((await this.jump()).child.pid);
+  }
+
+  /** Starts `ssh` for this subject; the caller ends it. */
+  async spawn(subject: Subject, command: readonly string[], options: SshOptions = {}): Promise<Child> {
+    return new Child(stranger("ssh"), await this.ssh(subject, command, options), options);
+  }
+
+  /** Ends the gateway in order, so that a profile is written. */
+  async stopGateway(): Promise<void> {
+    if (this.#started.has("gateway")) await (await this.gateway()).stop();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#owned.disposeAsync();
+  }
+}
+
+/** Limits that a benchmark would reach long before anyone who is no attacker. */
+const gatewayConfig: Readonly<Record<string, unknown>> = {};
+
+/** Subjects that can be measured here. */
+export function presentSubjects(): Subject[] {
+  const rivals = absent(["haproxy"]).length === 0;
+  return subjects.filter((subject) => subject !== "haproxy" || rivals);
+}
+
+/** Path of something beside this file. */
+export function beside(name: string): string {
+  return join(import.meta.dirname, name);
+}
