@@ -144,7 +144,12 @@ export class Session {
       router: world.router,
       delays,
       limits: world.limits,
-      upstream: { dialer: world.dialer, files: world.files, settings: world.settings, log },
+      upstream: {
+        dialer: world.dialer,
+        files: world.files,
+        settings: { ...world.settings, handshakeMs: world.limits.upstreamLoginSeconds * 1000 },
+        log,
+      },
       cipher,
       signatureAlgorithms: world.signatureAlgorithms,
       clock,

@@ -101,6 +101,8 @@ export class UpstreamLogin implements AsyncDisposable {
       this.#started = true;
       this.#client.start();
       this.#noteChoice(await this.#next());
+      // Where the client's password is one of several steps, its turn is the upstream's to tell: tried too early, it would be refused.
+      if (proof && ways.size > 1 && (await this.#tryNone()) === "entered") return this.#unproven("none");
     }
     return await this.#tryAll(ways, proof);
   }
@@ -140,19 +142,24 @@ export class UpstreamLogin implements AsyncDisposable {
       const result = await this.#try(way);
       this.#options.log.debug("upstream-login-tried", { method: way.method, result });
       if (result === "password-change" && clients) return { kind: "password-change", prompt: this.#prompt };
-      if (result === "failed" && clients && proof) return { kind: "refused", whose: "client" };
+      if (result === "failed" && clients && proof) {
+        // An upstream that does not take passwords now has not judged this one: it may yet, after another step.
+        if (this.#takes("password") || this.over) return { kind: "refused", whose: "client" };
+        continue;
+      }
       this.#spent.add(name);
       if (clients && this.#shown && (result === "partial" || result === "entered")) this.#clientProven = true;
       if (result !== "entered") continue;
-      if (!proof || this.#clientProven) return { kind: "entered" };
-      this.#options.log.warn("upstream-login-without-password", {
-        upstream: formatHostPort(this.address),
-        by: way.method,
-      });
-      this.link.disconnect(DISCONNECT.BY_APPLICATION, "");
-      this.#close = { kind: "local" };
-      return { kind: "refused", whose: "client" };
+      return proof && !this.#clientProven ? this.#unproven(way.method) : { kind: "entered" };
     }
+  }
+
+  /** We are in, but not by what the client showed: out again. */
+  #unproven(by: string): LoginOutcome {
+    this.#options.log.warn("upstream-login-without-password", { upstream: formatHostPort(this.address), by });
+    this.link.disconnect(DISCONNECT.BY_APPLICATION, "");
+    this.#close = { kind: "local" };
+    return { kind: "refused", whose: "client" };
   }
 
   /** The next way that the upstream takes now; the client's password first where it is to be the proof. */
@@ -178,6 +185,11 @@ export class UpstreamLogin implements AsyncDisposable {
       if (!other) return result;
     }
     return await this.#tryPrompts(way.password);
+  }
+
+  async #tryNone(): Promise<Result> {
+    this.#client.tryNone();
+    return await this.#result();
   }
 
   async #tryKey({ key }: LoginWay & { readonly method: "publickey" }): Promise<Result> {
