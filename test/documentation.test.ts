@@ -1,0 +1,84 @@
+/** What the documentation written by hand says about the program is so: links, events, commands, configurations. */
+import assert from "node:assert/strict";
+import { existsSync, globSync } from "node:fs";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { dirname, join, relative } from "node:path";
+import { test } from "node:test";
+import { loadConfig } from "#config";
+import { tempDir } from "#test/support/temp-dir";
+
+const project = join(import.meta.dirname, "..");
+const pages = globSync(join(project, "{*.md,docs/**/*.md,packaging/*.md,bench/*.md}")).sort();
+const read = (...names: string[]): Promise<string> => readFile(join(project, ...names), "utf8");
+
+test("there are pages", () => {
+  assert.ok(pages.length > 15);
+});
+
+for (const page of pages) {
+  test(`${relative(project, page)}: every link leads somewhere`, async () => {
+    const text = await readFile(page, "utf8");
+    const prose = text.replaceAll(/```.*?```/gs, "").replaceAll(/`[^`\n]*`/g, "");
+    const links = [...prose.matchAll(/\]\((?!https?:)([^)#\s]+)(?:#[^)]*)?\)/g)].map(
+      (match) => match[1] ?? "",
+    );
+    const dead = links.filter((link) => !existsSync(join(dirname(page), link)));
+    assert.deepEqual(dead, []);
+  });
+}
+
+test("operations.md names events that the program logs", async () => {
+  const sources = globSync(join(project, "src/**/*.ts")).filter((file) => !file.endsWith(".test.ts"));
+  const code = (await Promise.all(sources.map((file) => readFile(file, "utf8")))).join("\n");
+  const logs = (await read("docs", "operations.md")).split("## Logs")[1]?.split("\n## ")[0] ?? "";
+  const rows = logs.split("\n").filter((line) => /^\| `[a-z]/.test(line));
+  assert.ok(rows.length > 10);
+  for (const row of rows) {
+    for (const [, event = ""] of (row.split("|")[1] ?? "").matchAll(/`([a-z-]+)`/g)) {
+      assert.ok(code.includes(`("${event}"`) || code.includes(`"${event}",`), `${event} is logged nowhere`);
+    }
+  }
+});
+
+for (const page of ["README.md", "docs/getting-started.md"]) {
+  test(`${page}: whole configurations in it are good`, async () => {
+    const blocks = [...(await read(page)).matchAll(/```yaml\n(.*?)```/gs)].map((match) => match[1] ?? "");
+    const whole = blocks.filter((block) => block.startsWith("listen:"));
+    assert.ok(whole.length > 0);
+    for (const block of whole) {
+      await using folder = await tempDir();
+      await mkdir(folder.at("state"));
+      await writeFile(folder.at("state", "ssh_host_ed25519_key"), "key");
+      await writeFile(folder.at("postern.yaml"), block);
+      const { warnings } = await loadConfig(folder.at("postern.yaml"), { environment: {} });
+      assert.deepEqual(warnings, []);
+    }
+  });
+}
+
+test("getting-started.md: the rules for many hosts are good", async () => {
+  const text = await read("docs", "getting-started.md");
+  const rules = [...text.matchAll(/```yaml\n(rules:.*?)```/gs)].map((match) => match[1] ?? "");
+  assert.equal(rules.length, 1);
+  await using folder = await tempDir();
+  await writeFile(folder.at("postern.yaml"), `listen: [":2222"]\nhostKeys: [postern.yaml]\n${rules[0]}`);
+  const { config } = await loadConfig(folder.at("postern.yaml"), { environment: {} });
+  assert.equal(config.rules.length, 2);
+});
+
+test("commands in the documentation exist, with their options", async () => {
+  const known = new Set(
+    (await read("docs", "cli.md")).match(/^## postern.*$/gm)?.map((line) => line.slice(3)),
+  );
+  assert.ok(known.has("postern serve"));
+  for (const page of pages) {
+    const text = await readFile(page, "utf8");
+    for (const [line] of text.matchAll(/(?<=^ {4}|`)(?:npx |sudo -u postern )?postern [a-z][^`\n]*/gm)) {
+      const words = line.replace(/^(?:npx|sudo -u postern) /, "").split(/\s+/);
+      const two = words.slice(0, 3).join(" ");
+      const one = words.slice(0, 2).join(" ");
+      const aliased = two === "postern key hash";
+      assert.ok(known.has(two) || known.has(one) || aliased, `${relative(project, page)}: ${line}`);
+    }
+  }
+});
