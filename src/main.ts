@@ -17,7 +17,9 @@ for (const stream of [process.stdout, process.stderr]) {
 }
 
 const exitCode = await run(process.argv.slice(2), context);
-// What is written to a pipe may still be on its way: end by running out of work, and only then by force.
+// What is written to a pipe may still be on its way: end by running out of work. Only where something does not end, such as a write to a
+// reader that has stopped, end by force.
 process.exitCode = exitCode;
+setTimeout(() => process.exit(), 5_000).unref();
 // Of a file or /dev/null there is nothing to let go.
 if ("unref" in process.stdin) process.stdin.unref();

@@ -1,10 +1,12 @@
 import { closeSync, openSync, write, writeSync } from "node:fs";
-import type { Clock } from "./clock.ts";
+import type { Clock, Timer } from "./clock.ts";
 
 /** Waiting for a slow disk or reader; what comes when this is full is lost and counted (docs/limits.md). */
 const maxWaitingBytes = 4 * 1024 * 1024;
 const batchBytes = 64 * 1024;
 const retryMs = 50;
+/** How long the end waits for a reader that has stopped. */
+const farewellMs = 2000;
 
 /**
  * Lines to a file or descriptor, in order and without blocking the event loop. A full disk, a closed pipe, a directory that went
@@ -26,6 +28,8 @@ export class LogSink {
   #lostBefore = 0;
   #idle: (() => void)[] = [];
   #closed = false;
+  /** The destination takes nothing just now, and will be asked again. */
+  #retry: Timer | undefined;
 
   /** Throws what opening the file throws. */
   constructor(destination: string | number, clock: Clock) {
@@ -74,11 +78,18 @@ export class LogSink {
 
   async close(): Promise<void> {
     this.#closed = true;
+    if (this.#retry !== undefined) {
+      this.#retry[Symbol.dispose]();
+      this.#push();
+    }
     if (this.#batch !== undefined) {
       await new Promise<void>((resolve) => {
         this.#idle.push(resolve);
+        this.#clock.after(farewellMs, resolve);
       });
     }
+    // A thread that still hangs in a write needs its descriptor.
+    if (this.#batch !== undefined) return;
     if (this.#file !== undefined && this.#descriptor >= 0) closeQuietly(this.#descriptor);
     this.#descriptor = -1;
   }
@@ -103,6 +114,7 @@ export class LogSink {
 
   #push(): void {
     const batch = this.#batch;
+    this.#retry = undefined;
     if (batch === undefined) return;
     // Not the new descriptor in the middle of a line: a batch ends where it began.
     const descriptor = this.#outworn ?? this.#descriptor;
@@ -122,7 +134,7 @@ export class LogSink {
 
   #failed(error: NodeJS.ErrnoException, lines: number): void {
     if (error.code === "EAGAIN" && !this.#closed) {
-      this.#clock.after(retryMs, () => this.#push());
+      this.#retry = this.#clock.after(retryMs, () => this.#push());
       return;
     }
     this.linesLost += lines;

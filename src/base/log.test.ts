@@ -1,8 +1,21 @@
 import assert from "node:assert/strict";
-import { closeSync, existsSync, fstatSync, mkdirSync, openSync, readFileSync, renameSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import {
+  closeSync,
+  constants,
+  existsSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  writeSync,
+} from "node:fs";
 import { test } from "node:test";
 import { fakeClock } from "#test/support/fake-clock";
 import { tempDir } from "#test/support/temp-dir";
+import { until } from "#test/support/waiting";
 import { PosternError } from "./errors.ts";
 import { openLog } from "./log.ts";
 import { Secret } from "./secret.ts";
@@ -194,3 +207,46 @@ test("flush writes what waits before a death", async () => {
   await log.close();
   assert.equal(linesOf(file).length, 2);
 });
+
+test("a pipe that is full is asked again, and at the end left alone", async () => {
+  await using folder = await tempDir();
+  const path = folder.at("pipe");
+  execFileSync("mkfifo", [path]);
+  const descriptor = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
+  // Filled to the brim.
+  assert.throws(
+    () => {
+      for (;;) writeSync(descriptor, Buffer.alloc(4096));
+    },
+    { code: "EAGAIN" },
+  );
+  const clock = fakeClock();
+  const log = await openLog({ level: "info", format: "json", descriptor, clock });
+  log.info("one");
+  await until("the retry", () => clock.pending > 0);
+  while (readAll(descriptor) > 0);
+  clock.advance(50);
+  await until("the line", () => readAll(descriptor) > 0);
+  assert.equal(log.linesLost, 0);
+  assert.throws(
+    () => {
+      for (;;) writeSync(descriptor, Buffer.alloc(4096));
+    },
+    { code: "EAGAIN" },
+  );
+  log.info("two");
+  await until("the retry", () => clock.pending > 0);
+  await log.close();
+  assert.equal(log.linesLost, 1);
+  closeSync(descriptor);
+});
+
+/** Bytes that a pipe held. */
+function readAll(descriptor: number): number {
+  try {
+    return readSync(descriptor, Buffer.alloc(1024 * 1024));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EAGAIN") return 0;
+    throw error;
+  }
+}
