@@ -1,17 +1,23 @@
-/** `npm run build`: src/ as JavaScript in dist/, which starts faster and takes less memory than type stripping. */
+/** `npm run build [FOLDER]`: src/ as JavaScript in dist/ (or that folder), which starts faster and takes less memory than type stripping. */
 import { execFileSync } from "node:child_process";
 import { cpSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { projectDir, projectPackage } from "./project.ts";
 
-const outDir = join(projectDir, "dist");
+const ownDir = join(projectDir, "dist");
+const outDir = resolve(process.argv[2] ?? ownDir);
 const nodeModules = join(projectDir, "node_modules");
 
-rmSync(outDir, { recursive: true, force: true });
-execFileSync(process.execPath, [join(nodeModules, "typescript", "bin", "tsc"), "-p", "tsconfig.build.json"], {
-  cwd: projectDir,
-  stdio: "inherit",
-});
+// What was deleted from the source must go here too; in a folder of somebody's choice nothing is deleted.
+if (outDir === ownDir) rmSync(outDir, { recursive: true, force: true });
+execFileSync(
+  process.execPath,
+  [join(nodeModules, "typescript", "bin", "tsc"), "-p", "tsconfig.build.json", "--outDir", outDir],
+  {
+    cwd: projectDir,
+    stdio: "inherit",
+  },
+);
 // The doors by name: the nearest package.json decides what "#base" means, so dist/ has one of its own.
 const { name, version, description, license } = projectPackage();
 const manifest = {
