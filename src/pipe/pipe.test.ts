@@ -61,7 +61,7 @@ function same(
   what?: string,
 ): void {
   const hex = (list: readonly (Uint8Array | undefined)[]): string[] =>
-    list.map((each) => Buffer.from(each === undefined ? [] : each).toString("hex"));
+    list.map((each) => (each === undefined ? "none" : Buffer.from(each).toString("hex")));
   assert.deepEqual(hex(actual), hex(expected), what);
 }
 
