@@ -37,8 +37,14 @@ test("every kind of change is seen, and whether it needs a restart", async () =>
     [
       "workers: 1",
       "log: { level: debug }\nstateDir: elsewhere",
-      ["hostKeys", "log"],
+      ["hostKeys", "log.level"],
       ["control", "stateDir"],
+    ],
+    [
+      "workers: 1",
+      "log: { level: debug, file: /log, format: json }",
+      ["log.level"],
+      ["log.file", "log.format"],
     ],
     ["web(?<id>.*)", "web(?<id>.+)", ["rules"], []],
     ["10.0.0.0/8", "10.0.0.0/9", ["rules"], []],

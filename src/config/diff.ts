@@ -1,7 +1,7 @@
 import { Secret } from "#base";
 import { type Config, restartKeys } from "./schema.ts";
 
-/** What differs between two configurations, by top-level key. */
+/** What differs between two configurations: top-level keys, and of `log` the keys within. */
 export interface ConfigDiff {
   /** Takes effect at a reload. */
   readonly live: readonly string[];
@@ -10,13 +10,20 @@ export interface ConfigDiff {
 }
 
 export function diffConfig(before: Config, after: Config): ConfigDiff {
-  const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])] as (keyof Config)[];
-  const changed = keys.filter((key) => key !== "file" && !alike(before[key], after[key]));
+  const [old, recent] = [flat(before), flat(after)];
+  const keys = new Set([...Object.keys(old), ...Object.keys(recent)]);
+  const changed = [...keys].filter((key) => key !== "file" && !alike(old[key], recent[key]));
   const restart: readonly string[] = restartKeys;
   return {
     live: changed.filter((key) => !restart.includes(key)),
     restart: changed.filter((key) => restart.includes(key)),
   };
+}
+
+/** The level of the log changes at once, its place does not. */
+function flat({ log, ...rest }: Config): Readonly<Record<string, unknown>> {
+  const inner = Object.entries(log).map(([key, value]): [string, unknown] => [`log.${key}`, value]);
+  return { ...rest, ...Object.fromEntries(inner) };
 }
 
 function alike(one: unknown, other: unknown): boolean {

@@ -41,7 +41,7 @@ stand. Anchors and aliases of YAML work within a file.
 Live sessions keep the rules they began with.`;
 
 export const limitsIntroduction = `Whatever a stranger can make grow has a limit with a name. Each can be set under \`limits\` in the
-[configuration](config.md); durations take \`30s\`, \`5m\`, \`1h30m\`, sizes \`64KiB\`, \`2MiB\`. Counts hold for one worker.`;
+[configuration](config.md); durations take \`30s\`, \`5m\`, \`1h30m\`, sizes \`64KiB\`, \`2MiB\`. Limits on connections hold for all workers together.`;
 
 /** How each form of value is written, by its name in the tables. */
 export const forms: Readonly<Record<string, string>> = {

@@ -26,7 +26,7 @@ export function configPage(): string {
           "`limits`",
           "map",
           "",
-          "What one worker, one source and one session may use: [limits.md](limits.md).",
+          "What all clients together, one source and one session may use: [limits.md](limits.md).",
         ],
         [
           "`rules`",

@@ -14,7 +14,7 @@ export interface SourceNetwork {
   readonly ipv6Bits: number;
 }
 
-/** What one gateway process, one source and one session may use. */
+/** What the gateway, one source and one session may use. */
 export interface Limits {
   readonly startups: Startups;
   readonly maxConnections: number;
@@ -97,7 +97,7 @@ const scalars: Readonly<Record<ScalarName, LimitRow>> = {
     unit: "count",
     value: 10_000,
     min: 1,
-    about: "Connections at once, in one worker, logged in or not.",
+    about: "Connections at once, in all workers together, logged in or not.",
     reason: "At 64 KB for an idle session this is 640 MB; more should be a decision.",
     precedent:
       "HAProxy and nginx also bound a process's connections by a named number (maxconn, worker_connections)",
@@ -260,4 +260,6 @@ const scalarFields = Object.fromEntries(Object.entries(scalars).map(([name, row]
 
 export const limitsSchema: z.ZodType<Limits> = group(
   z.strictObject({ startups, sourceNetwork, ...scalarFields }),
-).describe("What one worker, one source and one session may use. Reasons and precedents: docs/limits.md.");
+).describe(
+  "What all clients together, one source and one session may use. Reasons and precedents: docs/limits.md.",
+);

@@ -54,7 +54,15 @@ export interface MainFile extends Omit<Config, "file" | "hostKeys" | "control" |
 export type IncludedFile = Pick<MainFile, "include" | "rules">;
 
 /** Keys that a running gateway cannot change: they need a restart. */
-export const restartKeys = ["stateDir", "control", "workers", "user", "group"] as const;
+export const restartKeys = [
+  "stateDir",
+  "control",
+  "workers",
+  "user",
+  "group",
+  "log.file",
+  "log.format",
+] as const;
 
 function names(
   known: Iterable<string>,
