@@ -8,6 +8,7 @@ import {
   macAlgorithms,
   signatureAlgorithms,
 } from "#ssh/algorithms";
+import { isIPv4 } from "node:net";
 import { z } from "zod";
 import { type Limits, limitsSchema } from "./limits.ts";
 import { type RuleConfig, ruleSchema } from "./rule.ts";
@@ -157,11 +158,22 @@ export const controlSchema: z.ZodType<Pick<MainFile, "stateDir" | "control">> = 
   control,
 });
 
+/** Every IPv6 address is every IPv4 address too: whoever lists both would be told that the address is in use, and not by whom. */
+function refuseTakenAddresses(listen: readonly Endpoint[], ctx: z.core.$RefinementCtx): void {
+  const whole = listen.flatMap((each) => (each.kind === "tcp" && each.host === "::" ? [each.port] : []));
+  for (const [at, each] of listen.entries()) {
+    if (each.kind !== "tcp" || each.port === 0 || !isIPv4(each.host) || !whole.includes(each.port)) continue;
+    const message = `is part of "[::]:${each.port}", which takes IPv4 as well; leave it out`;
+    ctx.addIssue({ code: "custom", path: [at], message });
+  }
+}
+
 /** The schema of the main file: the types, the checks, docs/config.md and docs/config.schema.json come from this. */
 export const mainSchema: z.ZodType<MainFile> = z.strictObject({
   listen: z
     .array(endpoint)
     .min(1)
+    .superRefine(refuseTakenAddresses)
     .describe(
       "Where clients connect: host:port, [v6]:port, :port for every address, unix:/path, or systemd[:name] for a passed socket.",
     )
