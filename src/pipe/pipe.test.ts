@@ -58,7 +58,7 @@ function joined(options: Partial<PipeOptions> = {}, wires: PacketPipeOptions = {
 function same(
   actual: readonly (Uint8Array | undefined)[],
   expected: readonly Uint8Array[],
-  what?: string,
+  what = "the payloads",
 ): void {
   const hex = (list: readonly (Uint8Array | undefined)[]): string[] =>
     list.map((each) => (each === undefined ? "none" : Buffer.from(each).toString("hex")));
