@@ -150,7 +150,9 @@ test("links between the pages lead somewhere", () => {
   );
   for (const file of [
     ...markdown.map((each) => join(folder, each)),
-    ...["CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "README.md"].map((each) => join(root, each)),
+    ...["CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "README.md", "packaging/README.md"].map((each) =>
+      join(root, each),
+    ),
   ]) {
     let text: string;
     try {

@@ -17,8 +17,8 @@ process.execve = undefined;
 /** Says what it got, then does what its first argument says. */
 const program = `
 const [deed] = process.argv.slice(2);
-console.log("running " + process.argv.slice(2).join(" "));
 for (const signal of ["SIGHUP", "SIGTERM"]) process.on(signal, () => { console.log(signal); if (signal === "SIGTERM") process.exit(7); });
+console.log("running " + process.argv.slice(2).join(" "));
 if (deed === "echo") process.stdin.pipe(process.stdout);
 else if (deed === "exit") process.exitCode = 3;
 else if (deed === "die") process.kill(process.pid, "SIGKILL");
