@@ -6,12 +6,5 @@
  */
 export { type ByteStream, byteStreamOf } from "./byte-stream.ts";
 export { linkErrors } from "./errors.ts";
-export {
-  type Established,
-  type HostKeySigner,
-  lastWordsMs,
-  lingerMs,
-  Link,
-  type LinkOptions,
-  maxUnsentBytes,
-} from "./link.ts";
+export { lastWordsMs, lingerMs, Link, maxUnsentBytes } from "./link.ts";
+export type { Established, HostKeySigner, LinkOptions } from "./options.ts";

@@ -1,62 +1,20 @@
 import type { Duplex } from "node:stream";
-import { type Clock, PosternError, type Timer } from "#base";
-import { type Agreement, type RandomBytes, Slow } from "#ssh/algorithms";
+import { PosternError, type Timer } from "#base";
+import { type Agreement, Slow } from "#ssh/algorithms";
 import { DISCONNECT, type Extensions } from "#ssh/messages";
 import {
-  type Algorithms,
   type ConnClose,
   type Negotiated,
   type PacketConn,
   type PacketHandler,
   type PacketView,
-  type RekeyLimits,
   releaseOutput,
   Transport,
   type TransportEvent,
 } from "#ssh/transport";
 import { type ByteStream, byteStreamOf } from "./byte-stream.ts";
 import { linkErrors } from "./errors.ts";
-
-/** A host key that can sign: the shape of a PrivateKey, or of something far away that holds one. */
-export interface HostKeySigner {
-  /** Public key or certificate as sent to the client. */
-  readonly blob: Uint8Array;
-  /** Signature algorithms it is offered under, best first. */
-  readonly algorithms: readonly string[];
-  /** The whole signature blob over `data`. */
-  sign(algorithm: string, data: Uint8Array): Uint8Array | Slow<Uint8Array> | Promise<Uint8Array>;
-}
-
-interface CommonOptions {
-  /** Our version line: `SSH-2.0-Postern_0.1`. */
-  readonly version: string;
-  /** As server, `hostKeys` in it is not looked at: it follows from the signers. */
-  readonly algorithms: Algorithms;
-  readonly extensions: Extensions;
-  readonly rekey?: RekeyLimits;
-  readonly random: RandomBytes;
-  readonly clock: Clock;
-  /** Milliseconds for version exchange and first key exchange. */
-  readonly handshakeMs: number;
-}
-
-export type LinkOptions = CommonOptions &
-  (
-    | { readonly role: "server"; readonly hostKeys: readonly HostKeySigner[] }
-    | {
-        readonly role: "client";
-        /** Throws, or rejects, to refuse the host. The key has proven itself by its signature. */
-        readonly checkHostKey: (algorithm: string, blob: Uint8Array) => Promise<void> | void;
-      }
-  );
-
-/** The first key exchange is done. */
-export interface Established {
-  readonly sessionId: Uint8Array;
-  readonly peerVersion: string;
-  readonly hostKey: Uint8Array;
-  readonly negotiated: Negotiated;
-}
+import { type Established, hostKeyBlobs, type LinkOptions, withHostKeys } from "./options.ts";
 
 /**
  * Bytes of output that may wait for the socket before we stop reading what the same peer sends: replies of our own (to pings, to
@@ -474,16 +432,4 @@ function whyNot(close: ConnClose): unknown {
     case "local":
       return new linkErrors.PEER_STREAM_ENDED();
   }
-}
-
-function hostKeyBlobs(signers: readonly HostKeySigner[]): Map<string, Uint8Array> {
-  const blobs = new Map<string, Uint8Array>();
-  for (const signer of signers) {
-    for (const algorithm of signer.algorithms) if (!blobs.has(algorithm)) blobs.set(algorithm, signer.blob);
-  }
-  return blobs;
-}
-
-function withHostKeys(options: LinkOptions & { role: "server" }): Algorithms {
-  return { ...options.algorithms, hostKeys: [...hostKeyBlobs(options.hostKeys).keys()] };
 }

@@ -6,6 +6,7 @@
  */
 export { alignedBytes } from "./arena.ts";
 export { transportErrors } from "./errors.ts";
+export type { TransportEvent, TransportOptions } from "./events.ts";
 export { releaseOutput } from "./framer.ts";
 export { deriveKey, exchangeHash } from "./keys.ts";
 export { type Algorithms, FLAG, guessedWrong, negotiate, type Negotiated, type Role } from "./negotiate.ts";
@@ -18,10 +19,5 @@ export {
   payloadOf,
 } from "./packet-conn.ts";
 export { defaultRekeyLimits, type RekeyLimits } from "./rekey.ts";
-export {
-  maxQueuedDuringKexBytes,
-  Transport,
-  type TransportEvent,
-  type TransportOptions,
-} from "./transport.ts";
+export { maxQueuedDuringKexBytes, Transport } from "./transport.ts";
 export { maxLinesBeforeVersion, maxVersionLineBytes, VersionReader } from "./version.ts";

@@ -1,4 +1,4 @@
-import type { Agreement, RandomBytes, Slow } from "#ssh/algorithms";
+import type { Agreement } from "#ssh/algorithms";
 import {
   decodeDisconnect,
   decodeExtInfo,
@@ -9,18 +9,18 @@ import {
   encodeKexInit,
   encodePong,
   encodeUnimplemented,
-  type Extensions,
   type KexInit,
   messageName,
   MSG,
 } from "#ssh/messages";
 import { transportErrors } from "./errors.ts";
+import type { TransportEvent, TransportOptions } from "./events.ts";
 import { InboundFramer, OutboundFramer } from "./framer.ts";
 import { type ExchangeStep, KeyExchange } from "./kex-state.ts";
 import { type KeyMaterial, makeOpener, makeSealer, toClientLetters, toServerLetters } from "./keys.ts";
-import { type Algorithms, FLAG, guessedWrong, negotiate, type Negotiated, type Role } from "./negotiate.ts";
+import { FLAG, guessedWrong, negotiate, type Negotiated } from "./negotiate.ts";
 import { type PacketView, payloadOf } from "./packet-conn.ts";
-import { defaultRekeyLimits, rekeyIsDue, type RekeyLimits } from "./rekey.ts";
+import { defaultRekeyLimits, rekeyIsDue } from "./rekey.ts";
 import { VersionReader } from "./version.ts";
 
 /**
@@ -28,43 +28,6 @@ import { VersionReader } from "./version.ts";
  * first); this holds replies, keepalives and one packet that was under way.
  */
 export const maxQueuedDuringKexBytes: number = 512 * 1024;
-
-export interface TransportOptions {
-  readonly role: Role;
-  /** Our version line without line end, at most 253 bytes: `SSH-2.0-Postern_0.1`. */
-  readonly version: string;
-  readonly algorithms: Algorithms;
-  /** Server: the blob of the host key that signs under each host key algorithm offered. */
-  readonly hostKeys?: ReadonlyMap<string, Uint8Array>;
-  /** Sent in EXT_INFO after the first key exchange if the peer understands it (RFC 8308). */
-  readonly extensions: Extensions;
-  readonly rekey?: RekeyLimits;
-  readonly random: RandomBytes;
-  /** Milliseconds of a clock that never goes back, at the start. */
-  readonly now: number;
-}
-
-/** What the engine tells its owner, in order. */
-export type TransportEvent =
-  /** The version line of the peer came. */
-  | { readonly kind: "version"; readonly line: string }
-  /** Server: sign `data` with the host key `hostKey` under `algorithm`, then call `signed`. */
-  | {
-      readonly kind: "need-signature";
-      readonly hostKey: Uint8Array;
-      readonly algorithm: string;
-      readonly data: Uint8Array;
-    }
-  /** Run the task, then call `agreed`. */
-  | { readonly kind: "need-secret"; readonly task: Slow<Agreement> }
-  /** Client: is this the host we want? Its signature has been verified. Call `hostKeyAccepted`, or end the connection. */
-  | { readonly kind: "need-host-key"; readonly hostKey: Uint8Array; readonly algorithm: string }
-  /** Keys have changed both ways. */
-  | { readonly kind: "kex-done"; readonly first: boolean; readonly negotiated: Negotiated }
-  | { readonly kind: "extensions"; readonly extensions: Extensions }
-  /** A payload for the layers above; valid until the next call. */
-  | { readonly kind: "packet"; readonly packet: PacketView }
-  | { readonly kind: "disconnected"; readonly reason: number; readonly description: string };
 
 /** What of a key exchange has passed. Between exchanges there is none. */
 interface ExchangeProgress {
