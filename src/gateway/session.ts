@@ -246,12 +246,15 @@ export class Session {
   }
 }
 
+/** Not Buffer.from: a few bytes of Node's pool, kept as long as a session, would keep all 64 KiB of it. */
+const utf8 = new TextEncoder();
+
 /** What we can, told to the client in EXT_INFO (RFC 8308; PROTOCOL of OpenSSH for the other two). */
 function announced(signatureAlgorithms: readonly string[]): Extensions {
   return new Map([
-    ["server-sig-algs", Buffer.from(signatureAlgorithms.join(","))],
-    ["publickey-hostbound@openssh.com", Buffer.from("0")],
-    ["ping@openssh.com", Buffer.from("0")],
+    ["server-sig-algs", utf8.encode(signatureAlgorithms.join(","))],
+    ["publickey-hostbound@openssh.com", utf8.encode("0")],
+    ["ping@openssh.com", utf8.encode("0")],
   ]);
 }
 

@@ -22,6 +22,11 @@ const blockBytes = 16;
 const tagBytes = 16;
 const ivBytes = 12;
 
+/** Not by Buffer.from: twelve bytes of Node's pool, kept as long as a connection, would keep all 64 KiB of it. */
+function newIv(): Buffer {
+  return Buffer.alloc(ivBytes);
+}
+
 /** Adds one to the invocation counter, the last 8 of the 12 bytes (RFC 5647, section 7.1); the first 4 are fixed. */
 function nextInvocation(iv: Uint8Array): void {
   for (let i = ivBytes - 1; i >= 4; i--) {
@@ -36,14 +41,14 @@ class GcmOpener implements PacketOpener {
   sequence = 0;
   readonly #cipher: CipherGCMTypes;
   #key: KeyObject | undefined;
-  readonly #iv: Buffer;
+  readonly #iv: Buffer = newIv();
   readonly #length: Buffer = Buffer.alloc(lengthBytes);
   readonly #tag: Buffer = Buffer.alloc(tagBytes);
 
   constructor(cipher: CipherGCMTypes, key: Uint8Array, iv: Uint8Array) {
     this.#cipher = cipher;
     this.#key = createSecretKey(key);
-    this.#iv = Buffer.from(iv);
+    this.#iv.set(iv);
   }
 
   open(bytes: Uint8Array, start: number, end: number, batch: PacketBatch, max: number): number {
@@ -90,13 +95,13 @@ class GcmSealer implements PacketSealer {
   readonly tagBytes: number = tagBytes;
   readonly #cipher: CipherGCMTypes;
   #key: KeyObject | undefined;
-  readonly #iv: Buffer;
+  readonly #iv: Buffer = newIv();
   readonly #length: Buffer = Buffer.alloc(lengthBytes);
 
   constructor(cipher: CipherGCMTypes, key: Uint8Array, iv: Uint8Array) {
     this.#cipher = cipher;
     this.#key = createSecretKey(key);
-    this.#iv = Buffer.from(iv);
+    this.#iv.set(iv);
   }
 
   seal(input: Uint8Array, start: number, end: number, out: Uint8Array, at: number): number {
