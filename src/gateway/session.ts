@@ -7,6 +7,7 @@ import type { Ticket } from "./admission.ts";
 import { type Authenticated, Authentication, ClientLeft } from "./authenticate.ts";
 import { gatewayErrors } from "./errors.ts";
 import type { FailureDelays } from "./failure-delays.ts";
+import { TerminalNotices } from "./terminal-notice.ts";
 import type { World } from "./world.ts";
 
 export interface SessionOptions {
@@ -30,6 +31,7 @@ export class Session {
   #link: Link | undefined;
   #authentication: Authentication | undefined;
   #pipe: Pipe | undefined;
+  readonly #notices = new TerminalNotices();
   #upstream: Link | undefined;
   #principal: Principal | undefined;
   #rule: string | undefined;
@@ -87,6 +89,8 @@ export class Session {
   /** Tells the person at the client something, as far as their program shows it. */
   notify(text: string): void {
     this.#pipe?.notify(text);
+    if (this.#phase !== "open") return;
+    for (const payload of this.#notices.payloads(text)) this.#link?.send(payload);
   }
 
   async #live(): Promise<SessionEnd> {
@@ -179,6 +183,8 @@ export class Session {
       keepalive: world.keepalive,
       maxChannels: world.limits.maxChannels,
       hostKeys: world.hostKeys,
+      tapsToUpstream: this.#notices.tapsToUpstream(),
+      tapsToDownstream: this.#notices.tapsToDownstream(),
     });
     log.info("session-opened", {
       user: this.#principal?.user,
