@@ -7,5 +7,7 @@ export interface BenchCase {
   readonly summary: string;
   /** Subjects it is measured for; those that are not here are left out. */
   readonly subjects: readonly string[];
+  /** Fewer rounds than others, as each takes long. */
+  readonly maxRounds?: number;
   measure(stage: Stage, subject: string, size: Size): Promise<Sample>;
 }

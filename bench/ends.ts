@@ -33,7 +33,7 @@ export async function logIn(
   user: string,
   key: PrivateKey,
 ): Promise<Link> {
-  const stream = connect(address);
+  const stream = connect(address.port, address.host);
   await once(stream, "connect");
   const link = new Link(stream, { ...common, role: "client", checkHostKey: () => undefined });
   const { sessionId, hostKey } = await link.established;

@@ -1,6 +1,11 @@
+import { readFile } from "node:fs/promises";
 import { Child } from "#test/support/child";
 import { stranger } from "#test/support/strangers";
+import type { Link } from "#link";
+import { formatPublicKey, parsePrivateKey } from "#ssh/keys";
 import type { BenchCase } from "./case.ts";
+import { treeCpuSeconds, treeResidentBytes } from "./cpu.ts";
+import { logIn, startEngineServer } from "./ends.ts";
 import type { Sample, Size } from "./schema.ts";
 import type { Stage, Subject } from "./stage.ts";
 
@@ -29,9 +34,7 @@ async function idle(stage: Stage, subject: Subject, count: number): Promise<Samp
   const after = await stage.middleResidentBytes(subject);
   const cpuBefore = await stage.middleCpuSeconds(subject);
   const start = performance.now();
-  const { promise: watched, resolve } = Promise.withResolvers<void>();
-  setTimeout(resolve, watchMs);
-  await watched;
+  await passing(watchMs);
   const cpuAfter = await stage.middleCpuSeconds(subject);
   const seconds = (performance.now() - start) / 1000;
   if (before === undefined || after === undefined || cpuBefore === undefined || cpuAfter === undefined)
@@ -42,12 +45,67 @@ async function idle(stage: Stage, subject: Subject, count: number): Promise<Samp
   };
 }
 
+/**
+ * Many sessions between ends of our own engine: a tenth of them first, so that heap and code have grown to what they need. The ends
+ * live in this process, and cost the gateway nothing.
+ */
+async function idleMany(stage: Stage, count: number): Promise<Sample> {
+  await using owned = new AsyncDisposableStack();
+  const upstream = owned.use(await startEngineServer());
+  const { path } = await stage.keys();
+  const key = await parsePrivateKey(await readFile(path));
+  const { host, port, hostKey } = upstream;
+  const place = { host, port, hostKey: { keys: [formatPublicKey(hostKey.blob)] } };
+  const gateway = owned.use(await stage.startGateway(place));
+  const links: Link[] = [];
+  owned.defer(async () => {
+    for (const link of links) link.destroy();
+    // In order, so that a profile is written.
+    await gateway.stop();
+  });
+  const open = async (upTo: number): Promise<void> => {
+    const row = async (): Promise<void> => {
+      while (wanted-- > 0) links.push(await logIn(gateway, stage.user, key));
+    };
+    let wanted = upTo - links.length;
+    await Promise.all(Array.from({ length: lanes }, row));
+  };
+  await open(count / 10);
+  const cpuAtFirst = await treeCpuSeconds(gateway.child.pid);
+  const before = await treeResidentBytes(gateway.child.pid);
+  await open(count + count / 10);
+  const cpuBefore = await treeCpuSeconds(gateway.child.pid);
+  const start = performance.now();
+  await passing(watchMs);
+  const seconds = (performance.now() - start) / 1000;
+  const cpuAfter = await treeCpuSeconds(gateway.child.pid);
+  const after = await treeResidentBytes(gateway.child.pid);
+  return {
+    kilobytesPerSession: (after - before) / 1000 / count,
+    cpuMsPerSessionSecond: ((cpuAfter - cpuBefore) * 1000) / seconds / links.length,
+    proxyCpuMsPerLogin: ((cpuBefore - cpuAtFirst) * 1000) / count,
+  };
+}
+
+async function passing(ms: number): Promise<void> {
+  await new Promise<void>((resolve) => setTimeout(resolve, ms));
+}
+
 export const idleCases: readonly BenchCase[] = [
   {
     name: "idle",
     summary: "sessions by ssh -N: growth of resident memory and CPU for each (the jump's are processes)",
     subjects: ["gateway", "jump", "ssh2"],
+    maxRounds: 2,
     measure: (stage: Stage, subject: string, { idleSessions }: Size) =>
       idle(stage, subject as Subject, idleSessions),
+  },
+  {
+    name: "idle-many",
+    summary: "the same with ends of our own engine: what a session and a login cost when there are many",
+    subjects: ["gateway"],
+    maxRounds: 3,
+    measure: (stage: Stage, _subject: string, { idleEngineSessions }: Size) =>
+      idleMany(stage, idleEngineSessions),
   },
 ];

@@ -56,6 +56,7 @@ export const loginCases: readonly BenchCase[] = [
     name: "logins-at-once",
     summary: "ssh host true, all at once",
     subjects: ["direct", "jump", "gateway"],
+    maxRounds: 3,
     measure: (stage: Stage, subject: string, { concurrentLogins: count }: Size) =>
       logins(stage, subject as Subject, count, count),
   },

@@ -1,7 +1,7 @@
 /** `npm run bench`: measures every case, or those named, and holds the figures against the baseline and the goals. */
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { arch, cpus, release, totalmem } from "node:os";
+import { arch, cpus, loadavg, release, totalmem } from "node:os";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { absent } from "#test/support/strangers";
@@ -69,6 +69,7 @@ const full: Size = {
   logins: 60,
   concurrentLogins: 200,
   idleSessions: 200,
+  idleEngineSessions: 2000,
 };
 const quick: Size = {
   quick: true,
@@ -78,6 +79,7 @@ const quick: Size = {
   logins: 15,
   concurrentLogins: 40,
   idleSessions: 40,
+  idleEngineSessions: 500,
 };
 
 function machine(): Machine {
@@ -139,12 +141,14 @@ async function main(): Promise<void> {
     return;
   }
   const at = new Date().toISOString();
+  const [loadBefore = 0] = loadavg();
   const figures = await measureAll(size);
   const report: Report = {
     schema: "postern-bench/1",
     at,
     quick: size.quick,
     machine: machine(),
+    load: [loadBefore, loadavg()[0] ?? 0],
     figures,
     goals: judge(figures),
   };

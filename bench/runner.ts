@@ -16,12 +16,13 @@ export async function runCase(
 ): Promise<Figure[]> {
   const subjects = bench.subjects.filter(present);
   const samples = new Map<string, Sample[]>(subjects.map((subject) => [subject, []]));
-  for (let round = 0; round < size.rounds; round++) {
+  const rounds = Math.min(size.rounds, bench.maxRounds ?? size.rounds);
+  for (let round = 0; round < rounds; round++) {
     for (let n = 0; n < subjects.length; n++) {
       const subject = subjects[(n + round) % subjects.length] ?? "";
       const found = samples.get(subject);
       if (found === undefined) continue;
-      tell(`${bench.name}: round ${round + 1} of ${size.rounds}, ${subject}`);
+      tell(`${bench.name}: round ${round + 1} of ${rounds}, ${subject}`);
       try {
         found.push(await bench.measure(stage, subject, size));
       } catch (error) {

@@ -11,6 +11,8 @@ export interface Report {
   /** Shorter transfers and fewer rounds. */
   readonly quick: boolean;
   readonly machine: Machine;
+  /** Load average of a minute before the first case and after the last: what else went on is in it. */
+  readonly load: readonly [before: number, after: number];
   readonly figures: readonly Figure[];
   readonly goals: readonly GoalVerdict[];
 }
@@ -119,4 +121,5 @@ export interface Size {
   readonly logins: number;
   readonly concurrentLogins: number;
   readonly idleSessions: number;
+  readonly idleEngineSessions: number;
 }

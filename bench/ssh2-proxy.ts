@@ -64,7 +64,7 @@ const server = new Server(
     const waiting: (() => void)[] = [];
     upstream.on("ready", () => {
       ready = true;
-    upstream.setNoDelay(true);
+      upstream.setNoDelay(true);
       for (const start of waiting) start();
     });
     upstream.on("error", () => downstream.end());

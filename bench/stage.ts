@@ -1,7 +1,6 @@
 import { userInfo } from "node:os";
-import { join } from "node:path";
 import { Child } from "#test/support/child";
-import { type Gateway, startGateway } from "#test/support/gateway";
+import { type Gateway, type Pieces, startGateway } from "#test/support/gateway";
 import { sshCommand, type SshOptions, sshSettings, type SshTarget } from "#test/support/ssh";
 import { type Sshd, startSshd } from "#test/support/sshd";
 import { absent, stranger } from "#test/support/strangers";
@@ -20,6 +19,13 @@ export const subjectTexts: Record<Subject, string> = {
   ssh2: "ssh through a proxy made of ssh2's public API (no native part)",
   haproxy: "ssh through HAProxy in TCP mode: no cryptography",
 };
+
+/** Where a gateway's rule leads, and how the upstream's host key is checked. */
+export interface UpstreamPlace {
+  readonly host: string;
+  readonly port: number;
+  readonly hostKey: Pieces;
+}
 
 export interface StageOptions {
   /** Folder for profiles of the gateway; none: it is not profiled. */
@@ -41,6 +47,11 @@ export class Stage implements AsyncDisposable {
     const started = (this.#started.get(name) as Promise<T> | undefined) ?? start();
     this.#started.set(name, started);
     return started;
+  }
+
+  /** Who logs in, everywhere. */
+  get user(): string {
+    return this.#user;
   }
 
   async keys(): Promise<{ readonly path: string; readonly publicLine: string }> {
@@ -65,15 +76,17 @@ export class Stage implements AsyncDisposable {
   gateway(): Promise<Gateway> {
     return this.#once("gateway", async () => {
       const upstream = await this.upstream();
-      return this.#owned.use(await this.startGateway(upstream));
+      const { host, port, knownHosts } = upstream;
+      return this.#owned.use(await this.startGateway({ host, port, hostKey: { knownHosts } }));
     });
   }
 
   /** A gateway of its own with one rule to the upstream; the caller ends it. */
-  async startGateway(upstream: { host: string; port: number; knownHosts: string }): Promise<Gateway> {
+  async startGateway(upstream: UpstreamPlace, launcher: readonly string[] = []): Promise<Gateway> {
     const key = await this.keys();
     const folder = this.#options.profileFolder;
     return await startGateway({
+      launcher,
       config: { log: { level: "info", format: "json" }, ...gatewayConfig },
       ...(folder === undefined ? {} : { nodeFlags: ["--cpu-prof", `--cpu-prof-dir=${folder}`] }),
       rules: [
@@ -86,7 +99,7 @@ export class Stage implements AsyncDisposable {
             port: upstream.port,
             user: this.#user,
             credentials: [{ kind: "key", file: key.path }],
-            hostKey: { knownHosts: upstream.knownHosts },
+            hostKey: upstream.hostKey,
           },
         },
       ],
@@ -182,15 +195,17 @@ export class Stage implements AsyncDisposable {
 }
 
 /** Limits that a benchmark would reach long before anyone who is no attacker. */
-const gatewayConfig: Readonly<Record<string, unknown>> = {};
+const gatewayConfig: Pieces = {
+  limits: {
+    startups: { start: 2000, ratePercent: 30, full: 3000 },
+    maxStartupsPerSource: 2000,
+    maxConnections: 20_000,
+    maxConnectionsPerSource: 20_000,
+  },
+};
 
 /** Subjects that can be measured here. */
 export function presentSubjects(): Subject[] {
   const rivals = absent(["haproxy"]).length === 0;
   return subjects.filter((subject) => subject !== "haproxy" || rivals);
-}
-
-/** Path of something beside this file. */
-export function beside(name: string): string {
-  return join(import.meta.dirname, name);
 }

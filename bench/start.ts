@@ -1,13 +1,30 @@
+import { mkdirSync } from "node:fs";
+import { repository } from "#test/support/gateway";
+import { succeed } from "#test/support/child";
 import type { BenchCase } from "./case.ts";
 import { treeResidentBytes } from "./cpu.ts";
 import type { Sample } from "./schema.ts";
 import type { Stage } from "./stage.ts";
 
+/** Below the repository, so that it finds the same dependencies; git ignores it. */
+const releaseFolder = `${repository}/build/bench-release`;
+
+let release: Promise<readonly string[]> | undefined;
+
+/** What `npm run build` makes; as a launcher that is given node, the program of the sources and its arguments, and starts it instead. */
+async function built(): Promise<readonly string[]> {
+  mkdirSync(releaseFolder, { recursive: true });
+  await succeed(process.execPath, [`${repository}/tools/build.ts`, releaseFolder]);
+  return ["sh", "-c", `shift; exec "$0" ${releaseFolder}/main.js "$@"`];
+}
+
 /** From spawn to the log line that says that it listens, and what it holds then. */
-async function start(stage: Stage): Promise<Sample> {
-  const upstream = await stage.upstream();
+async function start(stage: Stage, subject: string): Promise<Sample> {
+  const { host, port, knownHosts } = await stage.upstream();
+  const launcher = subject === "release" ? await (release ??= built()) : undefined;
+  const place = { host, port, hostKey: { knownHosts } };
   const spawned = performance.now();
-  await using gateway = await stage.startGateway(upstream);
+  await using gateway = await stage.startGateway(place, launcher);
   return {
     readyMs: performance.now() - spawned,
     idleMegabytes: (await treeResidentBytes(gateway.child.pid)) / 1e6,
@@ -17,8 +34,8 @@ async function start(stage: Stage): Promise<Sample> {
 export const startCases: readonly BenchCase[] = [
   {
     name: "start",
-    summary: "postern serve from the sources until it listens",
-    subjects: ["gateway"],
-    measure: (stage) => start(stage),
+    summary: "postern serve until it listens: from the sources (gateway), and from a release build",
+    subjects: ["gateway", "release"],
+    measure: (stage, subject) => start(stage, subject),
   },
 ];
