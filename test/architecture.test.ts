@@ -18,6 +18,7 @@ const engine = [
   "ssh/messages",
   "ssh/algorithms",
   "ssh/keys",
+  "ssh/agent",
   "ssh/transport",
   "ssh/userauth",
   "ssh/connection",
@@ -46,6 +47,7 @@ const table: Readonly<Record<string, Row>> = {
       "bcrypt-pbkdf",
     ],
   },
+  "ssh/agent": { rooms: ["base", "ssh/wire", "ssh/keys"], outside: [] },
   "ssh/transport": {
     rooms: ["base", "ssh/wire", "ssh/messages", "ssh/algorithms", "ssh/keys"],
     outside: ["node:crypto"],

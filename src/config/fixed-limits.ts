@@ -90,6 +90,20 @@ export const fixedLimits: readonly FixedLimit[] = [
     precedent: "None in OpenSSH",
   },
   {
+    constant: "ssh/agent/agent-client:maxAgentReplyBytes",
+    value: 256 * 1024,
+    unit: "bytes",
+    about: "One reply of an ssh-agent.",
+    precedent: "OpenSSH MAX_AGENT_REPLY_LEN",
+  },
+  {
+    constant: "ssh/agent/messages:maxAgentIdentities",
+    value: 2048,
+    unit: "count",
+    about: "Keys in the list of one ssh-agent.",
+    precedent: "OpenSSH MAX_AGENT_IDENTITIES",
+  },
+  {
     constant: "gateway/router:maxUserNameChars",
     value: 256,
     unit: "count",
