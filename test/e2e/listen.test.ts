@@ -1,12 +1,11 @@
 /** Where the gateway listens: IPv4, IPv6, host names, UNIX sockets, a socket passed by systemd. */
 import assert from "node:assert/strict";
-import { createServer, type Server } from "node:net";
 import { stat, writeFile } from "node:fs/promises";
 import { test } from "node:test";
 import { portOf, startGateway, type Gateway } from "#test/support/gateway";
 import { freePort } from "#test/support/ports";
 import { runSsh, type SshTarget } from "#test/support/ssh";
-import { missing, stranger } from "#test/support/strangers";
+import { debianPython, missing, stranger } from "#test/support/strangers";
 import { until } from "#test/support/waiting";
 import { bareKey } from "#test/support/test-keys";
 import { keyRule, startParts } from "#test/support/world";
@@ -96,26 +95,19 @@ test("an address that is taken: it does not start, and says which", { skip }, as
 });
 
 for (const workers of [1, 2]) {
-  test(`a socket that systemd passed: ${workers} worker(s)`, { skip }, async () => {
+  test(`a socket that systemd passed: ${workers} worker(s)`, {
+    skip: skip || missing("python3"),
+  }, async () => {
     await using held = new AsyncDisposableStack();
     const parts = held.use(await startParts({}));
     const port = await freePort();
-    const server = createServer();
-    held.defer(() => {
-      server.close();
-    });
-    await new Promise<void>((resolve) => {
-      server.listen(port, "127.0.0.1", resolve);
-    });
-    // sd_listen_fds(3): the descriptors begin at 3, and LISTEN_PID must be the process itself.
-    const launcher = ["sh", "-c", 'LISTEN_FDS=1 LISTEN_PID=$$ LISTEN_FDNAMES=ssh exec "$@"', "sh"];
+    const launcher = [
+      debianPython,
+      new URL("../support/python/pass_socket.py", import.meta.url).pathname,
+      String(port),
+    ];
     const gateway = held.use(
-      await startGateway({
-        config: { listen: ["systemd"], workers },
-        rules: [keyRule(parts)],
-        launcher,
-        descriptors: [descriptorOf(server)],
-      }),
+      await startGateway({ config: { listen: ["systemd"], workers }, rules: [keyRule(parts)], launcher }),
     );
     const target = {
       ...gateway.target(parts.user.name, parts.identity.path),
@@ -123,13 +115,6 @@ for (const workers of [1, 2]) {
     };
     await enters({ ...target, port });
   });
-}
-
-/** Node keeps the descriptor of a listening socket in its handle. */
-function descriptorOf(server: Server): number {
-  const { _handle } = server as Server & { readonly _handle?: { readonly fd: number } };
-  if (_handle === undefined) throw new Error("the server does not listen");
-  return _handle.fd;
 }
 
 test("systemd passed nothing: it does not start, and says so", { skip }, async () => {

@@ -38,4 +38,15 @@ test("OpenSSH as client", { skip: missing("ssh", "sshd"), timeout: 280_000 }, as
       for (const name of Object.values(choice)) assert.ok(stderr.includes(String(name)));
     });
   }
+
+  const { kex } = await opensshKnows();
+  const old = kex.includes("mlkem768x25519-sha256")
+    ? false
+    : "this ssh is older than 9.9: it knows no ML-KEM and warns of nothing";
+  await t.test("no warning about a key exchange that is not post-quantum", { skip: old }, async () => {
+    const { code, stderr } = await runSsh(target, ["true"], { flags: ["-v"] });
+    assert.equal(code, 0, stderr);
+    assert.match(stderr, /kex: algorithm: mlkem768x25519-sha256/);
+    assert.doesNotMatch(stderr, /WARNING|post-quantum/);
+  });
 });

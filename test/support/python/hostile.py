@@ -140,7 +140,7 @@ def settled():
     """What the mode was about has been answered, though the connection lives."""
     if mode == "open-many":
         return seen.count(91) + seen.count(92) >= count
-    wanted = {"unknown-method": 51, "unknown-numbers": 6}.get(mode)
+    wanted = {"unknown-method": 51}.get(mode)
     return wanted is not None and wanted in seen
 
 
