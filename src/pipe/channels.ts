@@ -46,6 +46,9 @@ export class ChannelCount {
             return { kind: "reply", payloads: [refusal(payloadOf(packet), this.#max)] };
         }
       },
+      stopped: (packet) => {
+        if (packet.bytes[packet.start] === MSG.CHANNEL_OPEN) this.#failed++;
+      },
     };
   }
 }

@@ -6,14 +6,14 @@ import {
   type PacketView,
   transportErrors,
 } from "#ssh/transport";
-import { passing, type TapTable } from "./taps.ts";
+import { passing, type TapTable, type TapVerdict } from "./taps.ts";
 
 export interface LaneOptions {
   readonly near: PacketConn;
   readonly far: PacketConn;
   readonly taps: TapTable;
-  /** Takes global requests and their answers, numbers 80 to 82; true: it is dealt with and goes no further. */
-  global(packet: PacketView, number: number): boolean;
+  /** Takes global requests and their answers, numbers 80 to 82, and what taps say of them; true: it is dealt with and goes no further. */
+  global(packet: PacketView, number: number, verdict: TapVerdict): boolean;
   closed(close: ConnClose): void;
 }
 
@@ -51,8 +51,8 @@ export class Lane implements PacketHandler {
       this.#late(number);
       return;
     }
-    if (number <= MSG.REQUEST_FAILURE && this.#options.global(packet, number)) return;
     const verdict = taps.see(number, packet);
+    if (number <= MSG.REQUEST_FAILURE && this.#options.global(packet, number, verdict)) return;
     if (verdict === passing || verdict.kind === "pass") far.forward(packet);
     else {
       const to = verdict.kind === "reply" ? near : far;

@@ -308,6 +308,47 @@ test("taps see what they asked for, and may replace it or answer it", async () =
   same(atClient.payloads, [Uint8Array.of(MSG.CHANNEL_FAILURE, 0)]);
 });
 
+test("a tap's answer to a global request takes its place in the order of answers", async () => {
+  const { client, server, atClient, atServer } = joined({
+    tapsToUpstream: [
+      {
+        numbers: [MSG.GLOBAL_REQUEST],
+        see: (packet) =>
+          decodeGlobalRequest(packet.bytes.subarray(packet.start, packet.end)).type === "no@example"
+            ? { kind: "reply", payloads: [encodeRequestFailure()] }
+            : { kind: "pass" },
+      },
+    ],
+  });
+  client.send(global("yes@example", true));
+  client.send(global("no@example", true));
+  client.send(global("no@example", false));
+  client.send(global("yes@example", true));
+  await settled();
+  assert.equal(atServer.payloads.length, 2, "what was answered goes no further");
+  assert.equal(atClient.payloads.length, 0, "the answer waits for the one before it");
+  server.send(encodeRequestSuccess(Uint8Array.of(1)));
+  server.send(encodeRequestSuccess(Uint8Array.of(2)));
+  await settled();
+  const [one, two] = [Uint8Array.of(1), Uint8Array.of(2)].map((data) => encodeRequestSuccess(data));
+  assert.ok(one && two);
+  same(atClient.payloads, [one, encodeRequestFailure(), two]);
+});
+
+test("a channel whose opening a tap refused does not count", async () => {
+  const failure = encodeChannelOpenFailure({ recipient: 0, reason: 1, description: "" });
+  const { client, atClient, pipe } = joined({
+    maxChannels: 1,
+    tapsToUpstream: [{ numbers: [MSG.CHANNEL_OPEN], see: () => ({ kind: "reply", payloads: [failure] }) }],
+  });
+  const open = encodeChannelOpen({ type: "x", channel: 0, window: 1, maxPacket: 1, data: new Uint8Array(0) });
+  for (let n = 0; n < 3; n++) client.send(open);
+  await settled();
+  same(atClient.payloads, [failure, failure, failure]);
+  assert.equal(pipe.channels.open, 0);
+  assert.equal(pipe.channels.total, 0);
+});
+
 /** Sends `count` numbered packets as fast as the link takes them. */
 async function pour(from: Awaited<ReturnType<typeof linkPair>>["client"], count: number): Promise<void> {
   const sender = new Collector();

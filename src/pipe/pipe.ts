@@ -1,5 +1,5 @@
 import { type Clock, PosternError } from "#base";
-import { decodeGlobalRequest, DISCONNECT, encodeDebug, MSG } from "#ssh/messages";
+import { decodeGlobalRequest, DISCONNECT, encodeDebug, encodeRequestFailure, MSG } from "#ssh/messages";
 import { type ConnClose, type PacketConn, type PacketView, payloadOf } from "#ssh/transport";
 import { ChannelCount } from "./channels.ts";
 import { pipeErrors } from "./errors.ts";
@@ -13,7 +13,7 @@ import {
 import { Keepalive, type KeepaliveOptions } from "./keepalive.ts";
 import { Lane } from "./lane.ts";
 import { Ledger } from "./ledger.ts";
-import { type Tap, TapTable } from "./taps.ts";
+import { type Tap, TapTable, type TapVerdict } from "./taps.ts";
 
 export interface PipeOptions {
   /** Both authenticated; their handlers become the pipe's. */
@@ -73,14 +73,14 @@ class JoinedPipe implements Pipe {
       near: downstream,
       far: upstream,
       taps: new TapTable([counting, ...(options.tapsToUpstream ?? [])]),
-      global: (packet, number) => this.#globalFromDownstream(packet, number),
+      global: (packet, number, verdict) => this.#globalFromDownstream(packet, number, verdict),
       closed: (close) => this.#closedBy("downstream", close),
     });
     const toDownstream = new Lane({
       near: upstream,
       far: downstream,
       taps: new TapTable([counting, ...(options.tapsToDownstream ?? [])]),
-      global: (packet, number) => this.#globalFromUpstream(packet, number),
+      global: (packet, number, verdict) => this.#globalFromUpstream(packet, number, verdict),
       closed: (close) => this.#closedBy("upstream", close),
     });
     this.#keepalives = [
@@ -112,22 +112,24 @@ class JoinedPipe implements Pipe {
     this.#conclude("gateway", { kind: "local", reason, description }, reason, description);
   }
 
-  #globalFromDownstream(packet: PacketView, number: number): boolean {
+  #globalFromDownstream(packet: PacketView, number: number, verdict: TapVerdict): boolean {
     if (number !== MSG.GLOBAL_REQUEST) return this.#answer(packet, this.#down, this.#up);
     const request = decodeGlobalRequest(payloadOf(packet));
     if (request.type === hostKeysProveRequest) {
       this.#proveHostKeys(packet);
       return true;
     }
+    if (verdict.kind === "reply") return answerAtOnce(verdict, request.wantReply, this.#down);
     if (request.wantReply) this.#up.ask(this.#down.owe());
     return false;
   }
 
-  #globalFromUpstream(packet: PacketView, number: number): boolean {
+  #globalFromUpstream(packet: PacketView, number: number, verdict: TapVerdict): boolean {
     if (number !== MSG.GLOBAL_REQUEST) return this.#answer(packet, this.#up, this.#down);
     const request = decodeGlobalRequest(payloadOf(packet));
     // It speaks of the upstream's host keys, and their proof would be over the upstream's session.
     if (request.type === hostKeysRequest) return true;
+    if (verdict.kind === "reply") return answerAtOnce(verdict, request.wantReply, this.#up);
     if (request.wantReply) this.#down.ask(this.#up.owe());
     return false;
   }
@@ -180,6 +182,16 @@ class JoinedPipe implements Pipe {
     this.#options.downstream.disconnect(reason, description);
     this.#end.resolve({ by, close });
   }
+}
+
+/** A tap's answer to a global request of one side, in its place in the order of that side's answers. */
+function answerAtOnce(
+  { payloads: [answer] }: TapVerdict & { kind: "reply" },
+  wanted: boolean,
+  ledger: Ledger,
+): true {
+  if (wanted) ledger.settle(ledger.owe(), answer ?? encodeRequestFailure());
+  return true;
 }
 
 /** What the client is told of an upstream's fault: never the upstream's own internals, always whose fault it is. */

@@ -2,7 +2,8 @@ import type { PacketView } from "#ssh/transport";
 
 /**
  * What a tap says of a payload: let it pass; put another in its place (none: it is dropped); or answer it to its sender, so that
- * it goes no further.
+ * it goes no further. A global request can be passed or replied to: with one payload, which takes its place in the order of the
+ * sender's answers, and is left out if the sender wants none.
  */
 export type TapVerdict =
   | { readonly kind: "pass" }
@@ -16,6 +17,8 @@ export interface Tap {
   readonly numbers: readonly number[];
   /** The packet is valid during the call only. */
   see(packet: PacketView): TapVerdict;
+  /** A packet that this tap let pass was answered by a tap after it, and went no further. */
+  stopped?(packet: PacketView): void;
 }
 
 /** Taps by message number, in order; each sees what those before it let pass unchanged. */
@@ -31,9 +34,11 @@ export class TapTable {
   see(number: number, packet: PacketView): TapVerdict {
     const taps = this.#byNumber[number];
     if (taps === undefined) return passing;
-    for (const tap of taps) {
+    for (const [at, tap] of taps.entries()) {
       const verdict = tap.see(packet);
-      if (verdict.kind !== "pass") return verdict;
+      if (verdict.kind === "pass") continue;
+      if (verdict.kind === "reply") for (const before of taps.slice(0, at)) before.stopped?.(packet);
+      return verdict;
     }
     return passing;
   }
