@@ -1,21 +1,30 @@
-import type { Captures, Log } from "#base";
-import type { PrivateKey } from "#ssh/keys";
+import type { Captures, Clock, Log } from "#base";
+import type { KeySigner } from "#ssh/keys";
 import type { FileReader, Kind } from "./kind.ts";
 
 /** One thing to try at the upstream. */
 export type LoginWay =
+  | { readonly method: "none" }
   | {
       readonly method: "password";
       readonly password: Uint8Array;
       /** Whose fault it is when it is refused. */
       readonly whose: "client" | "operator";
     }
-  | { readonly method: "publickey"; readonly key: PrivateKey };
+  | {
+      readonly method: "publickey";
+      /** The key, or how to come by it when its turn has come; rejects with OPERATOR_ or DENIED_ errors. */
+      readonly key: KeySigner | (() => Promise<KeySigner>);
+    };
 
 export interface CredentialContext {
+  /** The gateway's name for the session, as in the log. */
+  readonly sessionId: string;
   /** The name that the client logged in with. */
   readonly user: string;
   readonly captures: Captures;
+  /** Whom the upstream is to log in. */
+  readonly upstreamUser: string;
   readonly clientPassword?: Uint8Array;
 }
 
@@ -29,6 +38,7 @@ export interface Credential extends AsyncDisposable {
 }
 
 export interface CredentialPorts {
+  readonly clock: Clock;
   readonly log: Log;
   readonly files: FileReader;
 }

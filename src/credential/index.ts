@@ -4,19 +4,29 @@
  * Law: offers what the operator listed and nothing else: no agent, no default key file. Knows nothing of rules and sessions.
  */
 import type { Credential, CredentialKind, CredentialPorts } from "#contract";
+import { agent, type AgentConfig } from "./agent/index.ts";
 import { clientPassword, type ClientPasswordConfig } from "./client-password/index.ts";
 import { key, type KeyConfig } from "./key/index.ts";
+import { none, type NoneConfig } from "./none/index.ts";
 import { storedPassword, type StoredPasswordConfig } from "./password/index.ts";
 
+export { AgentSocket, type AgentSocketOptions, openAgentKey } from "./agent/index.ts";
 export { credentialErrors } from "./errors.ts";
 
-export type CredentialConfig = ClientPasswordConfig | StoredPasswordConfig | KeyConfig;
+export type CredentialConfig =
+  | ClientPasswordConfig
+  | StoredPasswordConfig
+  | KeyConfig
+  | AgentConfig
+  | NoneConfig;
 
 export const credentialKinds: readonly [
   CredentialKind<ClientPasswordConfig>,
   CredentialKind<StoredPasswordConfig>,
   CredentialKind<KeyConfig>,
-] = [clientPassword, storedPassword, key];
+  CredentialKind<AgentConfig>,
+  CredentialKind<NoneConfig>,
+] = [clientPassword, storedPassword, key, agent, none];
 
 /** Makes a credential of any kind in the list. */
 export async function createCredential(
@@ -30,5 +40,9 @@ export async function createCredential(
       return await storedPassword.create(config, ports);
     case "key":
       return await key.create(config, ports);
+    case "agent":
+      return await agent.create(config, ports);
+    case "none":
+      return await none.create(config, ports);
   }
 }

@@ -1,5 +1,14 @@
 import { type Captures, type Clock, formatHostPort, type Log, PosternError } from "#base";
-import type { AuthContext, AuthMethod, PeerAddress, Principal, Proof, Route, Verdict } from "#contract";
+import type {
+  AuthContext,
+  AuthMethod,
+  CredentialContext,
+  PeerAddress,
+  Principal,
+  Proof,
+  Route,
+  Verdict,
+} from "#contract";
 import type { Link } from "#link";
 import { type ConnClose, type PacketHandler, type PacketView, payloadOf } from "#ssh/transport";
 import {
@@ -16,6 +25,8 @@ import { connectUpstream, type UpstreamPorts } from "./upstream.ts";
 import { type LoginOutcome, UpstreamLogin } from "./upstream-login.ts";
 
 export interface AuthenticationOptions {
+  /** The gateway's name for the session. */
+  readonly sessionId: string;
   readonly link: Link;
   readonly from: PeerAddress;
   readonly router: Router;
@@ -279,8 +290,7 @@ export class Authentication implements AsyncDisposable {
   ): Promise<Authenticated> {
     this.#options.entering(route);
     const upstream = await this.#connected(route);
-    const clientPassword = password === undefined ? {} : { clientPassword: password };
-    const outcome = await upstream.login({ user, captures: route.captures, ...clientPassword }, false);
+    const outcome = await upstream.login(this.#context(route, user, password), false);
     if (outcome.kind !== "entered") throw this.#refusedUpstream(route);
     return this.#success(route, user, password === undefined ? "publickey" : "password", by);
   }
@@ -294,7 +304,7 @@ export class Authentication implements AsyncDisposable {
   ): Promise<LoginOutcome> {
     const changing = this.#changing;
     this.#changing = false;
-    const context = { user, captures: route.captures, clientPassword };
+    const context = this.#context(route, user, clientPassword);
     if (newPassword !== undefined) {
       const upstream = this.#upstream;
       if (!changing || upstream === undefined || upstream.over) return { kind: "refused", whose: "client" };
@@ -302,6 +312,16 @@ export class Authentication implements AsyncDisposable {
     }
     const upstream = await this.#connected(route);
     return await upstream.login(context, true);
+  }
+
+  #context(route: Route, user: string, clientPassword: Uint8Array | undefined): CredentialContext {
+    return {
+      sessionId: this.#options.sessionId,
+      user,
+      captures: route.captures,
+      upstreamUser: route.user,
+      ...(clientPassword === undefined ? {} : { clientPassword }),
+    };
   }
 
   async #connected(route: Route): Promise<UpstreamLogin> {

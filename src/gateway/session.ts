@@ -143,6 +143,7 @@ export class Session {
   #authenticate(link: Link, cipher: string): Authentication {
     const { world, arrival, delays, clock, log } = this.#options;
     this.#authentication = new Authentication({
+      sessionId: this.id,
       link,
       from: arrival.from,
       router: world.router,

@@ -1,7 +1,8 @@
-import { type Clock, formatHostPort, type HostPort, type Log } from "#base";
+import { type Clock, formatHostPort, type HostPort, type Log, PosternError } from "#base";
 import type { Credential, CredentialContext, LoginWay } from "#contract";
 import type { Link } from "#link";
 import { Slow } from "#ssh/algorithms";
+import type { KeySigner } from "#ssh/keys";
 import { DISCONNECT, type InfoRequest } from "#ssh/messages";
 import { type ConnClose, type PacketHandler, type PacketView, payloadOf } from "#ssh/transport";
 import {
@@ -57,6 +58,8 @@ export class UpstreamLogin implements AsyncDisposable {
   #clientProven = false;
   /** Of the last `password-change`. */
   #prompt = "";
+  /** Why the gateway itself could not make use of a way, the first time that happened. */
+  #fault: PosternError | undefined;
 
   constructor(options: UpstreamLoginOptions) {
     const { link, user } = options;
@@ -94,6 +97,8 @@ export class UpstreamLogin implements AsyncDisposable {
    *
    * With `proof`, the login is also the proof of who the client is: it counts only if the upstream took the client's own password
    * on the way. An upstream that would let the gateway in anyway (by a stored key, or without asking) proves nothing.
+   *
+   * Throws the OPERATOR_ or DENIED_ error of a credential that could not be used, if none of the others did.
    */
   async login(context: CredentialContext, proof: boolean): Promise<LoginOutcome> {
     const ways = await this.#ways(context);
@@ -134,8 +139,11 @@ export class UpstreamLogin implements AsyncDisposable {
   async #tryAll(ways: ReadonlyMap<string, LoginWay>, proof: boolean): Promise<LoginOutcome> {
     for (;;) {
       const chosen = this.#choose(ways, proof);
-      if (chosen === undefined)
-        return { kind: "refused", whose: proof && !this.#clientProven ? "client" : "operator" };
+      if (chosen === undefined) {
+        if (proof && !this.#clientProven) return { kind: "refused", whose: "client" };
+        if (this.#fault !== undefined) throw this.#fault;
+        return { kind: "refused", whose: "operator" };
+      }
       const [name, way] = chosen;
       const clients = way.method === "password" && way.whose === "client";
       this.#shown = false;
@@ -170,11 +178,14 @@ export class UpstreamLogin implements AsyncDisposable {
   }
 
   #takes(method: LoginWay["method"]): boolean {
+    // Never named in a list of methods (RFC 4252, section 5.2).
+    if (method === "none") return true;
     if (this.#methods.length === 0 || this.#methods.includes(method)) return true;
     return method === "password" && this.#methods.includes("keyboard-interactive");
   }
 
   async #try(way: LoginWay): Promise<Result> {
+    if (way.method === "none") return await this.#tryNone();
     if (way.method === "publickey") return await this.#tryKey(way);
     if (this.#methods.length === 0 || this.#methods.includes("password")) {
       this.#client.tryPassword(way.password);
@@ -192,15 +203,30 @@ export class UpstreamLogin implements AsyncDisposable {
     return await this.#result();
   }
 
-  async #tryKey({ key }: LoginWay & { readonly method: "publickey" }): Promise<Result> {
+  async #tryKey(way: LoginWay & { readonly method: "publickey" }): Promise<Result> {
+    const key = typeof way.key === "function" ? await this.#usable(way.key) : way.key;
+    if (key === undefined) return "failed";
     const sha1 = this.#options.allowSha1 && key.publicKey.type === "ssh-rsa";
     const algorithms = sha1 ? [...key.algorithms, "ssh-rsa"] : key.algorithms;
     if (!this.#client.tryKey({ blob: key.blob, algorithms })) return "failed";
     const event = await this.#next();
     if (event.kind !== "need-signature") return this.#judge(event);
-    const signature = key.sign(event.algorithm, event.data);
-    this.#client.signed(signature instanceof Slow ? await signature.run() : signature);
+    const signature = await this.#usable(() => signed(key, event.algorithm, event.data));
+    if (signature === undefined) return "failed";
+    this.#client.signed(signature);
     return await this.#result();
+  }
+
+  /** What a credential gives when its turn has come; undefined, and its reason kept, if it cannot: then the next is tried. */
+  async #usable<T>(give: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await give();
+    } catch (error) {
+      if (!(error instanceof PosternError)) throw error;
+      this.#options.log.warn("credential-failed", { upstream: formatHostPort(this.address), error });
+      this.#fault ??= error;
+      return undefined;
+    }
   }
 
   /** keyboard-interactive, as far as a password answers it: one hidden prompt, and rounds that ask nothing. */
@@ -304,6 +330,11 @@ export class UpstreamLogin implements AsyncDisposable {
 }
 
 type Result = "entered" | "partial" | "failed" | "password-change";
+
+async function signed(key: KeySigner, algorithm: string, data: Uint8Array): Promise<Uint8Array> {
+  const signature = key.sign(algorithm, data);
+  return signature instanceof Slow ? await signature.run() : await signature;
+}
 
 /** The password for one hidden prompt, nothing for none; undefined for anything else. */
 function answersTo(request: InfoRequest, password: Uint8Array | undefined): Uint8Array[] | undefined {

@@ -67,7 +67,7 @@ export {
   withCertificate,
 } from "./private-key.ts";
 export { decodePublicKey, maxRsaBits, minRsaBits, publicKeyTypes } from "./public-key.ts";
-export type { Certificate, LineWarning, PublicKey, SignatureVerdict } from "./shapes.ts";
+export type { Certificate, KeySigner, LineWarning, PublicKey, SignatureVerdict } from "./shapes.ts";
 export {
   algorithmFits,
   certificateName,

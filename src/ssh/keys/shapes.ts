@@ -1,4 +1,5 @@
 import type { KeyObject } from "node:crypto";
+import type { Slow } from "#ssh/algorithms";
 
 /** A plain public key, FIDO ones (`sk-…`) included. */
 export interface PublicKey {
@@ -11,6 +12,17 @@ export interface PublicKey {
   readonly application?: string;
   /** Size of the modulus or of the curve. */
   readonly bits: number;
+}
+
+/** A key that can sign, wherever its private half is: a PrivateKey's shape, and that of a key in an agent. */
+export interface KeySigner {
+  readonly publicKey: PublicKey;
+  /** Sent to the peer: of the public key, or of a certificate for it. */
+  readonly blob: Uint8Array;
+  /** What it can sign with, best first, as negotiated. */
+  readonly algorithms: readonly string[];
+  /** The whole signature blob: `string algorithm, string signature`; the name in it is the plain one. */
+  sign(algorithm: string, data: Uint8Array): Uint8Array | Slow<Uint8Array> | Promise<Uint8Array>;
 }
 
 /** An OpenSSH certificate (PROTOCOL.certkeys). Its authority's signature is right, but nothing says that the authority is trusted. */
