@@ -284,10 +284,12 @@ export class Transport {
     }
   }
 
-  /** Messages of the layers above are not due before the first key exchange, nor after the peer's KEXINIT until its NEWKEYS. */
+  /**
+   * Messages of the layers above are not due before the first key exchange. Between the peer's later KEXINITs and its NEWKEYS they
+   * are not due either (RFC 4253, section 7.1), but asyncssh sends them, OpenSSH takes them, and the old keys still protect them.
+   */
   #expectAdmitted(number: number): void {
-    if (!this.#firstDone || (this.#kex?.negotiated !== undefined && !this.#kex.gotNewKeys))
-      this.#unexpected(number);
+    if (!this.#firstDone) this.#unexpected(number);
   }
 
   #unexpected(number: number): never {
