@@ -6,7 +6,8 @@ import type { Stage, Subject } from "./stage.ts";
 import { quantile } from "./statistics.ts";
 
 const keystrokeBytes = 64;
-const warmUpTrips = 50;
+/** Until the code of the middle is compiled; an interactive session of an hour has long passed that. */
+const warmUpTrips = 1000;
 
 /** Round trips of 64 bytes over one session that runs `cat`, one after the other. */
 async function echo(stage: Stage, subject: Subject, trips: number): Promise<Sample> {

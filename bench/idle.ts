@@ -12,6 +12,9 @@ import type { Stage, Subject } from "./stage.ts";
 /** At most so many logins under way at once. */
 const lanes = 8;
 
+/** Sessions before those that are counted. */
+const firstSessions = 500;
+
 /** How long idle sessions are watched for the CPU they cost. */
 const watchMs = 5_000;
 
@@ -46,7 +49,7 @@ async function idle(stage: Stage, subject: Subject, count: number): Promise<Samp
 }
 
 /**
- * Many sessions between ends of our own engine: a tenth of them first, so that heap and code have grown to what they need. The ends
+ * Many sessions between ends of our own engine, after the first ones, with which heap and code grow to what they need. The ends
  * live in this process, and cost the gateway nothing.
  */
 async function idleMany(stage: Stage, count: number): Promise<Sample> {
@@ -70,10 +73,10 @@ async function idleMany(stage: Stage, count: number): Promise<Sample> {
     let wanted = upTo - links.length;
     await Promise.all(Array.from({ length: lanes }, row));
   };
-  await open(count / 10);
+  await open(firstSessions);
   const cpuAtFirst = await treeCpuSeconds(gateway.child.pid);
   const before = await treeResidentBytes(gateway.child.pid);
-  await open(count + count / 10);
+  await open(count + firstSessions);
   const cpuBefore = await treeCpuSeconds(gateway.child.pid);
   const start = performance.now();
   await passing(watchMs);
