@@ -103,6 +103,7 @@ export const interopBytes: Buffer = testBytes(320_000, 77);
 export async function startInterop(options: PartsOptions = {}): Promise<World> {
   return await startWorld({
     clientKeys: ["rsa"],
+    sshd: { hostKeys: keyKinds },
     ...options,
     hostKeys: keyKinds,
     config: { algorithms: onlyAlgorithms() },

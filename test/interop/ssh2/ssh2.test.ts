@@ -55,7 +55,8 @@ interface Client {
   on(event: "rekey" | "handshake", listener: () => void): this;
   connect(options: object): void;
   exec(command: string, done: (error: Error | undefined, channel: ClientChannel) => void): void;
-  rekey(): void;
+  /** Its Server has rekey(), its Client has not. */
+  readonly _protocol: { rekey(): void };
   end(): void;
 }
 interface Ssh2 {
@@ -109,7 +110,7 @@ test("ssh2 as client", { skip, timeout: 280_000 }, async (t) => {
             channel.on("data", (chunk: Buffer) => chunks.push(chunk));
             channel.on("close", () => resolve(Buffer.concat(chunks)));
             channel.write(interopBytes.subarray(0, 150_000));
-            client.rekey();
+            client._protocol.rekey();
             channel.end(interopBytes.subarray(150_000));
           });
         });
@@ -150,9 +151,9 @@ async function startServer(world: World, choice: Case): Promise<Server> {
         channel.on("data", (chunk: Buffer) => chunks.push(chunk));
         channel.on("end", () => {
           connection.rekey();
-          channel.end(Buffer.concat(chunks), () => {
+          channel.write(Buffer.concat(chunks), () => {
             channel.exit(7);
-            channel.destroy();
+            channel.end();
           });
         });
       });
@@ -166,7 +167,9 @@ async function startServer(world: World, choice: Case): Promise<Server> {
 
 test("ssh2 as upstream", { skip, timeout: 280_000 }, async (t) => {
   await using world = await startInterop();
-  for (const choice of casesFor(ssh2Knows)) {
+  // As a server it says of group exchange: "not implemented".
+  const kex = ssh2Knows.kex.filter((name) => !name.includes("group-exchange"));
+  for (const choice of casesFor({ ...ssh2Knows, kex })) {
     await t.test(titleOf(choice), async () => {
       const server = await startServer(world, choice);
       try {
