@@ -44,7 +44,7 @@ export async function compose(config: Config, ports: ComposePorts): Promise<Comp
     router,
     limits,
     settings: {
-      version: `SSH-2.0-Postern_${version}`,
+      name: `Postern_${version}`,
       algorithms: config.algorithms,
       rekey: { bytes: limits.rekeyBytes, packets: limits.rekeyPackets, ms: limits.rekeySeconds * 1000 },
       handshakeMs: limits.handshakeSeconds * 1000,

@@ -21,7 +21,7 @@ import { gatewayErrors } from "./errors.ts";
 import type { AttemptKind, FailureDelays } from "./failure-delays.ts";
 import type { GatewayLimits } from "./limits.ts";
 import type { Router } from "./router.ts";
-import { connectUpstream, type UpstreamPorts } from "./upstream.ts";
+import { connectUpstream, type DownstreamLeg, type UpstreamPorts } from "./upstream.ts";
 import { type LoginOutcome, UpstreamLogin } from "./upstream-login.ts";
 
 export interface AuthenticationOptions {
@@ -33,8 +33,7 @@ export interface AuthenticationOptions {
   readonly delays: FailureDelays;
   readonly limits: Pick<GatewayLimits, "maxAuthTries" | "maxKeyQueries" | "upstreamLoginSeconds">;
   readonly upstream: UpstreamPorts;
-  /** Cipher of the downstream leg. */
-  readonly cipher: string;
+  readonly downstream: DownstreamLeg;
   /** With which client keys may sign, as announced in `server-sig-algs`. */
   readonly signatureAlgorithms: readonly string[];
   readonly clock: Clock;
@@ -327,8 +326,8 @@ export class Authentication implements AsyncDisposable {
   async #connected(route: Route): Promise<UpstreamLogin> {
     const kept = this.#upstream;
     if (kept !== undefined && !kept.over) return kept;
-    const { upstream: ports, cipher, clock, limits } = this.#options;
-    const { link, address } = await connectUpstream(route, ports, this.#over.signal, cipher);
+    const { upstream: ports, downstream, clock, limits } = this.#options;
+    const { link, address } = await connectUpstream(route, ports, this.#over.signal, downstream);
     const upstream = new UpstreamLogin({
       link,
       address,

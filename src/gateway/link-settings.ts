@@ -4,8 +4,8 @@ import type { RekeyLimits } from "#ssh/transport";
 
 /** What links of both legs have in common. */
 export interface LinkSettings {
-  /** Our version line. */
-  readonly version: string;
+  /** What we call ourselves in version lines. */
+  readonly name: string;
   readonly algorithms: AlgorithmPreferences;
   readonly rekey: RekeyLimits;
   readonly handshakeMs: number;

@@ -8,6 +8,8 @@ import { type Authenticated, Authentication, ClientLeft } from "./authenticate.t
 import { gatewayErrors } from "./errors.ts";
 import type { FailureDelays } from "./failure-delays.ts";
 import { TerminalNotices } from "./terminal-notice.ts";
+import type { DownstreamLeg } from "./upstream.ts";
+import { versionLines } from "./version-line.ts";
 import type { World } from "./world.ts";
 
 export interface SessionOptions {
@@ -110,7 +112,10 @@ export class Session {
       cipher: negotiated.toServer.cipher,
     });
     this.#phase = "authenticating";
-    const authentication = this.#authenticate(link, negotiated.toServer.cipher);
+    const authentication = this.#authenticate(link, {
+      cipher: negotiated.toServer.cipher,
+      version: peerVersion,
+    });
     const authenticated = await authentication.run();
     this.#own(authenticated);
     // From here to the join nothing may wait: who is gone by now would not tell again.
@@ -128,7 +133,7 @@ export class Session {
     const { settings } = world;
     this.#link = new Link(arrival.stream, {
       role: "server",
-      version: settings.version,
+      version: versionLines(settings.name).alike,
       algorithms: settings.algorithms,
       hostKeys: world.hostKeys,
       extensions: announced(world.signatureAlgorithms),
@@ -140,7 +145,7 @@ export class Session {
     return this.#link;
   }
 
-  #authenticate(link: Link, cipher: string): Authentication {
+  #authenticate(link: Link, downstream: DownstreamLeg): Authentication {
     const { world, arrival, delays, clock, log } = this.#options;
     this.#authentication = new Authentication({
       sessionId: this.id,
@@ -155,7 +160,7 @@ export class Session {
         settings: { ...world.settings, handshakeMs: world.limits.upstreamLoginSeconds * 1000 },
         log,
       },
-      cipher,
+      downstream,
       signatureAlgorithms: world.signatureAlgorithms,
       clock,
       log,

@@ -30,7 +30,13 @@ function opened(type = "session"): TerminalNotices {
   const notices = new TerminalNotices();
   const open = encodeChannelOpen({ type, channel: 3, window: 100, maxPacket: 100, data: none });
   assert.deepEqual(through(notices.tapsToUpstream(), open), [open]);
-  const confirm = encodeChannelOpenConfirmation({ recipient: 3, channel: 7, window: 1, maxPacket: 1, data: none });
+  const confirm = encodeChannelOpenConfirmation({
+    recipient: 3,
+    channel: 7,
+    window: 1,
+    maxPacket: 1,
+    data: none,
+  });
   assert.deepEqual(through(notices.tapsToDownstream(), confirm), [confirm]);
   return notices;
 }

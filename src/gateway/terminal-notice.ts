@@ -41,7 +41,12 @@ export class TerminalNotices {
   }
 
   tapsToDownstream(): readonly Tap[] {
-    const numbers = [MSG.CHANNEL_OPEN_CONFIRMATION, MSG.CHANNEL_OPEN_FAILURE, MSG.CHANNEL_EOF, MSG.CHANNEL_CLOSE];
+    const numbers = [
+      MSG.CHANNEL_OPEN_CONFIRMATION,
+      MSG.CHANNEL_OPEN_FAILURE,
+      MSG.CHANNEL_EOF,
+      MSG.CHANNEL_CLOSE,
+    ];
     return [{ numbers, see: (packet) => this.#fromUpstream(packet) }];
   }
 
@@ -106,6 +111,7 @@ export class TerminalNotices {
   /** After the upstream's EOF or CLOSE nothing may be written any more. */
   #over(client: number): void {
     for (const [upstream, each] of this.#plain) if (each === client) this.#plain.delete(upstream);
-    for (const [upstream, each] of this.#terminals) if (each.client === client) this.#terminals.delete(upstream);
+    for (const [upstream, each] of this.#terminals)
+      if (each.client === client) this.#terminals.delete(upstream);
   }
 }

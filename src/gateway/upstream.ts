@@ -5,12 +5,21 @@ import { algorithmFits } from "#ssh/keys";
 import { gatewayErrors } from "./errors.ts";
 import { HostKeyCheck, isHostKeyMismatch } from "./host-key.ts";
 import type { LinkSettings } from "./link-settings.ts";
+import { upstreamVersion } from "./version-line.ts";
 
 export interface UpstreamPorts {
   readonly dialer: Dialer;
   readonly files: FileReader & FileAppender;
   readonly settings: LinkSettings;
   readonly log: Log;
+}
+
+/** What is known of the downstream leg, for the upstream leg to be like it. */
+export interface DownstreamLeg {
+  /** Preferred upstream: the same cipher on both legs keeps packets at their length. */
+  readonly cipher: string;
+  /** The client's version line. */
+  readonly version: string;
 }
 
 /** A connection to an upstream, its host key checked, nobody logged in yet. */
@@ -23,8 +32,7 @@ export interface UpstreamConnection {
 const maxKeyTypes = 5;
 
 /**
- * Connects to the first address of a route that can be reached and shows the right host key. `firstCipher` is preferred, because
- * the same cipher on both legs keeps packets at their length.
+ * Connects to the first address of a route that can be reached and shows the right host key.
  *
  * Throws UPSTREAM_… errors, and the OPERATOR_ errors of files. A wrong host key ends the search: it is not to be passed over for
  * an address that would do.
@@ -33,12 +41,12 @@ export async function connectUpstream(
   route: Route,
   ports: UpstreamPorts,
   signal: AbortSignal,
-  firstCipher?: string,
+  downstream: DownstreamLeg,
 ): Promise<UpstreamConnection> {
   const failures: PosternError[] = [];
   for (const address of route.addresses) {
     try {
-      const link = await connectOne(route, address, ports, signal, firstCipher);
+      const link = await connectOne(route, address, ports, signal, downstream);
       ports.log.info("upstream-connected", { upstream: formatHostPort(address), version: link.peerVersion });
       return { link, address };
     } catch (error) {
@@ -60,7 +68,7 @@ async function connectOne(
   address: HostPort,
   ports: UpstreamPorts,
   signal: AbortSignal,
-  firstCipher: string | undefined,
+  downstream: DownstreamLeg,
 ): Promise<Link> {
   const { plan } = route;
   const { clock, algorithms } = ports.settings;
@@ -80,7 +88,7 @@ async function connectOne(
         shown = algorithm;
         return check.check(blob);
       };
-      return await handshake(route, address, ports, signal, { hostKeys, checkHostKey, firstCipher });
+      return await handshake(route, address, ports, signal, { hostKeys, checkHostKey, downstream });
     } catch (error) {
       // A host that shows no further type of key has none that fits: what it showed first is what matters.
       if (mismatch !== undefined && !isHostKeyMismatch(error)) throw mismatch;
@@ -96,7 +104,7 @@ async function connectOne(
 interface HandshakeChoices {
   readonly hostKeys: readonly string[];
   readonly checkHostKey: (algorithm: string, blob: Uint8Array) => Promise<void>;
-  readonly firstCipher: string | undefined;
+  readonly downstream: DownstreamLeg;
 }
 
 async function handshake(
@@ -104,20 +112,18 @@ async function handshake(
   address: HostPort,
   { dialer, settings }: UpstreamPorts,
   signal: AbortSignal,
-  { hostKeys, checkHostKey, firstCipher }: HandshakeChoices,
+  { hostKeys, checkHostKey, downstream }: HandshakeChoices,
 ): Promise<Link> {
   const stream = await dialer.dial(address, { timeoutMs: plan.connectTimeoutMs, signal });
   const { ciphers } = settings.algorithms;
+  const { cipher } = downstream;
   const link = new Link(stream, {
     role: "client",
-    version: settings.version,
+    version: upstreamVersion(settings.name, downstream.version),
     algorithms: {
       ...settings.algorithms,
       hostKeys,
-      ciphers:
-        firstCipher === undefined || !ciphers.includes(firstCipher)
-          ? ciphers
-          : [firstCipher, ...ciphers.filter((name) => name !== firstCipher)],
+      ciphers: ciphers.includes(cipher) ? [cipher, ...ciphers.filter((name) => name !== cipher)] : ciphers,
     },
     extensions: new Map(),
     rekey: settings.rekey,

@@ -108,7 +108,7 @@ export class FakeGateway implements AsyncDisposable {
         ...limits,
       },
       settings: {
-        version: "SSH-2.0-Postern_test",
+        name: "Postern_test",
         algorithms: defaultAlgorithms,
         rekey: defaultRekeyLimits,
         handshakeMs: 30_000,
