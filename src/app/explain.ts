@@ -1,7 +1,7 @@
 import { formatHostPort } from "#base";
 import type { Config, RuleConfig } from "#config";
-import type { AuthMethod, Credential, Rule } from "#contract";
-import { Router, type RuleExplanation } from "#gateway";
+import type { AuthMethod, Credential, NameEntry, PeerAddress, Rule } from "#contract";
+import { Router, type RuleExplanation, type TargetExplanation, TargetRouter } from "#gateway";
 
 /** Who is asked about. */
 export interface ExplainQuery {
@@ -25,10 +25,29 @@ export interface ExplainedUser {
 export async function explain(config: Config, { user, from, nowMs }: ExplainQuery): Promise<ExplainedUser> {
   // In their order, even where the rule shuffles them.
   const router = new Router(config.rules.map(sketch), () => 0.999_999);
-  const whence = from === undefined ? { text: "an address that was not given" } : { ip: from, text: from };
-  const { rules, route } = router.explain({ user, from: whence, nowMs });
+  const { rules, route } = router.explain({ user, from: whence(from), nowMs });
   if (route === undefined) return { rules };
   return { rules, upstream: { user: route.user, addresses: route.addresses.map(formatHostPort) } };
+}
+
+/** Whom a name is asked about that came by another way than the user name. */
+export interface ExplainNameQuery extends Omit<ExplainQuery, "user"> {
+  readonly name: string;
+  readonly entry: NameEntry;
+  readonly port?: number;
+}
+
+/** Which target a name stands for, and which rule leads there. */
+export async function explainName(
+  config: Config,
+  { from, ...query }: ExplainNameQuery,
+): Promise<TargetExplanation> {
+  const router = new TargetRouter(config.targets, config.spliceRules, () => 0.999_999);
+  return router.explain({ ...query, from: whence(from) });
+}
+
+function whence(from: string | undefined): PeerAddress {
+  return from === undefined ? { text: "an address that was not given" } : { ip: from, text: from };
 }
 
 /** The rule with adapters that only look like the real ones. */

@@ -5,7 +5,7 @@
  */
 import { check } from "./check.ts";
 import { demo } from "./demo.ts";
-import { explain } from "./explain.ts";
+import { explain, explainName } from "./explain.ts";
 import { serve } from "./serve.ts";
 
 export { check } from "./check.ts";
@@ -13,7 +13,13 @@ export { type Composed, compose, type ComposePorts } from "./compose.ts";
 export type { ControlReply, ControlRequest } from "./control.ts";
 export { type DemoOptions, demo } from "./demo.ts";
 export { appErrors } from "./errors.ts";
-export { type ExplainedUser, explain, type ExplainQuery } from "./explain.ts";
+export {
+  type ExplainedUser,
+  explain,
+  explainName,
+  type ExplainNameQuery,
+  type ExplainQuery,
+} from "./explain.ts";
 export { Files } from "./files.ts";
 export type { Reloaded, ReloadOutcome, Running } from "./running.ts";
 export { serve, type ServeOptions } from "./serve.ts";
@@ -25,6 +31,7 @@ export interface App {
   readonly demo: typeof demo;
   readonly check: typeof check;
   readonly explain: typeof explain;
+  readonly explainName: typeof explainName;
 }
 
-export const app: App = { serve, demo, check, explain };
+export const app: App = { serve, demo, check, explain, explainName };

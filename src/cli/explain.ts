@@ -1,6 +1,6 @@
-import type { ExplainedUser } from "#app";
-import { instant, normalAddress } from "#base";
-import { Command, InvalidArgumentError } from "commander";
+import type { App, ExplainedUser } from "#app";
+import { formatHostPort, instant, normalAddress } from "#base";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { isIP } from "node:net";
 import { configOption, type ConfigOptions, loadWithWarnings } from "./config-option.ts";
 import { type CliContext, say, type Finish } from "./context.ts";
@@ -10,28 +10,46 @@ import { examples } from "./examples.ts";
 interface ExplainOptions extends ConfigOptions {
   readonly from?: string;
   readonly at?: number;
+  readonly entry: (typeof entries)[number];
 }
+
+/** Ways in by which a client names a target. */
+const entries = ["version", "tls", "http", "jump"] as const;
 
 export function explainCommand(context: CliContext, finish: Finish): Command {
   return new Command("explain")
     .summary("say which rule a user name matches, and why")
     .description(
-      "Says which rule takes a user name and why, why each rule above it does not, and where the session would go. The name may be given as for ssh: what follows its last @ is the gateway's own name, and takes no part in the choice.",
+      "Says which rule takes a user name and why, why each rule above it does not, and where the session would go. The name may be given as for ssh: what follows its last @ is the gateway's own name, and takes no part in the choice. @NAME asks about a name that comes by another way: a version line, TLS, HTTP CONNECT or a jump.",
     )
     .argument("<user[@name]>", "user name, as typed after ssh")
     .addOption(configOption())
     .option("--from <address>", "IP address that the client comes from", parseFrom)
     .option("--at <moment>", "date, or time with its offset; default: now", parseMoment)
+    .addOption(
+      new Option("--entry <entry>", "for @NAME: the way by which it comes")
+        .choices(entries)
+        .default("version"),
+    )
     .addHelpText(
       "after",
       examples(
         "postern explain web12",
+        "postern explain @web1.gate.example.com --from 192.0.2.7 --entry tls",
         "postern explain web12@gate.example.com --from 192.0.2.7 --at 2026-12-31T18:00:00+01:00",
       ),
     )
-    .action(async (typed: string, { config: file, from, at }: ExplainOptions) => {
+    .action(async (typed: string, { config: file, from, at, entry }: ExplainOptions) => {
       const config = await loadWithWarnings(file, context);
       const app = await context.app();
+      if (typed.startsWith("@")) {
+        const query = { name: typed.slice(1), entry, from, nowMs: at ?? Date.now() };
+        const explained = await app.explainName(config, query);
+        const places = new Map(config.spliceRules.map(({ name, place }) => [name, place]));
+        for (const line of targetLines(explained, places)) say(context, line);
+        if (explained.route === undefined) finish(exitCodes.failed);
+        return;
+      }
       const user = typed.includes("@") ? typed.slice(0, typed.lastIndexOf("@")) : typed;
       const explained = await app.explain(config, { user, from, nowMs: at ?? Date.now() });
       const places = new Map(config.rules.map(({ name, place }) => [name, place]));
@@ -40,12 +58,32 @@ export function explainCommand(context: CliContext, finish: Finish): Command {
     });
 }
 
-function linesOf(explained: ExplainedUser, places: ReadonlyMap<string, string>): string[] {
-  const width = Math.max(0, ...explained.rules.map(({ rule }) => rule.length));
-  const lines = explained.rules.map(({ rule, outcome, reason }) => {
+type Explained = ExplainedUser["rules"];
+
+function ruleLines(rules: Explained, places: ReadonlyMap<string, string>): string[] {
+  const width = Math.max(0, ...rules.map(({ rule }) => rule.length));
+  return rules.map(({ rule, outcome, reason }) => {
     const mark = { matched: "*", refused: "!", skipped: "-", "not-reached": " " }[outcome];
     return `${mark} ${rule.padEnd(width)}  ${outcome}: ${reason} (${places.get(rule) ?? "?"})`;
   });
+}
+
+function targetLines(
+  { target, rules, route }: Awaited<ReturnType<App["explainName"]>>,
+  places: ReadonlyMap<string, string>,
+): string[] {
+  const refused = "Nobody gets anywhere by that name: it is refused, in the same words as any other.";
+  if (target === undefined) return ["No target goes by that name.", refused];
+  const lines = [`The name stands for the target "${target}".`, ...ruleLines(rules, places)];
+  if (route === undefined) return [...lines, refused];
+  return [
+    ...lines,
+    `Bytes go unopened to ${route.addresses.map(formatHostPort).join(", then ")}${route.tls ? ", as TLS" : ""}.`,
+  ];
+}
+
+function linesOf(explained: ExplainedUser, places: ReadonlyMap<string, string>): string[] {
+  const lines = ruleLines(explained.rules, places);
   const { upstream } = explained;
   if (upstream === undefined) return [...lines, "Nobody goes anywhere by that name: the login is refused."];
   return [...lines, `The session goes to ${upstream.addresses.join(", then ")} as ${upstream.user}.`];

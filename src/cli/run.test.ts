@@ -22,6 +22,7 @@ const silentApp: App = {
   demo: async () => 0,
   check: async () => [],
   explain: async () => ({ rules: [] }),
+  explainName: async () => ({ rules: [] }),
 };
 
 interface Outcome {
@@ -184,6 +185,28 @@ test("explain: rules with reasons and places, and where the session goes", async
     { user: "web1", from: "192.0.2.7", nowMs: Date.UTC(2026, 11, 31) },
     { user: "root", from: "192.0.2.7", nowMs: Date.UTC(2026, 11, 31) },
   ]);
+});
+
+test("explain @NAME: the target, the rules, and where the bytes go", async () => {
+  const rule =
+    "{ name: office, mode: splice, match: { from: [10.0.0.0/8], entries: [tls] }, targets: [web1] }";
+  const target = "{ name: web1, names: [web1.gate.example], host: a.example.lan, port: 2222 }";
+  await using folder = await folderWith(
+    `listen: [":2222"]\nhostKeys: [key]\ntargets: [${target}]\nrules: [${rule}]\n`,
+  );
+  const { app } = await import("#app");
+  const ask = async (...args: string[]): Promise<Outcome> =>
+    await postern(["explain", "-c", folder.at("postern.yaml"), ...args], { app });
+  const found = await ask("@Web1.gate.example", "--from", "10.1.1.1", "--entry", "tls");
+  assert.equal(found.code, 0);
+  assert.match(
+    found.stdout,
+    /^The name stands for the target "web1"\.\n\* office {2}matched: .*\(.*postern\.yaml:4\)\nBytes go unopened to a\.example\.lan:2222\.\n$/,
+  );
+  const refused = await ask("@web1", "--from", "10.1.1.1");
+  assert.equal(refused.code, 1);
+  assert.match(refused.stdout, /- office {2}skipped: it takes tls, not version .*\nNobody gets anywhere/);
+  assert.match((await ask("@web2")).stdout, /^No target goes by that name\.\nNobody gets anywhere/);
 });
 
 test("serve and demo end with the app's exit code", async () => {

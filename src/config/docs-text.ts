@@ -30,11 +30,14 @@ gateway by a name, and for that there is no look-around and no back-reference. C
 \`{name}\` and \`{1}\` in \`upstream\` and in paths; \`{user}\` is the whole name. \`{{\` and \`}}\` are the braces themselves. A host that
 consists of captures alone needs \`targets\`, the list of what the client may name.
 
+**Targets** are places that clients name in other ways than by the user name: [entries.md](entries.md). Rules of \`mode: splice\` say who may
+reach which; \`postern explain @NAME\` shows how such a name is decided.
+
 **From outside:** \`\${env:NAME}\` in a value is an environment variable, \`\${file:/path}\` the text of a file, without the line end at its
 end; \`$\${\` is \`\${\` itself. A missing variable or file is an error. Passwords and passphrases are never shown or logged.
 
 **Several files:** \`include\` brings in more rules. Where it stands above \`rules\`, those rules come first, below it, last: the order is that of
-reading. Included files hold \`rules\` and \`include\` and nothing else; a circle is an error. Relative paths begin at the file in which they
+reading. Included files hold \`rules\`, \`targets\` and \`include\` and nothing else; a circle is an error. Relative paths begin at the file in which they
 stand. Anchors and aliases of YAML work within a file.
 
 **A reload** (SIGHUP, \`postern reload\`) reads all files again. If anything is wrong, the old configuration stays at work and the log says why.

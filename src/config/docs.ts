@@ -8,12 +8,13 @@ import { type LimitRow, limitRows } from "./limits.ts";
 import { ruleSchema } from "./rule.ts";
 import { mainSchema, restartKeys } from "./schema.ts";
 import { bare, metaOf, type Schema } from "./schema-walk.ts";
+import { spliceRuleSchema, targetSchema } from "./target.ts";
 import { blameTexts, configIntroduction, forms, generatedBy, limitsIntroduction } from "./docs-text.ts";
 
 /** docs/config.md */
 export function configPage(): string {
   const main = Object.entries(shapeOf(mainSchema));
-  const top = main.filter(([name]) => name !== "rules" && name !== "limits");
+  const top = main.filter(([name]) => !["rules", "targets", "limits"].includes(name));
   return page([
     `# Configuration\n\n${generatedBy}`,
     configIntroduction,
@@ -29,6 +30,12 @@ export function configPage(): string {
           "What all clients together, one source and one session may use: [limits.md](limits.md).",
         ],
         [
+          "`targets`",
+          "list of targets",
+          "none",
+          metaOf(shapeOf(mainSchema)["targets"] ?? mainSchema)["description"] as string,
+        ],
+        [
           "`rules`",
           "list of rules",
           "",
@@ -41,6 +48,16 @@ export function configPage(): string {
     table(
       ["key", "form", "default", "meaning"],
       Object.entries(shapeOf(ruleSchema)).flatMap(([name, schema]) => rowsOf(name, schema)),
+    ),
+    "## Keys of a rule of `mode: splice`",
+    table(
+      ["key", "form", "default", "meaning"],
+      Object.entries(shapeOf(spliceRuleSchema)).flatMap(([name, schema]) => rowsOf(name, schema)),
+    ),
+    "## Keys of a target",
+    table(
+      ["key", "form", "default", "meaning"],
+      Object.entries(shapeOf(targetSchema)).flatMap(([name, schema]) => rowsOf(name, schema)),
     ),
     "## Ways to log in: the kinds of `login`",
     ...authKinds.map(kindSection),

@@ -111,6 +111,13 @@ export const fixedLimits: readonly FixedLimit[] = [
     precedent: "Linux LOGIN_NAME_MAX",
   },
   {
+    constant: "gateway/target-router:maxTargetNameChars",
+    value: 253,
+    unit: "count",
+    about: "Length of a name by which a client asks for a target: a longer one stands for none.",
+    precedent: "RFC 1035, section 2.3.4",
+  },
+  {
     constant: "gateway/upstream-login:maxUnread",
     value: 8,
     unit: "count",

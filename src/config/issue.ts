@@ -66,7 +66,9 @@ function issueText(issue: z.core.$ZodIssue, value: unknown, foreign: boolean): s
 function choicesOf(issue: z.core.$ZodIssue): readonly string[] | undefined {
   if (issue.code === "invalid_value") return issue.values.map(String);
   if (issue.code !== "invalid_union" || issue.discriminator === undefined) return undefined;
-  return (issue as { readonly options?: readonly unknown[] }).options?.map(String);
+  return (issue as { readonly options?: readonly unknown[] }).options
+    ?.filter((option) => option !== undefined)
+    .map(String);
 }
 
 function listed(choices: readonly string[]): string {

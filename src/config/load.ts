@@ -3,6 +3,7 @@ import { glob, stat } from "node:fs/promises";
 import { basename, dirname, join, relative, resolve } from "node:path";
 import type { z } from "zod";
 import { adviceOn, type PlacedRule, secretsInClear } from "./advice.ts";
+import { checkTargets, type PlacedSplice, type PlacedTarget } from "./target-advice.ts";
 import { maxFileBytes, YamlDocument } from "./document.ts";
 import { ConfigInvalid } from "./errors.ts";
 import { deepFreeze } from "./freeze.ts";
@@ -74,6 +75,8 @@ class Loader {
   readonly #options: LoadOptions;
   readonly #problems: Problem[] = [];
   readonly #rules: PlacedRule[] = [];
+  readonly #splices: PlacedSplice[] = [];
+  readonly #targets: PlacedTarget[] = [];
   #files = 0;
 
   constructor(options: LoadOptions) {
@@ -122,14 +125,20 @@ class Loader {
     if (document === undefined) return undefined;
     const found = this.#check(document, schema, directory);
     const includesFirst = document.keyOffset(["include"]) < document.keyOffset(["rules"]);
-    const own = (found?.rules ?? []).map((rule, at): PlacedRule => ({ rule, document, at }));
-    if (!includesFirst) this.#rules.push(...own);
+    const own = rulesOf(found, document);
+    this.#targets.push(...(found?.targets ?? []).map((target, at) => ({ target, document, at })));
+    if (!includesFirst) this.#add(own);
     for (const [at, entry] of includesOf(document.value)) {
       await this.#include(document, ["include", at], entry, directory, chain);
     }
-    if (includesFirst) this.#rules.push(...own);
-    await this.#adviseOnMode(path, document, own);
+    if (includesFirst) this.#add(own);
+    await this.#adviseOnMode(path, document, own.rules);
     return found === undefined ? undefined : { found, document };
+  }
+
+  #add({ rules, splices }: ReturnType<typeof rulesOf>): void {
+    this.#rules.push(...rules);
+    this.#splices.push(...splices);
   }
 
   async #read(path: string, name: string, read: () => Promise<string>): Promise<YamlDocument | undefined> {
@@ -206,7 +215,7 @@ class Loader {
 
   #checkRules(main: YamlDocument): void {
     const places = new Map<string, string>();
-    for (const { rule, document, at } of this.#rules) {
+    for (const { rule, document, at } of [...this.#rules, ...this.#splices]) {
       const earlier = places.get(rule.name);
       if (earlier !== undefined) {
         this.#problems.push(
@@ -214,12 +223,12 @@ class Loader {
         );
       } else places.set(rule.name, placeOf(document, at));
     }
-    if (this.#problems.length === 0 && this.#rules.length === 0) {
+    if (this.#problems.length === 0 && places.size === 0) {
       this.#problems.push(
         main.problem(["rules"], "has no rule, so nobody can log in", { severity: "warning" }),
       );
     }
-    this.#problems.push(...adviceOn(this.#rules));
+    this.#problems.push(...adviceOn(this.#rules), ...checkTargets(this.#targets, this.#splices));
   }
 
   #finish(name: string, main: MainFile, document: YamlDocument): Config {
@@ -234,7 +243,12 @@ class Loader {
       file: name,
       hostKeys,
       control: main.control ?? join(main.stateDir, "control.sock"),
+      targets: this.#targets.map(({ target }) => target),
       rules: this.#rules.map(({ rule, document: holder, at }) => ({ ...rule, place: placeOf(holder, at) })),
+      spliceRules: this.#splices.map(({ rule, document: holder, at }) => ({
+        ...rule,
+        place: placeOf(holder, at),
+      })),
     };
   }
 
@@ -258,6 +272,20 @@ class Loader {
     const text = `stands in a file that others may read; write \${file:/path} or \${env:NAME}, or take the right away: chmod 640 ${document.file}`;
     this.#problems.push(document.problem(first, text, { severity: "warning" }));
   }
+}
+
+/** The rules of one file, by what becomes of them; each keeps its number in the file. */
+function rulesOf(
+  found: IncludedFile | undefined,
+  document: YamlDocument,
+): { rules: PlacedRule[]; splices: PlacedSplice[] } {
+  const rules: PlacedRule[] = [];
+  const splices: PlacedSplice[] = [];
+  for (const [at, rule] of (found?.rules ?? []).entries()) {
+    if ("mode" in rule) splices.push({ rule, document, at });
+    else rules.push({ rule, document, at });
+  }
+  return { rules, splices };
 }
 
 /** File by file as they were read, from top to bottom. */

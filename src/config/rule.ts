@@ -1,8 +1,9 @@
 import { type AuthConfig, authKinds } from "#auth";
-import { cidr, instant, Pattern, pattern, type Template } from "#base";
+import { type Pattern, pattern, type Template } from "#base";
 import type { RuleMatch } from "#contract";
 import { z } from "zod";
 import { withoutAbsent } from "./absent.ts";
+import { holds } from "./holds.ts";
 import { kindUnion } from "./kind-union.ts";
 import { type UpstreamConfig, upstreamSchema } from "./upstream.ts";
 
@@ -30,14 +31,7 @@ const match: z.ZodType<RuleMatch> = z
       .describe(
         "A regular expression over the whole user name (RE2's syntax); its captures can be used below.",
       ),
-    from: z
-      .array(cidr)
-      .min(1)
-      .optional()
-      .describe("Networks that the client must come from. A UNIX socket is in none.")
-      .meta({ examples: [["10.0.0.0/8"]] }),
-    notBefore: instant.optional().describe("The rule holds from this moment on."),
-    notAfter: instant.optional().describe("The rule holds until before this moment."),
+    ...holds.fields,
   })
   .superRefine((value, ctx) => {
     if (value.user !== undefined && value.userPattern !== undefined) {
@@ -47,26 +41,28 @@ const match: z.ZodType<RuleMatch> = z
         message: "stands beside user; give one of the two",
       });
     }
-    const { notBefore, notAfter } = value;
-    if (notBefore !== undefined && notAfter !== undefined && notAfter <= notBefore) {
-      ctx.addIssue({
-        code: "custom",
-        path: ["notAfter"],
-        message: "is not after notBefore, so the rule would never hold",
-      });
-    }
+    holds.refine(value, ctx);
   })
   .transform(({ notBefore, notAfter, ...rest }) =>
     withoutAbsent({ ...rest, notBeforeMs: notBefore, notAfterMs: notAfter }),
   );
 
+/** A name that stands in logs. */
+export const shortName: z.ZodString = z
+  .string()
+  .regex(/^[\w.-]{1,64}$/, { error: "expected up to 64 letters, digits, dots, dashes or underscores" });
+
+export const ruleName: z.ZodString = shortName
+  .describe("Its name in logs and in `postern explain`; each once.")
+  .meta({ examples: ["web"] });
+
 export const ruleSchema: z.ZodType<Omit<RuleConfig, "place">> = z
   .strictObject({
-    name: z
-      .string()
-      .regex(/^[\w.-]{1,64}$/, { error: "expected up to 64 letters, digits, dots, dashes or underscores" })
-      .describe("Its name in logs and in `postern explain`; each once.")
-      .meta({ examples: ["web"] }),
+    name: ruleName,
+    mode: z
+      .literal("terminate")
+      .optional()
+      .describe("The session is opened here: the client logs in at the gateway. Other modes: see below."),
     match: match
       .prefault({})
       .describe("Whom it takes: all conditions given must hold. Without user and userPattern: any name."),
@@ -81,7 +77,10 @@ export const ruleSchema: z.ZodType<Omit<RuleConfig, "place">> = z
       .meta({ examples: [["*.example.lan", "!db.example.lan"]] }),
     upstream: upstreamSchema,
   })
-  .transform(withoutAbsent)
+  .transform(({ mode, ...rule }) => {
+    void mode;
+    return withoutAbsent(rule);
+  })
   .superRefine((rule, ctx) => {
     const names = namesOf(rule.match.userPattern);
     for (const { template, path } of templatesIn(rule, [])) {

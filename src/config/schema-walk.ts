@@ -19,7 +19,7 @@ export function keysOf(schema: Schema): string[] | undefined {
   return form instanceof z.ZodObject ? Object.keys(form.shape) : undefined;
 }
 
-/** The schema under one key path, with what wraps it; a union is decided by the value's `kind`. */
+/** The schema under one key path, with what wraps it; a union is decided by the value's `kind`, or what else tells its options apart. */
 export function schemaAt(schema: Schema, path: readonly PropertyKey[], value: unknown): Schema | undefined {
   const form = decided(bare(schema), value);
   const [step, ...rest] = path;
@@ -41,19 +41,22 @@ function decided(form: Schema, value: unknown): Schema {
   const options: readonly Schema[] = form.options;
   if (Array.isArray(value)) return options.map(bare).find((option) => option instanceof z.ZodArray) ?? form;
   if (typeof value !== "object" || value === null) return form;
-  const { kind } = value as { readonly kind?: unknown };
+  const key = form instanceof z.ZodDiscriminatedUnion ? form.def.discriminator : "kind";
+  const given = (value as Readonly<Record<string, unknown>>)[key];
+  const objects = options.map(bare).filter((option) => option instanceof z.ZodObject);
   return (
-    options.map(bare).find((option) => option instanceof z.ZodObject && kindsOf(option).includes(kind)) ??
-    form
+    objects.find((option) => literalsOf(option, key).includes(given)) ??
+    (form instanceof z.ZodDiscriminatedUnion ? form : (objects[0] ?? form))
   );
 }
 
-/** The values that the key `kind` of an object may have. */
-export function kindsOf(schema: Schema): readonly unknown[] {
-  const form = bare(schema);
-  if (!(form instanceof z.ZodObject)) return [];
-  const kind = (form.shape as Readonly<Record<string, Schema>>)["kind"];
-  return kind instanceof z.ZodLiteral ? [...kind.values] : [];
+/** The values that a key of an object may have; undefined is one where it may be left out. */
+function literalsOf(form: z.ZodObject, key: string): readonly unknown[] {
+  const field = (form.shape as Readonly<Record<string, Schema>>)[key];
+  if (field === undefined) return [];
+  const literal = bare(field);
+  if (!(literal instanceof z.ZodLiteral)) return [];
+  return [...literal.values, ...(field instanceof z.ZodOptional ? [undefined] : [])];
 }
 
 /** What was said about a schema with `.meta()` and `.describe()`, on any of its wraps, the outermost first. */

@@ -8,10 +8,12 @@ import {
   macAlgorithms,
   signatureAlgorithms,
 } from "#ssh/algorithms";
+import type { Target } from "#contract";
 import { isIPv4 } from "node:net";
 import { z } from "zod";
 import { type Limits, limitsSchema } from "./limits.ts";
 import { type RuleConfig, ruleSchema } from "./rule.ts";
+import { type SpliceRuleConfig, spliceRuleSchema, targetSchema } from "./target.ts";
 
 export interface LogConfig {
   readonly level: LogLevel;
@@ -41,18 +43,24 @@ export interface Config {
   readonly keepalive: KeepaliveConfig;
   readonly drain: { readonly limitSeconds: number };
   readonly algorithms: AlgorithmPreferences;
+  readonly targets: readonly Target[];
+  /** Rules that open sessions here. */
   readonly rules: readonly RuleConfig[];
+  /** Rules of `mode: splice`, in their order. */
+  readonly spliceRules: readonly SpliceRuleConfig[];
 }
 
+export type AnyRule = Omit<RuleConfig, "place"> | Omit<SpliceRuleConfig, "place">;
+
 /** What one file holds, before files are put together. */
-export interface MainFile extends Omit<Config, "file" | "hostKeys" | "control" | "rules"> {
+export interface MainFile extends Omit<Config, "file" | "hostKeys" | "control" | "rules" | "spliceRules"> {
   readonly hostKeys?: readonly string[] | undefined;
   readonly control?: string | undefined;
   readonly include: readonly string[];
-  readonly rules: readonly Omit<RuleConfig, "place">[];
+  readonly rules: readonly AnyRule[];
 }
 
-export type IncludedFile = Pick<MainFile, "include" | "rules">;
+export type IncludedFile = Pick<MainFile, "include" | "rules" | "targets">;
 
 /** Keys that a running gateway cannot change: they need a restart. */
 export const restartKeys = [
@@ -103,12 +111,22 @@ const include = z
   .array(z.string().min(1))
   .default([])
   .describe(
-    "More files, or globs, relative to this file. They may hold `rules` and `include`. Where `include` stands above `rules`, their rules come first; below it, last. The files of a glob come in the order of their names.",
+    "More files, or globs, relative to this file. They may hold `rules`, `targets` and `include`. Where `include` stands above `rules`, their rules come first; below it, last. The files of a glob come in the order of their names.",
   )
   .meta({ examples: [["conf.d/*.yaml"]] });
 
+/** Each is a strict object with `mode` in it, which their types do not say. */
+const anyRule = z.discriminatedUnion("mode", [ruleSchema, spliceRuleSchema] as unknown as [
+  z.ZodObject<{ mode: z.ZodLiteral }>,
+]);
+
+const targets: z.ZodType<readonly Target[]> = z
+  .array(targetSchema)
+  .default([])
+  .describe("Places that clients name by ways other than the user name. See below.");
+
 const rules = z
-  .array(ruleSchema)
+  .array(anyRule)
   .default([])
   .describe("Read from top to bottom: the first rule that matches wins.") as unknown as z.ZodType<
   MainFile["rules"]
@@ -200,8 +218,9 @@ export const mainSchema: z.ZodType<MainFile> = z.strictObject({
   drain: drain.prefault({}),
   algorithms: algorithms.prefault({}),
   include,
+  targets,
   rules,
 });
 
 /** The schema of an included file. */
-export const includedSchema: z.ZodType<IncludedFile> = z.strictObject({ include, rules });
+export const includedSchema: z.ZodType<IncludedFile> = z.strictObject({ include, targets, rules });

@@ -1,4 +1,4 @@
-import { baseErrors, duration, parseTemplate, path, PosternError, template } from "#base";
+import { baseErrors, duration, parseTemplate, path, PosternError, type Template, template } from "#base";
 import type { AddressPlan, HostKeyPolicy, UpstreamPlan } from "#contract";
 import { type CredentialConfig, credentialKinds } from "#credential";
 import { z } from "zod";
@@ -85,7 +85,20 @@ const portField = z
   })
   .meta({ "x-form": "port or template", examples: [2222] });
 
-const fields = z.strictObject({
+/** As an operator writes where something is. */
+interface WrittenAddresses {
+  readonly host?: Template | undefined;
+  readonly port?: number | string | undefined;
+  readonly addresses?: readonly string[] | undefined;
+}
+
+/** Where something is. */
+export const addressFields: {
+  readonly host: z.ZodType<Template | undefined>;
+  readonly port: z.ZodType<number | string | undefined>;
+  readonly addresses: z.ZodType<readonly string[] | undefined>;
+  readonly spread: z.ZodType<"in-order" | "random">;
+} = {
   host: template.optional().describe("Host name or address; may use {captures} of the rule's pattern."),
   port: portField
     .optional()
@@ -100,15 +113,22 @@ const fields = z.strictObject({
     .enum(["in-order", "random"])
     .default("in-order")
     .describe("Which address comes first. When one cannot be reached, the next is tried."),
+};
+
+/** How long connecting may take. */
+export const connectTimeoutSeconds: z.ZodType<number> = duration({ min: 0.1, max: 600 })
+  .prefault(10)
+  .describe("Time to connect to one address, before the next is tried.");
+
+const fields = z.strictObject({
+  ...addressFields,
   user: template.prefault("{user}").describe("User name at the upstream; may use {captures}."),
   credentials: z
     .array(kindUnion(credentialKinds))
     .min(1)
     .describe("How the gateway logs in there, in order, until one works."),
   hostKey,
-  connectTimeoutSeconds: duration({ min: 0.1, max: 600 })
-    .prefault(10)
-    .describe("Time to connect to one address, before the next is tried."),
+  connectTimeoutSeconds,
   dangerouslyAllowSha1: z
     .boolean()
     .default(false)
@@ -117,35 +137,7 @@ const fields = z.strictObject({
 
 export const upstreamSchema: z.ZodType<UpstreamConfig> = fields
   .transform((value, ctx): UpstreamConfig => {
-    const addresses: AddressPlan[] = [];
-    const attempt = (at: (string | number)[], make: () => AddressPlan): void => {
-      try {
-        addresses.push(make());
-      } catch (error) {
-        if (!(error instanceof PosternError)) throw error;
-        ctx.addIssue({ code: "custom", path: at, message: error.detail ?? error.message });
-      }
-    };
-    const { host, port } = value;
-    if (host !== undefined && value.addresses === undefined) {
-      attempt(["port"], () => ({ host, port: parseTemplate(portText(port)) }));
-    } else if (host === undefined && port === undefined && value.addresses !== undefined) {
-      for (const [at, text] of value.addresses.entries())
-        attempt(["addresses", at], () => parseAddress(text));
-    } else {
-      const message =
-        value.addresses === undefined
-          ? "is missing: give host, or addresses"
-          : "give host and port, or addresses, not both";
-      ctx.addIssue({
-        code: "custom",
-        path: host === undefined && port === undefined ? [] : ["host"],
-        message,
-      });
-    }
-    if (addresses.length === 0 && ctx.issues.length === 0) {
-      ctx.addIssue({ code: "custom", message: "has no address" });
-    }
+    const addresses = addressesOf(value, ctx);
     return {
       addresses,
       spread: value.spread,
@@ -157,6 +149,39 @@ export const upstreamSchema: z.ZodType<UpstreamConfig> = fields
     };
   })
   .describe("Where the session goes.");
+
+/** What host and port, or `addresses`, stand for. */
+export function addressesOf(value: WrittenAddresses, ctx: z.core.$RefinementCtx): AddressPlan[] {
+  const addresses: AddressPlan[] = [];
+  const attempt = (at: (string | number)[], make: () => AddressPlan): void => {
+    try {
+      addresses.push(make());
+    } catch (error) {
+      if (!(error instanceof PosternError)) throw error;
+      ctx.addIssue({ code: "custom", path: at, message: error.detail ?? error.message });
+    }
+  };
+  const { host, port } = value;
+  if (host !== undefined && value.addresses === undefined) {
+    attempt(["port"], () => ({ host, port: parseTemplate(portText(port)) }));
+  } else if (host === undefined && port === undefined && value.addresses !== undefined) {
+    for (const [at, text] of value.addresses.entries()) attempt(["addresses", at], () => parseAddress(text));
+  } else {
+    const message =
+      value.addresses === undefined
+        ? "is missing: give host, or addresses"
+        : "give host and port, or addresses, not both";
+    ctx.addIssue({
+      code: "custom",
+      path: host === undefined && port === undefined ? [] : ["host"],
+      message,
+    });
+  }
+  if (addresses.length === 0 && ctx.issues.length === 0) {
+    ctx.addIssue({ code: "custom", message: "has no address" });
+  }
+  return addresses;
+}
 
 function portText(port: number | string | undefined): string {
   return port === undefined ? defaultPort : String(port);

@@ -29,3 +29,4 @@ export type { FileAppender, FileRead, FileReader, Kind } from "./kind.ts";
 export type { Principal } from "./principal.ts";
 export type { AddressPlan, HostKeyPolicy, Route, Rule, RuleMatch, UpstreamPlan } from "./route.ts";
 export type { SessionEnd, SessionPhase, SessionRecord } from "./session.ts";
+export type { NameEntry, SpliceMatch, SpliceRoute, SpliceRule, Target, TargetQuery } from "./target.ts";

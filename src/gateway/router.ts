@@ -1,5 +1,5 @@
 import type { Captures, HostPort, Pattern, Template } from "#base";
-import type { PeerAddress, Route, Rule } from "#contract";
+import type { AddressPlan, PeerAddress, Route, Rule } from "#contract";
 import { gatewayErrors } from "./errors.ts";
 import { HostPatterns, isDialable } from "./host-pattern.ts";
 
@@ -98,18 +98,10 @@ export class Router {
   /** A route, or the reason why there is none. */
   #resolve({ rule, targets }: PreparedRule, captures: Captures): Route | string {
     const plan = rule.upstream;
-    const addresses: HostPort[] = [];
-    for (const { host: hostTemplate, port: portTemplate } of plan.addresses) {
-      const host = hostTemplate.expand(captures);
-      if (host === undefined) return `"${hostTemplate.text}" names a capture that took no part in the match`;
-      const refusal = refuseHost(hostTemplate, host, captures, targets);
-      if (refusal !== undefined) return refusal;
-      const portText = portTemplate.expand(captures);
-      const port = portText === undefined ? defaultPort : Number(portText);
-      if (portText !== undefined && !/^[0-9]{1,5}$/.test(portText)) return `"${portText}" is no port`;
-      if (port < 1 || port > 65535) return `${port} is no port`;
-      addresses.push({ host: host.toLowerCase(), port });
-    }
+    const addresses = fillAddresses(plan.addresses, captures, (template, host) =>
+      refuseHost(template, host, captures, targets),
+    );
+    if (typeof addresses === "string") return addresses;
     const user = plan.user.expand(captures);
     if (user === undefined) return `"${plan.user.text}" names a capture that took no part in the match`;
     if (user === "") return "the upstream's user name is empty";
@@ -117,6 +109,27 @@ export class Router {
     const route: Unbranded = { rule: rule.name, addresses, user, captures, login: rule.login, plan };
     return route as Route;
   }
+}
+
+/** Addresses with their captures filled in, or the reason why that cannot be. `refuse` gives the reason against a host. */
+export function fillAddresses(
+  plans: readonly AddressPlan[],
+  captures: Captures,
+  refuse: (template: Template, host: string) => string | undefined = () => undefined,
+): HostPort[] | string {
+  const addresses: HostPort[] = [];
+  for (const { host: hostTemplate, port: portTemplate } of plans) {
+    const host = hostTemplate.expand(captures);
+    if (host === undefined) return `"${hostTemplate.text}" names a capture that took no part in the match`;
+    const refusal = refuse(hostTemplate, host);
+    if (refusal !== undefined) return refusal;
+    const portText = portTemplate.expand(captures);
+    const port = portText === undefined ? defaultPort : Number(portText);
+    if (portText !== undefined && !/^[0-9]{1,5}$/.test(portText)) return `"${portText}" is no port`;
+    if (port < 1 || port > 65535) return `${port} is no port`;
+    addresses.push({ host: host.toLowerCase(), port });
+  }
+  return addresses;
 }
 
 /** The captures, or the reason why the rule does not match. */
@@ -217,7 +230,7 @@ function capturesOf(pattern: Pattern | undefined): ReadonlySet<string> {
 }
 
 /** Fisher and Yates. */
-function shuffle(items: HostPort[], random: () => number): void {
+export function shuffle(items: HostPort[], random: () => number): void {
   for (let last = items.length - 1; last > 0; last--) {
     const pick = Math.floor(random() * (last + 1));
     const kept = items[last];

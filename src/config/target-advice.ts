@@ -1,0 +1,63 @@
+import type { Target } from "#contract";
+import type { YamlDocument } from "./document.ts";
+import type { Problem } from "./problem.ts";
+import type { SpliceRuleConfig } from "./target.ts";
+
+/** A target and where it stands: number `at` of the `targets` of a document. */
+export interface PlacedTarget {
+  readonly target: Target;
+  readonly document: YamlDocument;
+  readonly at: number;
+}
+
+/** The same for a splice rule. */
+export interface PlacedSplice {
+  readonly rule: Omit<SpliceRuleConfig, "place">;
+  readonly document: YamlDocument;
+  readonly at: number;
+}
+
+/** Names that no pattern ought to take together: one is the gateway's own machine, the other anywhere. */
+const anywhere = ["localhost", "www.example.com"];
+
+/** What is wrong with targets and the rules that lead to them, and what is unwise. */
+export function* checkTargets(
+  targets: readonly PlacedTarget[],
+  rules: readonly PlacedSplice[],
+): Generator<Problem> {
+  yield* twice(targets);
+  for (const { target, document, at } of targets) {
+    if (target.pattern === undefined || !anywhere.every((name) => target.pattern?.match(name) !== undefined))
+      continue;
+    const text = "takes any name, so clients may name any host that this machine can reach";
+    yield document.problem(["targets", at, "pattern"], text, { severity: "warning" });
+  }
+  for (const { rule, document, at } of rules) {
+    for (const [number, selector] of rule.targets.entries()) {
+      if (targets.some(({ target }) => selects(selector, target))) continue;
+      const text = `there is no target ${selector.startsWith("tag:") ? "with the tag" : "called"} "${selector.replace(/^tag:/, "")}"`;
+      yield document.problem(["rules", at, "targets", number], text);
+    }
+    if (rule.match.from !== undefined) continue;
+    const text =
+      "splices for everybody: nothing says who may (match.from), so its targets are open to all who reach this gateway";
+    yield document.problem(["rules", at], text, { severity: "warning" });
+  }
+}
+
+function* twice(targets: readonly PlacedTarget[]): Generator<Problem> {
+  const seen = new Map<string, string>();
+  for (const { target, document, at } of targets) {
+    for (const name of new Set([target.name, ...target.names].map((each) => each.toLowerCase()))) {
+      const earlier = seen.get(name);
+      if (earlier === undefined) seen.set(name, `${document.file}:${document.line(["targets", at])}`);
+      else yield document.problem(["targets", at], `"${name}" is a name of the target at ${earlier} too`);
+    }
+  }
+}
+
+function selects(selector: string, { name, tags }: Target): boolean {
+  return (
+    selector === "*" || selector === name || (selector.startsWith("tag:") && tags.includes(selector.slice(4)))
+  );
+}

@@ -1,0 +1,133 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Cidr, parseTemplate, Pattern } from "#base";
+import type { SpliceRule, Target, TargetQuery } from "#contract";
+import { plainName, TargetRouter } from "./target-router.ts";
+
+function target(name: string, more: Partial<Target> = {}, host = `${name}.lan`, port = "22"): Target {
+  const addresses = [{ host: parseTemplate(host), port: parseTemplate(port) }];
+  return {
+    name,
+    names: [],
+    tags: [],
+    addresses,
+    spread: "in-order",
+    connectTimeoutMs: 1000,
+    tls: false,
+    ...more,
+  };
+}
+
+const targets: readonly Target[] = [
+  target("web1", { names: ["web1.gate.example"], tags: ["prod"] }, "10.0.0.1", "2222"),
+  target("db1", { tags: ["prod", "db"] }),
+  target("lab", { pattern: new Pattern("(?<host>[a-z0-9-]+)\\.lab\\.example") }, "{host}.lab.lan"),
+  target("any", { pattern: new Pattern(".*\\.any") }, "{0}"),
+];
+
+function rule(name: string, selectors: readonly string[], match: SpliceRule["match"] = {}): SpliceRule {
+  return { name, match, targets: selectors };
+}
+
+function query(name: string, more: Partial<TargetQuery> = {}): TargetQuery {
+  return { entry: "version", name, from: { ip: "10.1.2.3", text: "10.1.2.3:5" }, nowMs: 0, ...more };
+}
+
+function reached(router: TargetRouter, asked: TargetQuery): string | undefined {
+  const route = router.route(asked);
+  // The explanation may never say anything else than what is done.
+  const { rule: _, ...explained } = router.explain(asked).route ?? { rule: "" };
+  const { rule: __, ...found } = route ?? { rule: "" };
+  assert.deepEqual(explained, found);
+  if (route === undefined) return undefined;
+  return `${route.rule}: ${route.addresses.map(({ host, port }) => `${host}:${port}`).join()}`;
+}
+
+test("names and other names, in any case, with or without the last dot", () => {
+  const router = new TargetRouter(targets, [rule("all", ["*"])]);
+  for (const name of ["web1", "WEB1", "web1.", "web1.gate.example", "Web1.Gate.Example."])
+    assert.equal(reached(router, query(name)), "all: 10.0.0.1:2222", name);
+  for (const name of ["web", "web11", "", ".", "web1..", "web1\n", "web1 ", "we\u0131b1", "x".repeat(254)])
+    assert.equal(reached(router, query(name)), undefined, name);
+});
+
+test("a pattern stands for the names that match as a whole, and for its own name only if they do", () => {
+  const router = new TargetRouter(targets, [rule("all", ["*"])]);
+  assert.equal(reached(router, query("a-1.lab.example")), "all: a-1.lab.lan:22");
+  assert.equal(reached(router, query("A-1.LAB.example")), "all: a-1.lab.lan:22");
+  for (const name of ["lab", "a.b.lab.example", "a.lab.example.org", "xa.lab.example:22"])
+    assert.equal(reached(router, query(name)), undefined, name);
+  assert.equal(reached(router, query("x.any")), "all: x.any:22");
+  assert.equal(reached(router, query("0x7f.1.any")), "all: 0x7f.1.any:22");
+  for (const name of ["-x.any", "a..any", "a:b.any"])
+    assert.equal(reached(router, query(name)), undefined, name);
+});
+
+test("nothing is allowed but what a rule allows, and the first that does decides", () => {
+  const none = new TargetRouter(targets, []);
+  assert.equal(reached(none, query("web1")), undefined);
+  const router = new TargetRouter(targets, [
+    rule("office", ["web1"], { from: [new Cidr("10.0.0.0/8")] }),
+    rule("tls", ["tag:prod"], { entries: ["tls", "jump"] }),
+    rule("later", ["db1"], { notBeforeMs: 1000, notAfterMs: 2000 }),
+  ]);
+  assert.equal(reached(router, query("web1")), "office: 10.0.0.1:2222");
+  const away = { from: { ip: "11.0.0.1", text: "11.0.0.1:5" } };
+  assert.equal(reached(router, query("web1", away)), undefined);
+  assert.equal(reached(router, query("web1", { from: { text: "unix" } })), undefined);
+  assert.equal(reached(router, query("web1", { ...away, entry: "tls" })), "tls: 10.0.0.1:2222");
+  const times = [999, 1000, 1999, 2000].map((nowMs) => reached(router, query("db1", { nowMs })));
+  assert.deepEqual(times, [undefined, "later: db1.lan:22", "later: db1.lan:22", undefined]);
+  assert.equal(reached(router, query("x.any")), undefined);
+});
+
+test("a port that is said must be SSH's or one that the target has", () => {
+  const router = new TargetRouter(targets, [rule("all", ["*"])]);
+  const ports = [undefined, 22, 2222, 23, 0, 80].map(
+    (port) => reached(router, query("web1", port === undefined ? {} : { port })) !== undefined,
+  );
+  assert.deepEqual(ports, [true, true, true, false, false, false]);
+});
+
+test("who has been let in already is held to the targets of that rule", () => {
+  const router = new TargetRouter(targets, [rule("all", ["*"])]);
+  const within = (name: string): string | undefined =>
+    router.routeWithin({ name: "jump", targets: ["tag:db"] }, query(name))?.target;
+  assert.deepEqual([within("db1"), within("web1"), within("none")], ["db1", undefined, undefined]);
+});
+
+test("an explanation says why each rule does not hold", () => {
+  const router = new TargetRouter(targets, [
+    rule("one", ["db1"]),
+    rule("two", ["web1"], { entries: ["tls"] }),
+    rule("three", ["web1"], { from: [new Cidr("192.0.2.0/24")] }),
+    rule("four", ["web1"]),
+    rule("five", ["*"]),
+  ]);
+  const { target: found, rules } = router.explain(query("web1"));
+  assert.equal(found, "web1");
+  assert.deepEqual(
+    rules.map(({ outcome, reason }) => `${outcome}: ${reason}`),
+    [
+      'skipped: it does not list the target "web1"',
+      "skipped: it takes tls, not version",
+      "skipped: 10.1.2.3:5 is not in 192.0.2.0/24",
+      'matched: it lists the target "web1"',
+      "not-reached: a rule above it matched",
+    ],
+  );
+  assert.deepEqual(router.explain(query("nobody")), { rules: [] });
+});
+
+test("what can never work is refused when it is made", () => {
+  const code = { code: "OPERATOR_RULE_INVALID" };
+  assert.throws(() => new TargetRouter(targets, [rule("r", ["web2"])]), code);
+  assert.throws(() => new TargetRouter(targets, [rule("r", ["tag:none"])]), code);
+  assert.throws(() => new TargetRouter([target("a"), target("b", { names: ["A"] })], []), code);
+});
+
+test("a plain name is in lower case and has no dot at its end", () => {
+  assert.equal(plainName("A.b-C_1."), "a.b-c_1");
+  assert.equal(plainName("::1"), "::1");
+  assert.equal(plainName("a/b"), undefined);
+});

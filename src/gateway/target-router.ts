@@ -1,0 +1,174 @@
+import type { Captures, HostPort } from "#base";
+import type { SpliceRoute, SpliceRule, Target, TargetQuery } from "#contract";
+import { gatewayErrors } from "./errors.ts";
+import { isDialable } from "./host-pattern.ts";
+import { fillAddresses, type RuleExplanation, shuffle } from "./router.ts";
+
+/** As long as a name in DNS can be (RFC 1035, section 2.3.4); a longer one matches nothing. */
+export const maxTargetNameChars = 253;
+
+/** What a client says for the port where it has nothing to say: `ssh -J` and `nc -x` always send one. */
+const sshPort = 22;
+
+export interface TargetExplanation {
+  /** Absent: no target goes by that name. */
+  readonly target?: string;
+  readonly rules: readonly RuleExplanation[];
+  readonly route?: SpliceRoute;
+}
+
+interface Found {
+  readonly target: Target;
+  readonly captures: Captures;
+}
+
+type Unbranded = Omit<SpliceRoute, symbol>;
+
+/**
+ * The one place where a name that came in by any entry becomes a target. Nothing is allowed but what a rule allows; and who is
+ * refused cannot tell a name that does not exist from one that is not for them.
+ */
+export class TargetRouter {
+  readonly #targets: readonly Target[];
+  readonly #byName = new Map<string, Target>();
+  readonly #rules: readonly SpliceRule[];
+  readonly #random: () => number;
+
+  /** `random` gives 0 ≤ x < 1, for `spread: random`. Throws OPERATOR_RULE_INVALID. */
+  constructor(targets: readonly Target[], rules: readonly SpliceRule[], random: () => number = Math.random) {
+    this.#targets = targets;
+    this.#rules = rules;
+    this.#random = random;
+    for (const target of targets) {
+      for (const name of namesOf(target)) {
+        if (this.#byName.has(name)) throw invalid(`two targets are called ${name}`);
+        this.#byName.set(name, target);
+      }
+    }
+    for (const rule of rules) {
+      const unknown = rule.targets.find((selector) => !targets.some((target) => selects(selector, target)));
+      if (unknown !== undefined) throw invalid(`${rule.name}: there is no target for "${unknown}"`);
+    }
+  }
+
+  /** Undefined: refused, for whatever reason. */
+  route(query: TargetQuery): SpliceRoute | undefined {
+    const found = this.#find(query.name);
+    if (found === undefined) return undefined;
+    for (const rule of this.#rules) {
+      if (refusalOf(rule, found.target, query) !== undefined) continue;
+      return this.#resolve(rule.name, found, query);
+    }
+    return undefined;
+  }
+
+  /** For who has been let in by name already: the targets of that one rule. */
+  routeWithin(rule: Pick<SpliceRule, "name" | "targets">, query: TargetQuery): SpliceRoute | undefined {
+    const found = this.#find(query.name);
+    if (found === undefined || !rule.targets.some((selector) => selects(selector, found.target)))
+      return undefined;
+    return this.#resolve(rule.name, found, query);
+  }
+
+  /** The same decision as `route`, with a reason for each rule. */
+  explain(query: TargetQuery): TargetExplanation {
+    const found = this.#find(query.name);
+    if (found === undefined) return { rules: [] };
+    const rules: RuleExplanation[] = [];
+    let route: SpliceRoute | undefined;
+    let decided = false;
+    for (const rule of this.#rules) {
+      if (decided) {
+        rules.push({ rule: rule.name, outcome: "not-reached", reason: "a rule above it matched" });
+        continue;
+      }
+      const refusal = refusalOf(rule, found.target, query);
+      if (refusal !== undefined) {
+        rules.push({ rule: rule.name, outcome: "skipped", reason: refusal });
+        continue;
+      }
+      decided = true;
+      route = this.#resolve(rule.name, found, query);
+      const reason = `it lists the target "${found.target.name}"`;
+      if (route !== undefined) rules.push({ rule: rule.name, outcome: "matched", reason });
+      else
+        rules.push({
+          rule: rule.name,
+          outcome: "refused",
+          reason: "the port, or what the name's captures make of the address, is not to be had",
+        });
+    }
+    return { target: found.target.name, rules, ...(route === undefined ? {} : { route }) };
+  }
+
+  #find(said: string): Found | undefined {
+    const name = plainName(said);
+    if (name === undefined) return undefined;
+    const exact = this.#byName.get(name);
+    if (exact !== undefined) return { target: exact, captures: { 0: name } };
+    for (const target of this.#targets) {
+      const captures = target.pattern?.match(name);
+      if (captures !== undefined) return { target, captures };
+    }
+    return undefined;
+  }
+
+  #resolve(rule: string, { target, captures }: Found, { port }: TargetQuery): SpliceRoute | undefined {
+    const addresses = fillAddresses(target.addresses, captures);
+    if (typeof addresses === "string" || addresses.some(({ host }) => !isDialable(host))) return undefined;
+    if (port !== undefined && port !== sshPort && !addresses.some((each) => each.port === port))
+      return undefined;
+    if (target.spread === "random") shuffle(addresses, this.#random);
+    const route: Unbranded = {
+      mode: "splice",
+      rule,
+      target: target.name,
+      addresses: addresses satisfies HostPort[],
+      captures,
+      connectTimeoutMs: target.connectTimeoutMs,
+      tls: target.tls,
+    };
+    return route as SpliceRoute;
+  }
+}
+
+/** The name as it is looked up: in lower case, without the dot at its end; undefined for what can be no name. */
+export function plainName(said: string): string | undefined {
+  const name = said.toLowerCase().replace(/\.$/, "");
+  return name === "" || name.length > maxTargetNameChars || !/^[a-z0-9._:-]+$/.test(name) ? undefined : name;
+}
+
+/** Why a rule does not hold; undefined if it does. */
+function refusalOf({ match, targets }: SpliceRule, target: Target, query: TargetQuery): string | undefined {
+  const { from, entry, nowMs } = query;
+  if (!targets.some((selector) => selects(selector, target)))
+    return `it does not list the target "${target.name}"`;
+  if (match.entries !== undefined && !match.entries.includes(entry))
+    return `it takes ${match.entries.join(", ")}, not ${entry}`;
+  if (match.from !== undefined) {
+    const { ip } = from;
+    if (ip === undefined || !match.from.some((range) => range.contains(ip)))
+      return `${from.text} is not in ${match.from.map((range) => range.text).join(", ")}`;
+  }
+  if (match.notBeforeMs !== undefined && nowMs < match.notBeforeMs)
+    return `it holds from ${new Date(match.notBeforeMs).toISOString()}`;
+  if (match.notAfterMs !== undefined && nowMs >= match.notAfterMs)
+    return `it held until ${new Date(match.notAfterMs).toISOString()}`;
+  return undefined;
+}
+
+function selects(selector: string, { name, tags }: Target): boolean {
+  return (
+    selector === "*" || selector === name || (selector.startsWith("tag:") && tags.includes(selector.slice(4)))
+  );
+}
+
+/** A target with a pattern has no name of its own but those that are listed. */
+function namesOf({ name, names, pattern }: Target): string[] {
+  const own = pattern === undefined ? [name, ...names] : names;
+  return [...new Set(own.map((each) => plainName(each) ?? each))];
+}
+
+function invalid(detail: string): Error {
+  return new gatewayErrors.OPERATOR_RULE_INVALID(detail);
+}
