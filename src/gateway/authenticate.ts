@@ -77,6 +77,8 @@ export class Authentication implements AsyncDisposable {
   readonly #over = new AbortController();
   #event = Promise.withResolvers<UserauthServerEvent>();
   #upstream: UpstreamLogin | undefined;
+  /** The rule that the upstream was connected to for. */
+  #upstreamRule: string | undefined;
   /** Passwords tried under the current name. */
   #passwords = 0;
   /** The upstream asked for a new password. */
@@ -139,10 +141,14 @@ export class Authentication implements AsyncDisposable {
 
   /** The upstream of a login that came to nothing. */
   async #forget(): Promise<void> {
-    const upstream = this.#upstream;
-    this.#upstream = undefined;
     this.#passwords = 0;
     this.#changing = false;
+    await this.#dropUpstream();
+  }
+
+  async #dropUpstream(): Promise<void> {
+    const upstream = this.#upstream;
+    this.#upstream = undefined;
     await upstream?.[Symbol.asyncDispose]();
   }
 
@@ -325,7 +331,9 @@ export class Authentication implements AsyncDisposable {
 
   async #connected(route: Route): Promise<UpstreamLogin> {
     const kept = this.#upstream;
-    if (kept !== undefined && !kept.over) return kept;
+    if (kept !== undefined && !kept.over && this.#upstreamRule === route.rule) return kept;
+    // Of another rule: time has passed, and the name belongs to a different one now.
+    await this.#dropUpstream();
     const { upstream: ports, downstream, clock, limits } = this.#options;
     const { link, address } = await connectUpstream(route, ports, this.#over.signal, downstream);
     const upstream = new UpstreamLogin({
@@ -339,6 +347,7 @@ export class Authentication implements AsyncDisposable {
       log: ports.log,
     });
     this.#upstream = upstream;
+    this.#upstreamRule = route.rule;
     // The client may have left while we dialled.
     if (this.#over.signal.aborted) {
       await this.#forget();
