@@ -26,25 +26,34 @@ interface Opened {
 async function open(policy: HostKeyPolicy, text: Record<string, string> = {}, port = 22): Promise<Opened> {
   const files = new Map(Object.entries(text));
   const lines: LoggedLine[] = [];
-  const check = await HostKeyCheck.open(policy, { host: "web.lan", port }, {
-    log: recordingLog(lines, {}),
-    nowMs: () => 1_700_000_000_000,
-    files: {
-      read: async (path) => {
-        const found = files.get(path);
-        return found === undefined ? undefined : { bytes: Buffer.from(found), mode: 0o600 };
-      },
-      append: async (path, decide) => {
-        const line = decide(files.get(path) ?? "");
-        if (line !== undefined) files.set(path, `${files.get(path) ?? ""}${line}\n`);
+  const check = await HostKeyCheck.open(
+    policy,
+    { host: "web.lan", port },
+    {
+      log: recordingLog(lines, {}),
+      nowMs: () => 1_700_000_000_000,
+      files: {
+        read: async (path) => {
+          const found = files.get(path);
+          return found === undefined ? undefined : { bytes: Buffer.from(found), mode: 0o600 };
+        },
+        append: async (path, decide) => {
+          const line = decide(files.get(path) ?? "");
+          if (line !== undefined) files.set(path, `${files.get(path) ?? ""}${line}\n`);
+        },
       },
     },
-  });
+  );
   return { check, files, lines };
 }
 
 /** "ok", or the code of the refusal. */
-async function verdict(policy: HostKeyPolicy, text: Record<string, string>, key: PrivateKey, port = 22): Promise<string> {
+async function verdict(
+  policy: HostKeyPolicy,
+  text: Record<string, string>,
+  key: PrivateKey,
+  port = 22,
+): Promise<string> {
   const { check } = await open(policy, text, port);
   return await outcome(check, key);
 }
@@ -71,7 +80,11 @@ test("each source vouches for its own key and no other", async () => {
     ["fingerprints with padding", { fingerprints: [`${fingerprint(ed.publicKey.blob)}=`] }, {}],
     ["keys", { keys: [formatPublicKey(ed.publicKey.blob, "comment")] }, {}],
     ["acceptNew, known already", { acceptNew: "/new" }, { "/new": line(ed) }],
-    ["several", { knownHosts: ["/known"], keys: [formatPublicKey(ed.publicKey.blob)] }, { "/known": line(ec) }],
+    [
+      "several",
+      { knownHosts: ["/known"], keys: [formatPublicKey(ed.publicKey.blob)] },
+      { "/known": line(ec) },
+    ],
   ];
   for (const [name, policy, text] of sources) {
     assert.equal(await verdict(policy, text, ed), "ok", name);
@@ -81,7 +94,10 @@ test("each source vouches for its own key and no other", async () => {
 });
 
 test("a host without any record is unknown, not mistaken", async () => {
-  assert.equal(await verdict({ knownHosts: ["/known"] }, { "/known": line(ed, 22, "db.lan") }, ed), "UPSTREAM_HOST_KEY_UNKNOWN");
+  assert.equal(
+    await verdict({ knownHosts: ["/known"] }, { "/known": line(ed, 22, "db.lan") }, ed),
+    "UPSTREAM_HOST_KEY_UNKNOWN",
+  );
   assert.equal(await verdict({ knownHosts: ["/missing"] }, {}, ed), "UPSTREAM_HOST_KEY_UNKNOWN");
 });
 
@@ -126,13 +142,19 @@ test("acceptNew writes nothing where another source knows the host", async () =>
 });
 
 test("a host with several keys is asked for the one on record", async () => {
-  const first = async (policy: HostKeyPolicy, text: Record<string, string> = {}, port = 22): Promise<string | undefined> =>
-    (await open(policy, text, port)).check.order(offered)[0];
+  const first = async (
+    policy: HostKeyPolicy,
+    text: Record<string, string> = {},
+    port = 22,
+  ): Promise<string | undefined> => (await open(policy, text, port)).check.order(offered)[0];
   assert.equal(await first({ knownHosts: ["/known"] }, { "/known": line(ec) }), "ecdsa-sha2-nistp256");
   assert.equal(await first({ knownHosts: ["/known"] }, { "/known": line(ec) }, 2222), "ecdsa-sha2-nistp256");
   assert.equal(await first({ keys: [formatPublicKey(ec.publicKey.blob)] }), "ecdsa-sha2-nistp256");
   assert.equal(await first({ fingerprints: [fingerprint(ec.publicKey.blob)] }), "ssh-ed25519");
-  assert.equal(await first({ authorities: [formatPublicKey(ec.publicKey.blob)] }), "ssh-ed25519-cert-v01@openssh.com");
+  assert.equal(
+    await first({ authorities: [formatPublicKey(ec.publicKey.blob)] }),
+    "ssh-ed25519-cert-v01@openssh.com",
+  );
   const all = (await open({ knownHosts: ["/known"] }, { "/known": line(ec) })).check.order(offered);
   assert.deepEqual(all.toSorted(), offered.toSorted(), "the others stay behind it");
 });

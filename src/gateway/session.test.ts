@@ -13,6 +13,8 @@ import {
   storedKey,
   storedPassword,
 } from "#test/support/fake-gateway";
+import { gatewayErrors } from "./errors.ts";
+import type { World } from "./world.ts";
 import { outcomeOf, type FakeUpstreamOptions } from "#test/support/login-ends";
 
 const clock = systemClock;
@@ -387,4 +389,84 @@ test("a client that leaves while the upstream is asked leaves nothing behind", a
   await upstreamOf(gate).closed;
   await gate.gateway.whenEmpty();
   assert.equal(gate.events("session-ended")[0]?.["blame"], "none");
+});
+
+test("who does not log in within the grace time is told so, whatever it waits for", async () => {
+  const slow = { ...passThrough };
+  await using gate = new FakeGateway({
+    clock,
+    rules: [slow],
+    upstream: () => ({ answer: () => "silence" }),
+    limits: { loginGraceSeconds: 0.3 },
+  });
+  const idle = await gate.connect();
+  const waiting = await gate.connect();
+  await idle.start("ada");
+  const login = await waiting.start("ada");
+  const told = "disconnected: You took too long to log in.";
+  assert.equal(await waiting.password(login, "x"), told);
+  assert.equal(outcomeOf(await idle.next()), told);
+  await upstreamOf(gate).closed;
+  await gate.gateway.whenEmpty();
+  const reasons = gate.events("session-ended").map((line) => line["reason"]);
+  assert.deepEqual(reasons, ["PEER_LOGIN_GRACE", "PEER_LOGIN_GRACE"]);
+});
+
+test("an upstream that is too slow with its answer is told, in the upstream's time", async () => {
+  const limits = { upstreamLoginSeconds: 0.2 };
+  const upstream = (): FakeUpstreamOptions => ({ answer: () => "silence" });
+  await using gate = new FakeGateway({ clock, rules: [passThrough], upstream, limits });
+  const client = await gate.connect();
+  const login = await client.start("ada");
+  assert.match(
+    await client.password(login, "x"),
+    /^disconnected: The server behind this gateway took too long/,
+  );
+});
+
+test("sessions that are ended here are told why, on both sides", async () => {
+  await using gate = new FakeGateway({ clock, rules: [passThrough], upstream: () => takes("right") });
+  const client = await gate.connect();
+  const login = await client.start("ada");
+  assert.equal(await client.password(login, "right"), "success");
+  const [record] = gate.gateway.sessions;
+  assert.equal(gate.gateway.close("none", new gatewayErrors.DENIED_BY_OPERATOR()), false);
+  assert.equal(gate.gateway.close(record?.id ?? "", new gatewayErrors.DENIED_BY_OPERATOR()), true);
+  const { description } = await client.closed;
+  assert.equal(description, "The administrator of this gateway ended the session.");
+  assert.equal((await upstreamOf(gate).closed).description, description);
+  await gate.gateway.whenEmpty();
+  assert.equal(gate.events("session-ended")[0]?.["reason"], "DENIED_BY_OPERATOR");
+});
+
+test("an upstream that dies in the midst is told to the client, and blamed in the log", async () => {
+  await using gate = new FakeGateway({ clock, rules: [passThrough], upstream: () => takes("right") });
+  const client = await gate.connect();
+  const login = await client.start("ada");
+  assert.equal(await client.password(login, "right"), "success");
+  upstreamOf(gate).link.destroy();
+  assert.match((await client.closed).description ?? "", /behind the gateway closed the connection/);
+  await gate.gateway.whenEmpty();
+  assert.equal(gate.events("session-ended")[0]?.["blame"], "UPSTREAM");
+});
+
+test("a world is disposed of when it was replaced and its last session has ended", async () => {
+  await using gate = new FakeGateway({ clock, rules: [passThrough], upstream: () => takes("right") });
+  const disposed: string[] = [];
+  const named = (name: string): World => ({
+    ...gate.world,
+    [Symbol.asyncDispose]: async () => void disposed.push(name),
+  });
+  gate.gateway.replaceWorld(named("first"));
+  const client = await gate.connect();
+  const login = await client.start("ada");
+  assert.equal(await client.password(login, "right"), "success");
+  gate.gateway.replaceWorld(named("second"));
+  gate.gateway.replaceWorld(named("third"));
+  await Promise.resolve();
+  assert.deepEqual(disposed, ["second"], "nobody was in it");
+  client.link.disconnect(11, "");
+  await gate.gateway.whenEmpty();
+  await new Promise(setImmediate);
+  assert.deepEqual(disposed, ["second", "first"]);
 });
