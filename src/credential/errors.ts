@@ -5,6 +5,10 @@ const rows = {
     user: "The gateway is not set up correctly.",
     operator: "the private key file of a credential does not exist",
   },
+  DENIED_CERTIFICATE_PRINCIPAL: {
+    user: "Your user name cannot stand in a certificate, which the server behind this gateway asks for.",
+    operator: "the principals of a rule give no name that can stand in a certificate",
+  },
   OPERATOR_AGENT_UNREACHABLE: {
     user: "The gateway cannot reach the agent that holds its key. Tell its administrator.",
     operator: "there is no ssh-agent at the socket, or it may not be used",

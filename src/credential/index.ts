@@ -5,6 +5,7 @@
  */
 import type { Credential, CredentialKind, CredentialPorts } from "#contract";
 import { agent, type AgentConfig } from "./agent/index.ts";
+import { certificate, type CertificateConfig } from "./certificate/index.ts";
 import { clientPassword, type ClientPasswordConfig } from "./client-password/index.ts";
 import { key, type KeyConfig } from "./key/index.ts";
 import { none, type NoneConfig } from "./none/index.ts";
@@ -18,15 +19,17 @@ export type CredentialConfig =
   | StoredPasswordConfig
   | KeyConfig
   | AgentConfig
+  | CertificateConfig
   | NoneConfig;
 
 export const credentialKinds: readonly [
   CredentialKind<ClientPasswordConfig>,
   CredentialKind<StoredPasswordConfig>,
   CredentialKind<KeyConfig>,
+  CredentialKind<CertificateConfig>,
   CredentialKind<AgentConfig>,
   CredentialKind<NoneConfig>,
-] = [clientPassword, storedPassword, key, agent, none];
+] = [clientPassword, storedPassword, key, certificate, agent, none];
 
 /** Makes a credential of any kind in the list. */
 export async function createCredential(
@@ -40,6 +43,8 @@ export async function createCredential(
       return await storedPassword.create(config, ports);
     case "key":
       return await key.create(config, ports);
+    case "certificate":
+      return await certificate.create(config, ports);
     case "agent":
       return await agent.create(config, ports);
     case "none":

@@ -1,7 +1,7 @@
-/** How the gateway logs in behind: a key in an ssh-agent, nothing at all. */
+/** How the gateway logs in behind: a certificate of its own CA, a key in an ssh-agent, nothing at all. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { appendFile, readFile } from "node:fs/promises";
+import { appendFile, readFile, writeFile } from "node:fs/promises";
 import { type Agent, startAgent } from "#test/support/agent";
 import { succeed } from "#test/support/child";
 import { type FakeAgent, fakeAgent } from "#test/support/fake-agent";
@@ -18,7 +18,8 @@ let world: World;
 let agent: Agent;
 let silent: FakeAgent;
 let open: Sshd;
-let [unlisted, certified, stranger]: KeyFiles[] = [];
+let trusting: Sshd;
+let [unlisted, certified, stranger, authority, otherAuthority]: KeyFiles[] = [];
 
 const line = (key: KeyFiles | undefined): string => key?.publicLine ?? "";
 const upstreamKeys = (): KeyFiles[] => keyKinds.map((kind) => world.keys.key(kind, "upstream"));
@@ -30,7 +31,8 @@ before(async () => {
   unlisted = keys.key("ed25519", "unlisted");
   certified = keys.key("ed25519", "certified");
   stranger = keys.key("ed25519", "stranger");
-  const authority = keys.key("ed25519", "authority");
+  authority = keys.key("ed25519", "authority");
+  otherAuthority = keys.key("ed25519", "other-authority");
   certify(authority, certified, { principals: [user.name] });
   const lines = [...upstreamKeys(), unlisted].map(line);
   await appendFile(
@@ -41,6 +43,27 @@ before(async () => {
   silent = await fakeAgent(() => "silence");
   open = await startSshd({ config: ["PasswordAuthentication yes", "PermitEmptyPasswords yes"] });
   if (needsRoot === false) await succeed("passwd", ["-d", user.name]);
+  const byAgent = keys.key("rsa", "agent-authority");
+  const caFile = keys.folder.at("trusted_user_ca");
+  await writeFile(caFile, [authority, byAgent].map(line).join("\n"));
+  await writeFile(keys.folder.at("principals"), "people\n");
+  trusting = await startSshd({
+    config: [
+      `TrustedUserCAKeys ${caFile}`,
+      "AuthorizedKeysFile none",
+      `AuthorizedPrincipalsFile ${keys.folder.at("principals_%u")}`,
+    ],
+  });
+  await writeFile(keys.folder.at(`principals_${user.name}`), `${user.name}\npeople\n`);
+  await succeed("ssh-add", ["-q", byAgent.path], { env: { SSH_AUTH_SOCK: agent.socket } });
+  const certificates = (name: string, more: object = {}, match: object = { user: name }): object =>
+    keyRule(world, name, {
+      match,
+      upstream: upstreamTo(
+        { ...world, sshd: trusting },
+        { credentials: [{ kind: "certificate", ca: authority?.path, ...more }] },
+      ),
+    });
   const rule = (name: string, ...credentials: readonly object[]): object =>
     keyRule(world, name, { upstream: upstreamTo(world, { credentials }) });
   const held = (key: string, socket = agent.socket): object => ({ kind: "agent", socket, key });
@@ -61,6 +84,14 @@ before(async () => {
       upstream: upstreamTo({ ...world, sshd: open }, { credentials: [{ kind: "none" }] }),
     }),
     rule("none-refused", { kind: "none" }),
+    certificates("ca"),
+    certificates("ca-people", { principals: ["{group}"] }, { userPattern: "(?<group>[a-z]+)-ca" }),
+    certificates("ca-other", { ca: otherAuthority.path }),
+    certificates("ca-agent", { ca: undefined, socket: agent.socket, key: byAgent.fingerprint }),
+    certificates("ca-command", { forceCommand: "echo forced" }),
+    certificates("ca-here", { sourceAddress: ["127.0.0.0/8"] }),
+    certificates("ca-elsewhere", { sourceAddress: ["192.0.2.0/24"] }),
+    certificates("ca-bare", { extensions: [] }),
   ];
   await gateway.rewrite(rules as never);
   gateway.signal("SIGHUP");
@@ -69,6 +100,7 @@ before(async () => {
 after(async () => {
   await agent?.[Symbol.asyncDispose]();
   await silent?.[Symbol.asyncDispose]();
+  await trusting?.[Symbol.asyncDispose]();
   await open?.[Symbol.asyncDispose]();
   await world?.[Symbol.asyncDispose]();
 });
@@ -171,4 +203,60 @@ test("none: an upstream that asks for proof is not", { skip }, async () => {
   const { code, stderr } = await login("none-refused");
   assert.equal(code, 255);
   assert.match(stderr, /refused the gateway's login/);
+});
+
+test("certificate: an upstream that trusts the CA and holds no key of the gateway's is entered", {
+  skip,
+}, async () => {
+  await enters("ca");
+  const issued = await world.gateway.waitForLog(
+    "the certificate",
+    ({ event, keyId }) => event === "certificate-issued" && String(keyId).startsWith("ca session "),
+  );
+  const [opened] = world.gateway.events("session-opened").filter(({ rule }) => rule === "ca");
+  assert.equal(issued["session"], opened?.["session"]);
+  assert.equal(issued["keyId"], `ca session ${String(opened?.["session"])}`);
+  await trusting.child.waitForStderr(
+    new RegExp(`Accepted publickey for .* ED25519-CERT .* ID ${issued["keyId"]} \\(serial `),
+  );
+});
+
+test("certificate: each session has another key", { skip }, async () => {
+  await enters("ca");
+  await enters("ca");
+  const keys = world.gateway.events("certificate-issued").map(({ key }) => key);
+  assert.equal(new Set(keys).size, keys.length);
+});
+
+test("certificate: principals may be captures", { skip }, async () => {
+  await enters("people-ca");
+  const { code, stderr } = await login("strangers-ca");
+  assert.equal(code, 255);
+  assert.match(stderr, /refused the gateway's login/);
+  assert.ok(trusting.count(/does not contain an authorized principal|name is not a listed principal/i) > 0);
+});
+
+test("certificate: a CA that the upstream does not trust is of no use", { skip }, async () => {
+  const { code, stderr } = await login("ca-other");
+  assert.equal(code, 255);
+  assert.match(stderr, /refused the gateway's login/);
+});
+
+test("certificate: the CA's key may be in an ssh-agent", { skip }, () => enters("ca-agent"));
+
+test("certificate: the upstream keeps to the critical options", { skip }, async () => {
+  const forced = await login("ca-command");
+  assert.equal(forced.stdout.toString(), "forced\n", forced.stderr);
+  await enters("ca-here");
+  assert.equal((await login("ca-elsewhere")).code, 255);
+});
+
+test("certificate: what the extensions do not permit, the upstream refuses", { skip }, async () => {
+  await enters("ca-bare");
+  const tty = (user: string) =>
+    runSsh(world.gateway.target(user, world.identity.path), ["tty"], { flags: ["-tt"] });
+  assert.match((await tty("ca")).stdout.toString(), /\/dev\/pts\//);
+  const bare = await tty("ca-bare");
+  assert.match(bare.stderr, /PTY allocation request failed/);
+  assert.doesNotMatch(bare.stdout.toString(), /\/dev\/pts\//);
 });

@@ -6,7 +6,7 @@ import type { Certificate, PublicKey } from "./shapes.ts";
 import { isCertificateType, plainName, signatureAlgorithmOf, verifySignature } from "./signature.ts";
 
 /** OpenSSH's SSHKEY_CERT_MAX_PRINCIPALS. */
-const maxPrincipals = 256;
+export const maxPrincipals = 256;
 /** No certificate that OpenSSH makes has more than a dozen. */
 const maxOptions = 256;
 

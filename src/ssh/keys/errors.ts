@@ -29,6 +29,10 @@ const rows = {
     user: "The gateway made an error; its log says more.",
     operator: "a key was asked for a signature algorithm that it cannot do",
   },
+  BUG_CERTIFICATE_CONTENTS: {
+    user: "The gateway made an error; its log says more.",
+    operator: "a certificate was to be signed that no certificate should be",
+  },
   BUG_KEY_HOST_NAME: {
     user: "The gateway made an error; its log says more.",
     operator: "a host name that cannot stand in a known_hosts line was to be written to one",

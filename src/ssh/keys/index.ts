@@ -33,6 +33,7 @@ export {
   checkCertificate,
   defaultAuthorityAlgorithms,
 } from "./certificate-check.ts";
+export { type CertificateContents, signCertificate } from "./certificate-sign.ts";
 export { keyErrors } from "./errors.ts";
 export { fingerprint } from "./fingerprint.ts";
 export { formatPublicKey, isKeyTypeName, type PublicKeyLine, parsePublicKeyLine } from "./key-line.ts";
