@@ -258,6 +258,7 @@ export class Link implements PacketConn {
       peerVersion: this.#transport.peerVersion,
       hostKey: this.#transport.hostKey,
       negotiated,
+      bulkCipher: this.#transport.bulkCipher,
     });
   }
 

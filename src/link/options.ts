@@ -42,6 +42,8 @@ export interface Established {
   readonly peerVersion: string;
   readonly hostKey: Uint8Array;
   readonly negotiated: Negotiated;
+  /** The cipher that bulk data will have, once there are any (see Transport.bulkCipher). */
+  readonly bulkCipher: string;
 }
 
 /** Which key signs under each host key algorithm: the first that can. */

@@ -18,6 +18,6 @@ export {
   type PacketView,
   payloadOf,
 } from "./packet-conn.ts";
-export { defaultRekeyLimits, type RekeyLimits } from "./rekey.ts";
+export { bulkBytes, defaultRekeyLimits, type RekeyLimits } from "./rekey.ts";
 export { maxQueuedDuringKexBytes, Transport } from "./transport.ts";
 export { maxLinesBeforeVersion, maxVersionLineBytes, VersionReader } from "./version.ts";

@@ -11,6 +11,13 @@ export interface RekeyLimits {
   readonly ms: number;
 }
 
+/**
+ * Bytes after which a server moves a connection to a cheaper cipher. The client's order decides which cipher a connection begins
+ * with, and OpenSSH's begins with chacha20-poly1305, which costs twice as much as AES-GCM where the processor has AES. A key
+ * exchange costs as much as a few megabytes save, so nothing is done for a session that only types.
+ */
+export const bulkBytes: number = 8 * 1024 * 1024;
+
 export const defaultRekeyLimits: RekeyLimits = { bytes: 1024 ** 3, packets: 2 ** 31, ms: 3_600_000 };
 
 /** What has passed in one direction since the keys changed. */

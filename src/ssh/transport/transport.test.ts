@@ -17,7 +17,7 @@ import {
   type KexInit,
   MSG,
 } from "#ssh/messages";
-import { maxQueuedDuringKexBytes, Transport } from "#ssh/transport";
+import { bulkBytes, maxQueuedDuringKexBytes, Transport } from "#ssh/transport";
 import {
   clientParty,
   deliver,
@@ -133,6 +133,32 @@ test("rekeying is due by bytes, by packets and by time", async () => {
   assert.equal(client.transport.rekeyDue, false);
   client.transport.tick(1000);
   assert.equal(client.transport.rekeyDue, true, "time");
+});
+
+test("a client that begins with a dear cipher is moved to a cheaper one in bulk, unless it has none", async () => {
+  const chacha = "chacha20-poly1305@openssh.com";
+  const cases = [
+    { offers: [chacha, "aes128-ctr", "aes256-gcm@openssh.com"], moves: "aes256-gcm@openssh.com" },
+    { offers: ["aes128-gcm@openssh.com", chacha], moves: undefined },
+    { offers: [chacha], moves: undefined },
+  ];
+  for (const { offers, moves } of cases) {
+    const { client, server } = await established({ algorithms: { ciphers: offers } });
+    assert.equal(server.transport.bulkCipher, moves ?? offers[0]);
+    for (let sent = 0; sent < bulkBytes; sent += 32_768) client.transport.send(message(32_768));
+    await shuttle(client, server);
+    assert.equal(server.transport.rekeyDue, moves !== undefined);
+    server.transport.rekey();
+    await shuttle(client, server);
+    const last = server.events.findLast((event) => event.kind === "kex-done");
+    assert.ok(last?.kind === "kex-done" && !last.first);
+    assert.equal(last.negotiated.toClient.cipher, moves ?? offers[0]);
+    assert.equal(server.transport.rekeyDue, false);
+    client.transport.send(message(100));
+    server.payloads.length = 0;
+    await shuttle(client, server);
+    assert.deepEqual(server.payloads, [message(100)]);
+  }
 });
 
 test("what waits for the end of a key exchange is bounded", async () => {

@@ -20,7 +20,7 @@ import { type ExchangeStep, KeyExchange } from "./kex-state.ts";
 import { type KeyMaterial, makeOpener, makeSealer, toClientLetters, toServerLetters } from "./keys.ts";
 import { FLAG, guessedWrong, negotiate, type Negotiated } from "./negotiate.ts";
 import { type PacketView, payloadOf } from "./packet-conn.ts";
-import { defaultRekeyLimits, rekeyIsDue } from "./rekey.ts";
+import { bulkBytes, defaultRekeyLimits, rekeyIsDue } from "./rekey.ts";
 import { VersionReader } from "./version.ts";
 
 /**
@@ -63,6 +63,12 @@ export class Transport {
   #sessionId: Uint8Array | undefined;
   #hostKey: Uint8Array | undefined;
   #peerVersion = "";
+  /** Of the direction to the client. */
+  #cipher = "";
+  /** Server: the first of our ciphers that the client offered both ways, and those that the client likes no better. */
+  #cheapest: string | undefined;
+  #lateCiphers: readonly string[] = [];
+  #onCheapest = true;
   #keysSince: number;
   #now: number;
   readonly #events: TransportEvent[] = [];
@@ -118,6 +124,14 @@ export class Transport {
     return this.#outbound.pending;
   }
 
+  /**
+   * The cipher that carries bulk data to the client: as server, the first of ours that the client offered, which later key
+   * exchanges move to; as client, the one chosen.
+   */
+  get bulkCipher(): string {
+    return this.#cheapest ?? this.#cipher;
+  }
+
   /** Whether received bytes or packets have not been shown yet. */
   get unread(): boolean {
     return this.#inbound.waiting;
@@ -127,7 +141,8 @@ export class Transport {
   get rekeyDue(): boolean {
     if (this.#kex !== undefined || this.#closed) return false;
     const limits = this.#options.rekey ?? defaultRekeyLimits;
-    return rekeyIsDue(limits, this.#inbound, this.#outbound, this.#now - this.#keysSince);
+    const bytes = this.#onCheapest ? limits.bytes : Math.min(limits.bytes, bulkBytes);
+    return rekeyIsDue({ ...limits, bytes }, this.#inbound, this.#outbound, this.#now - this.#keysSince);
   }
 
   /** Adds received bytes; see InboundFramer.receive for what may be overwritten. */
@@ -300,12 +315,13 @@ export class Transport {
     const { role, algorithms, random } = this.#options;
     const first = !this.#firstDone;
     const flags = role === "server" ? [FLAG.strictServer] : [FLAG.extInfoClient, FLAG.strictClient];
+    const ciphers = this.#lateCiphers.length > 0 ? this.#lateCiphers : algorithms.ciphers;
     const ownInit: KexInit = {
       cookie: random(16),
       kex: first ? [...algorithms.kex, ...flags] : algorithms.kex,
       hostKeys: algorithms.hostKeys,
-      ciphersToServer: algorithms.ciphers,
-      ciphersToClient: algorithms.ciphers,
+      ciphersToServer: ciphers,
+      ciphersToClient: ciphers,
       macsToServer: algorithms.macs,
       macsToClient: algorithms.macs,
       compressionToServer: ["none"],
@@ -328,6 +344,7 @@ export class Transport {
     if (!this.#firstDone) {
       this.#strict = peerInit.kex.includes(server ? FLAG.strictClient : FLAG.strictServer);
       this.#peerTakesExtInfo = peerInit.kex.includes(server ? FLAG.extInfoClient : FLAG.extInfoServer);
+      if (server) this.#rankCiphers(peerInit);
       if (this.#strict && this.#inbound.sequence !== 0) {
         throw new transportErrors.PEER_UNEXPECTED_MESSAGE("KEXINIT was not the first packet");
       }
@@ -347,6 +364,17 @@ export class Transport {
       random: this.#options.random,
       send: (message) => this.#kexSend(message),
     });
+  }
+
+  /** The client's order decides, so what it likes better than our first is left out of later offers. */
+  #rankCiphers({ ciphersToServer, ciphersToClient }: KexInit): void {
+    const { ciphers } = this.#options.algorithms;
+    this.#cheapest = ciphers.find((name) => ciphersToServer.includes(name) && ciphersToClient.includes(name));
+    if (this.#cheapest === undefined) return;
+    const better = [ciphersToServer, ciphersToClient].flatMap((names) =>
+      names.slice(0, names.indexOf(this.#cheapest ?? "")),
+    );
+    this.#lateCiphers = ciphers.filter((name) => !better.includes(name));
   }
 
   #takeKexMessage(number: number, payload: Uint8Array): void {
@@ -433,6 +461,9 @@ export class Transport {
     const first = !this.#firstDone;
     this.#firstDone = true;
     this.#kex = undefined;
+    this.#cipher = kex.negotiated.toClient.cipher;
+    const { toServer, toClient } = kex.negotiated;
+    this.#onCheapest = [toServer.cipher, toClient.cipher].every((name) => name === (this.#cheapest ?? name));
     this.#keysSince = this.#now;
     kex.material?.secret.fill(0);
     this.#events.push({ kind: "kex-done", first, negotiated: kex.negotiated });
