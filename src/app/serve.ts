@@ -1,5 +1,5 @@
 import { chmodSync, chownSync, mkdirSync, statSync } from "node:fs";
-import { type Log, openLog, type RootLog, systemClock, version } from "#base";
+import { openLog, type RootLog, systemClock, version } from "#base";
 import { type Config, formatProblem } from "#config";
 import { Acceptor, Admission } from "#gateway";
 import { compose } from "./compose.ts";
@@ -178,7 +178,7 @@ async function openLogFor(
   return log;
 }
 
-function takeSignals(running: Running, log: Log): Disposable {
+function takeSignals(running: Running, log: RootLog): Disposable {
   const handlers: [NodeJS.Signals, () => void][] = [
     ["SIGTERM", () => running.stop()],
     ["SIGINT", () => running.stop()],
@@ -188,6 +188,7 @@ function takeSignals(running: Running, log: Log): Disposable {
   for (const [signal, handler] of handlers) process.on(signal, handler);
   const crash = (error: unknown): void => {
     log.fatal("crashed", { error });
+    log.flush();
   };
   process.on("uncaughtExceptionMonitor", crash);
   return {

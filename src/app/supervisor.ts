@@ -329,5 +329,10 @@ export class Supervisor implements Crew {
 /** What starts this program again: in the one executable file there is no script to name. */
 export function ownCommand(): string[] {
   const [, script, ...args] = process.argv;
-  return [process.execPath, ...process.execArgv, ...(script === undefined || isSea() ? [] : [script]), ...args];
+  return [
+    process.execPath,
+    ...process.execArgv,
+    ...(script === undefined || isSea() ? [] : [script]),
+    ...args,
+  ];
 }

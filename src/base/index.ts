@@ -44,6 +44,7 @@ export {
 } from "./net.ts";
 export { Pattern } from "./pattern.ts";
 export { formatBytes, formatSeconds, parseBytes, parseSeconds } from "./quantity.ts";
+export { Recent } from "./recent.ts";
 export { baseErrors } from "./rows.ts";
 export {
   type Bounds,

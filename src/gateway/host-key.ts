@@ -1,4 +1,5 @@
-import { formatHostPort, type HostPort, type Log, PosternError } from "#base";
+import { hash } from "node:crypto";
+import { formatHostPort, type HostPort, type Log, PosternError, Recent } from "#base";
 import type { FileAppender, FileReader, HostKeyPolicy } from "#contract";
 import {
   algorithmFits,
@@ -24,6 +25,9 @@ export interface HostKeyPorts {
 
 /** Files of organisations hold tens of thousands of lines; beyond this it is no known_hosts file. */
 const maxKnownHostsBytes = 16 * 1024 * 1024;
+
+/** Parsing thousands of keys takes longer than a login: a file that has not changed is not parsed again. */
+const parsedFiles = new Recent<string, KnownHosts>(16);
 
 /** Keys given in the configuration: parsed when the rule is made, so that a broken one stops the start. */
 export class PinnedKeys {
@@ -71,7 +75,9 @@ export class HostKeyCheck {
         if (path !== policy.acceptNew) ports.log.error("known-hosts-missing", { file: path });
         continue;
       }
-      const parsed = parseKnownHosts(Buffer.from(read.bytes).toString("utf8"), path);
+      const parsed = parsedFiles.of(`${hash("sha256", read.bytes)} ${path}`, () =>
+        parseKnownHosts(Buffer.from(read.bytes).toString("utf8"), path),
+      );
       for (const warning of parsed.warnings) ports.log.warn("known-hosts-line-ignored", { ...warning });
       known = known.concat(parsed);
     }

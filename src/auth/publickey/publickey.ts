@@ -1,3 +1,4 @@
+import { hash } from "node:crypto";
 import { z } from "zod";
 import {
   type Captures,
@@ -5,6 +6,7 @@ import {
   type ErrorTable,
   pathTemplate,
   PosternError,
+  Recent,
   type Template,
 } from "#base";
 import type { AuthContext, AuthKind, AuthPorts, KeyProof, Proof, Verdict } from "#contract";
@@ -57,6 +59,9 @@ export interface PublicKeyConfig {
 /** Room for thousands of keys; a larger file is a mistake, and each login would read it. */
 const maxFileBytes = 1024 * 1024;
 
+/** A client may ask about dozens of keys before it logs in: a file that has not changed is not parsed for each. */
+const parsedFiles = new Recent<string, readonly AuthorizedKey[]>(64);
+
 /** A public key that stands in an authorized_keys file or list, or a certificate by an authority that does. */
 export const publickey: AuthKind<PublicKeyConfig> = {
   kind: "publickey",
@@ -104,7 +109,11 @@ async function attempt(
   return { kind: "denied", reason };
 }
 
-async function readKeys(template: Template, captures: Captures, ports: AuthPorts): Promise<AuthorizedKey[]> {
+async function readKeys(
+  template: Template,
+  captures: Captures,
+  ports: AuthPorts,
+): Promise<readonly AuthorizedKey[]> {
   // A name that comes from the client fills in one part of a path, and can lead nowhere else.
   const unsafe = template.names.some((name) => !/^(?!\.{0,2}$)[^/\0]+$/.test(captures[name] ?? ""));
   const path = unsafe ? undefined : template.expand(captures);
@@ -116,8 +125,10 @@ async function readKeys(template: Template, captures: Captures, ports: AuthPorts
       ports.log.warn("authorized-keys-ignored", { file: path, reason: "everybody may write to it" });
       return [];
     }
-    return parseAuthorizedKeys(Buffer.from(read.bytes).toString("utf8"), path, (warning) =>
-      ports.log.warn("authorized-keys-line-ignored", { ...warning }),
+    return parsedFiles.of(`${hash("sha256", read.bytes)} ${path}`, () =>
+      parseAuthorizedKeys(Buffer.from(read.bytes).toString("utf8"), path, (warning) =>
+        ports.log.warn("authorized-keys-line-ignored", { ...warning }),
+      ),
     );
   } catch (error) {
     if (!(error instanceof PosternError)) throw error;
