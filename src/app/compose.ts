@@ -7,9 +7,10 @@ import { createCredential } from "#credential";
 import { tcp } from "#dialer";
 import { PinnedKeys, Router, type World } from "#gateway";
 import { signatureAlgorithms, systemRandom } from "#ssh/algorithms";
-import { fingerprint, type PrivateKey, parsePrivateKey } from "#ssh/keys";
+import type { PrivateKey } from "#ssh/keys";
 import { appErrors } from "./errors.ts";
 import type { Files } from "./files.ts";
+import { HostKeys } from "./host-keys.ts";
 
 export interface ComposePorts {
   readonly clock: Clock;
@@ -25,15 +26,13 @@ export interface Composed {
   readonly timingSecret: Uint8Array;
 }
 
-const maxHostKeyBytes = 64 * 1024;
-
 /**
  * Makes a world of a configuration: the one place where adapters meet the gateway. Reads files, binds nothing.
  * Throws OPERATOR_ errors; then nothing is left open.
  */
 export async function compose(config: Config, ports: ComposePorts): Promise<Composed> {
   await using made = new AsyncDisposableStack();
-  const hostKeys = await Promise.all(config.hostKeys.map((path) => readHostKey(path, ports)));
+  const hostKeys = await HostKeys.read(config.hostKeys, ports);
   const rules: Rule[] = [];
   for (const rule of config.rules) rules.push(await createRule(rule, ports, made));
   const router = new Router(rules);
@@ -52,13 +51,15 @@ export async function compose(config: Config, ports: ComposePorts): Promise<Comp
       clock: ports.clock,
     },
     keepalive: { intervalMs: keepalive.intervalSeconds * 1000, maxMissed: keepalive.maxMissed },
-    hostKeys,
+    get hostKeys() {
+      return hostKeys.offered;
+    },
     signatureAlgorithms: clientSignatureAlgorithms(),
     dialer,
     files: ports.files,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
-  return { config, world, timingSecret: timingSecretOf(hostKeys) };
+  return { config, world, timingSecret: timingSecretOf(hostKeys.plain) };
 }
 
 async function createRule(rule: RuleConfig, ports: ComposePorts, made: AsyncDisposableStack): Promise<Rule> {
@@ -79,24 +80,6 @@ async function createRule(rule: RuleConfig, ports: ComposePorts, made: AsyncDisp
     throw new appErrors.OPERATOR_RULE_UNUSABLE(`${rule.place}, rule ${rule.name}: ${error.message}`, {
       cause: error,
     });
-  }
-}
-
-async function readHostKey(path: string, { files, log }: ComposePorts): Promise<PrivateKey> {
-  const read = await files.read(path, maxHostKeyBytes);
-  if (read === undefined) throw new appErrors.OPERATOR_HOST_KEY_MISSING(path);
-  if ((read.mode & 0o007) !== 0) log.warn("private-key-open-to-all", { file: path });
-  try {
-    const key = await parsePrivateKey(read.bytes);
-    log.debug("host-key-read", {
-      file: path,
-      type: key.publicKey.type,
-      fingerprint: fingerprint(key.publicKey.blob),
-    });
-    return key;
-  } catch (cause) {
-    if (!(cause instanceof PosternError)) throw cause;
-    throw new appErrors.OPERATOR_FILE_UNREADABLE(`${path}: ${cause.message}`, { cause });
   }
 }
 

@@ -17,6 +17,10 @@ const rows = {
     user: "The gateway is not set up correctly.",
     operator: "a host key file does not exist; make it with `postern key generate`",
   },
+  OPERATOR_HOST_CERTIFICATE_UNUSABLE: {
+    user: "The gateway is not set up correctly.",
+    operator: "a host certificate cannot be used",
+  },
   OPERATOR_ACCOUNT_UNKNOWN: {
     user: "The gateway is not set up correctly.",
     operator: "the account or group to run as does not exist on this machine",

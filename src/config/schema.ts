@@ -201,7 +201,7 @@ export const mainSchema: z.ZodType<MainFile> = z.strictObject({
     .min(1)
     .optional()
     .describe(
-      "Private keys that identify the gateway to its clients (`postern key generate` makes one). Default: ssh_host_ed25519_key in stateDir.",
+      "Private keys that identify the gateway to its clients (`postern key generate` makes one), and certificates for them; a certificate beside its key, KEY-cert.pub, need not be listed. Default: ssh_host_ed25519_key in stateDir.",
     ),
   stateDir,
   control,

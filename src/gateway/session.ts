@@ -2,6 +2,7 @@ import { type Clock, formatHostPort, type Log, PosternError } from "#base";
 import type { Arrival, Principal, SessionEnd, SessionPhase, SessionRecord } from "#contract";
 import { Link } from "#link";
 import { joinPipe, type Pipe, type PipeEnd } from "#pipe";
+import { isCertificateType } from "#ssh/keys";
 import { DISCONNECT, type Extensions } from "#ssh/messages";
 import type { Ticket } from "./admission.ts";
 import { type Authenticated, Authentication, ClientLeft } from "./authenticate.ts";
@@ -188,7 +189,8 @@ export class Session {
       clock,
       keepalive: world.keepalive,
       maxChannels: world.limits.maxChannels,
-      hostKeys: world.hostKeys,
+      // Clients keep what is announced as plain keys (PROTOCOL of OpenSSH, section 2.5).
+      hostKeys: world.hostKeys.filter(({ algorithms }) => !algorithms.some(isCertificateType)),
       tapsToUpstream: this.#notices.tapsToUpstream(),
       tapsToDownstream: this.#notices.tapsToDownstream(),
     });
