@@ -71,9 +71,16 @@ async function createRule(rule: RuleConfig, ports: ComposePorts, made: AsyncDisp
       credentials.push(made.use(await createCredential(each, ports)));
     // Parsed only to find mistakes now and not at the first login.
     void new PinnedKeys(rule.upstream.hostKey);
-    const { name, match, targets } = rule;
+    const { name, match, targets, policy } = rule;
     const upstream = { ...rule.upstream, credentials };
-    return { name, match, login, upstream, ...(targets === undefined ? {} : { targets }) };
+    return {
+      name,
+      match,
+      login,
+      upstream,
+      ...(targets === undefined ? {} : { targets }),
+      ...(policy === undefined ? {} : { policy }),
+    };
   } catch (error) {
     // The error knows what is wrong; only here is it known where.
     if (!(error instanceof PosternError)) throw error;

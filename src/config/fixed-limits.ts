@@ -156,8 +156,22 @@ export const fixedLimits: readonly FixedLimit[] = [
     constant: "pipe/ledger:maxUnansweredRequests",
     value: 4096,
     unit: "count",
-    about: "Global requests of one side that wait for an answer.",
+    about: "Requests of one side, or with a policy of one channel, that wait for an answer.",
     precedent: "None in OpenSSH; each -R of a client is one",
+  },
+  {
+    constant: "gateway/session-taps:maxBinds",
+    value: 4096,
+    unit: "count",
+    about: "Places where one client may have the upstream listen, in a session with a policy.",
+    precedent: "OpenSSH takes any number",
+  },
+  {
+    constant: "gateway/session-taps:maxDetailChars",
+    value: 4096,
+    unit: "count",
+    about: "Characters of one text of a client's in a line of the audit.",
+    precedent: "Linux audit cuts lines at about 8,000",
   },
   {
     constant: "entry/ssh/ssh:maxEarly",

@@ -1,10 +1,11 @@
 import { type AuthConfig, authKinds } from "#auth";
 import { type Pattern, pattern, type Template } from "#base";
-import type { RuleMatch } from "#contract";
+import type { Policy, RuleMatch } from "#contract";
 import { z } from "zod";
 import { withoutAbsent } from "./absent.ts";
 import { holds } from "./holds.ts";
 import { kindUnion } from "./kind-union.ts";
+import { policyNames, policySchema } from "./policy.ts";
 import { type UpstreamConfig, upstreamSchema } from "./upstream.ts";
 
 /** One rule, its adapters not yet made. */
@@ -14,6 +15,8 @@ export interface RuleConfig {
   readonly login: readonly AuthConfig[];
   readonly targets?: readonly string[];
   readonly upstream: UpstreamConfig;
+  /** Absent: everything passes. */
+  readonly policy?: Policy;
   /** Where it stands, for people: `file:line`. */
   readonly place: string;
 }
@@ -76,6 +79,9 @@ export const ruleSchema: z.ZodType<Omit<RuleConfig, "place">> = z
       )
       .meta({ examples: [["*.example.lan", "!db.example.lan"]] }),
     upstream: upstreamSchema,
+    policy: policySchema
+      .optional()
+      .describe("What who is in may do: only what stands here. Without policy, everything passes, unread."),
   })
   .transform(({ mode, ...rule }) => {
     void mode;
@@ -84,7 +90,8 @@ export const ruleSchema: z.ZodType<Omit<RuleConfig, "place">> = z
   .superRefine((rule, ctx) => {
     const names = namesOf(rule.match.userPattern);
     for (const { template, path } of templatesIn(rule, [])) {
-      const unknown = template.names.find((name) => !names.includes(name));
+      const more: readonly string[] = path[0] === "policy" ? policyNames : [];
+      const unknown = template.names.find((name) => !names.includes(name) && !more.includes(name));
       if (unknown === undefined) continue;
       const message = `"${template.text}" uses {${unknown}}, but the rule has only ${names.map((name) => `{${name}}`).join(", ")}`;
       ctx.addIssue({ code: "custom", path, message });

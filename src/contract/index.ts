@@ -5,6 +5,7 @@
  * credential, dialer) is known to it by these interfaces alone.
  */
 export type { Arrival, PeerAddress } from "./arrival.ts";
+export type { Auditor, AuditKind, AuditPorts, AuditSink } from "./audit-sink.ts";
 export type {
   AuthContext,
   AuthKind,
@@ -25,7 +26,16 @@ export type {
 export type { Destination } from "./destination.ts";
 export type { Dialer, DialerKind, DialerPorts, DialOptions } from "./dialer.ts";
 export type { EntryKind, EntryPoint, EntryPorts, PassedSocket } from "./entry-point.ts";
+export {
+  auditCommonFields,
+  type AuditEvent,
+  type AuditEventName,
+  type AuditEventRow,
+  auditEvents,
+  type AuditRecord,
+} from "./events.ts";
 export type { FileAppender, FileRead, FileReader, Kind } from "./kind.ts";
+export type { Policy, Restrictions } from "./policy.ts";
 export type { Principal } from "./principal.ts";
 export type { AddressPlan, HostKeyPolicy, Route, Rule, RuleMatch, UpstreamPlan } from "./route.ts";
 export type { SessionEnd, SessionPhase, SessionRecord } from "./session.ts";

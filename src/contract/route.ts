@@ -1,6 +1,7 @@
 import type { Captures, Cidr, HostPort, Pattern, Template } from "#base";
 import type { AuthMethod } from "./auth-method.ts";
 import type { Credential } from "./credential.ts";
+import type { Policy } from "./policy.ts";
 
 declare const brand: unique symbol;
 
@@ -26,6 +27,8 @@ export interface Rule {
   readonly upstream: UpstreamPlan;
   /** Allow-list of host patterns (`*` within one name or address) for hosts that the client's own name supplies. */
   readonly targets?: readonly string[];
+  /** Absent: everything passes. */
+  readonly policy?: Policy;
 }
 
 /** Where one address of a rule comes from. */
@@ -72,4 +75,6 @@ export interface Route {
   readonly captures: Captures;
   readonly login: readonly AuthMethod[];
   readonly plan: UpstreamPlan;
+  /** What who is in may do; absent: everything. */
+  readonly policy?: Policy;
 }

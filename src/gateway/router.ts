@@ -30,7 +30,7 @@ export interface Explanation {
 }
 
 /** A route before this file vouches for it. */
-type Unbranded = Pick<Route, "rule" | "addresses" | "user" | "captures" | "login" | "plan">;
+type Unbranded = Pick<Route, "rule" | "addresses" | "user" | "captures" | "login" | "plan" | "policy">;
 
 interface PreparedRule {
   readonly rule: Rule;
@@ -106,7 +106,9 @@ export class Router {
     if (user === undefined) return `"${plan.user.text}" names a capture that took no part in the match`;
     if (user === "") return "the upstream's user name is empty";
     if (plan.spread === "random") shuffle(addresses, this.#random);
-    const route: Unbranded = { rule: rule.name, addresses, user, captures, login: rule.login, plan };
+    const { name, login, policy } = rule;
+    const more = policy === undefined ? {} : { policy };
+    const route: Unbranded = { rule: name, addresses, user, captures, login, plan, ...more };
     return route as Route;
   }
 }

@@ -1,5 +1,5 @@
 import { type Clock, formatHostPort, type Log, PosternError } from "#base";
-import type { Arrival, Principal, SessionEnd, SessionPhase, SessionRecord } from "#contract";
+import type { Arrival, Principal, Route, SessionEnd, SessionPhase, SessionRecord } from "#contract";
 import { Link } from "#link";
 import { joinPipe, type Pipe, type PipeEnd } from "#pipe";
 import { isCertificateType } from "#ssh/keys";
@@ -8,6 +8,8 @@ import type { Ticket } from "./admission.ts";
 import { type Authenticated, Authentication, ClientLeft } from "./authenticate.ts";
 import { gatewayErrors } from "./errors.ts";
 import type { FailureDelays } from "./failure-delays.ts";
+import { Permissions } from "./permissions.ts";
+import { SessionTaps } from "./session-taps.ts";
 import { TerminalNotices } from "./terminal-notice.ts";
 import type { DownstreamLeg } from "./upstream.ts";
 import { versionLines } from "./version-line.ts";
@@ -125,7 +127,7 @@ export class Session {
     if (this.#decided !== undefined) throw this.#decided;
     grace.dispose();
     this.#options.ticket.authenticated();
-    const pipe = this.#join(link, authenticated.upstream.link);
+    const pipe = this.#join(link, authenticated);
     return this.#explain(await pipe.closed);
   }
 
@@ -180,8 +182,9 @@ export class Session {
     this.#upstreamName = `${route.user}@${formatHostPort(upstream.address)}`;
   }
 
-  #join(downstream: Link, upstream: Link): Pipe {
+  #join(downstream: Link, { principal, route, upstream: { link: upstream } }: Authenticated): Pipe {
     const { world, clock, log } = this.#options;
+    const taps = this.#taps(downstream, principal, route);
     this.#phase = "open";
     this.#pipe = joinPipe({
       downstream,
@@ -191,8 +194,8 @@ export class Session {
       maxChannels: world.limits.maxChannels,
       // Clients keep what is announced as plain keys (PROTOCOL of OpenSSH, section 2.5).
       hostKeys: world.hostKeys.filter(({ algorithms }) => !algorithms.some(isCertificateType)),
-      tapsToUpstream: this.#notices.tapsToUpstream(),
-      tapsToDownstream: this.#notices.tapsToDownstream(),
+      tapsToUpstream: [...(taps?.tapsToUpstream() ?? []), ...this.#notices.tapsToUpstream()],
+      tapsToDownstream: [...(taps?.tapsToDownstream() ?? []), ...this.#notices.tapsToDownstream()],
     });
     log.info("session-opened", {
       user: this.#principal?.user,
@@ -200,6 +203,30 @@ export class Session {
       upstream: this.#upstreamName,
     });
     return this.#pipe;
+  }
+
+  /** None when nobody wants to look: then all packets pass unread. */
+  #taps(
+    link: Link,
+    { user, method, by }: Principal,
+    { rule, captures, policy }: Route,
+  ): SessionTaps | undefined {
+    const { from } = this.#options.arrival;
+    const permissions = Permissions.of(policy, [], {
+      session: this.id,
+      user,
+      from: from.ip ?? "unix",
+      rule,
+      method,
+      by,
+      captures,
+    });
+    if (permissions === undefined) return undefined;
+    const client = {
+      send: (payload: Uint8Array) => link.send(payload),
+      whenRead: (then: () => void) => this.#pipe?.whenRead(then),
+    };
+    return new SessionTaps({ permissions, audit: undefined, client });
   }
 
   #explain({ by, close }: PipeEnd): SessionEnd {

@@ -3,7 +3,7 @@ import { defineErrors, type ErrorTable } from "#base";
 const rows = {
   PEER_TOO_MANY_REQUESTS: {
     user: "Too many requests wait for an answer.",
-    operator: "a peer sent more global requests than may wait for an answer",
+    operator: "a peer sent more requests than may wait for an answer",
   },
   PEER_UNASKED_ANSWER: {
     user: "The other side answered a request that nobody made.",

@@ -9,7 +9,8 @@ export interface KeepaliveOptions {
   readonly maxMissed: number;
 }
 
-const keepalive = encodeGlobalRequest({
+/** A question that every peer answers, if only to say that it does not know it. */
+export const keepaliveRequest: Uint8Array = encodeGlobalRequest({
   type: "keepalive@openssh.com",
   wantReply: true,
   data: new Uint8Array(0),
@@ -60,7 +61,7 @@ export class Keepalive implements Disposable {
     // A question for each silent interval would pile up at a socket that takes nothing; one that waits is enough.
     if (!this.#conn.writable) return;
     this.#asked();
-    this.#conn.send(keepalive);
+    this.#conn.send(keepaliveRequest);
   }
 
   [Symbol.dispose](): void {

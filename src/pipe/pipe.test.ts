@@ -335,6 +335,24 @@ test("a tap's answer to a global request takes its place in the order of answers
   same(atClient.payloads, [one, encodeRequestFailure(), two]);
 });
 
+test("when the client has read is known by its answer, which goes no further", async () => {
+  const { client, server, atClient, atServer, pipe } = joined();
+  let read = 0;
+  pipe.whenRead(() => read++);
+  await settled();
+  assert.equal(decodeGlobalRequest(atClient.payloads[0] ?? new Uint8Array()).type, "keepalive@openssh.com");
+  server.send(global("theirs@example", true));
+  assert.equal(read, 0);
+  client.send(encodeRequestFailure());
+  await settled();
+  assert.equal(read, 1);
+  assert.equal(atServer.payloads.length, 0);
+  client.send(encodeRequestSuccess());
+  await settled();
+  assert.equal(read, 1);
+  same(atServer.payloads, [encodeRequestSuccess()]);
+});
+
 test("a channel whose opening a tap refused does not count", async () => {
   const failure = encodeChannelOpenFailure({ recipient: 0, reason: 1, description: "" });
   const { client, atClient, pipe } = joined({

@@ -10,7 +10,7 @@ import {
   hostKeysRequest,
   proveHostKeys,
 } from "./host-keys.ts";
-import { Keepalive, type KeepaliveOptions } from "./keepalive.ts";
+import { Keepalive, type KeepaliveOptions, keepaliveRequest } from "./keepalive.ts";
 import { Lane } from "./lane.ts";
 import { Ledger } from "./ledger.ts";
 import { type Tap, TapTable, type TapVerdict } from "./taps.ts";
@@ -41,6 +41,8 @@ export interface Pipe {
   readonly channels: { readonly open: number; readonly total: number };
   /** Tells the client something, as far as its program shows it (SSH_MSG_DEBUG). */
   notify(text: string): void;
+  /** Calls back when the client has read all that was sent to it until now, as its answer to a question tells. */
+  whenRead(then: () => void): void;
   /** Ends both sides, the client with this reason and text. */
   close(reason: number, description: string): void;
 }
@@ -106,6 +108,14 @@ class JoinedPipe implements Pipe {
 
   notify(text: string): void {
     if (!this.#over) this.#options.downstream.send(encodeDebug({ display: true, text }));
+  }
+
+  whenRead(then: () => void): void {
+    if (this.#over) return;
+    this.#down.ask(() => {
+      if (!this.#over) then();
+    });
+    this.#options.downstream.send(keepaliveRequest);
   }
 
   close(reason: number, description: string): void {
