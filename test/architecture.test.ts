@@ -73,9 +73,11 @@ const table: Readonly<Record<string, Row>> = {
   },
   ...Object.fromEntries(adapters.map((room) => [room, adapter])),
   config: { rooms: ["base", "contract", "ssh/algorithms", ...adapters] },
+  // Files of other programs in, text of ours out: it needs to know what our configuration says, and nothing of what becomes of it.
+  import: { rooms: ["base", "contract", "config"] },
   app: { rooms: ["base", "contract", ...engine, "link", "pipe", "gateway", ...adapters, "config"] },
   // Keys and password hashes are made at the command line: pure functions, which a way through app would only pass on.
-  cli: { rooms: ["base", "app", "config", "auth", "ssh/keys"] },
+  cli: { rooms: ["base", "app", "config", "import", "auth", "ssh/keys"] },
   // main.ts alone.
   "": { rooms: ["cli", "app"], outside: [] },
 };

@@ -5,6 +5,8 @@ export const exitCodes = {
   failed: 1,
   /** The command line was not understood. */
   usage: 2,
+  /** `import` wrote a result in which rules are disabled, or do less than before. */
+  partial: 3,
   /** As EX_CONFIG of sysexits(3): the configuration cannot be used. A service manager need not try again. */
   config: 78,
   /** As a shell has it for a program that SIGINT ended. */
@@ -16,6 +18,7 @@ export const exitCodeTexts: Readonly<Record<number, string>> = {
   [exitCodes.failed]:
     "understood, but it could not be done; `check` found something wrong; `explain` found no rule",
   [exitCodes.usage]: "the command line was not understood",
+  [exitCodes.partial]: "`import` wrote a configuration, but rules in it are disabled or do less than before",
   [exitCodes.config]: "the configuration cannot be used (all commands but `check`)",
   [exitCodes.interrupted]: "ended by Ctrl-C at a question",
 };

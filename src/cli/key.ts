@@ -10,13 +10,14 @@ import {
   parsePublicKeyLine,
 } from "#ssh/keys";
 import { Command, Option } from "commander";
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { dirname } from "node:path";
 import { askSecret } from "./ask-secret.ts";
 import { type CliContext, say } from "./context.ts";
 import { cliErrors } from "./errors.ts";
 import { examples } from "./examples.ts";
+import { writeNew } from "./write-new.ts";
 
 const types: Readonly<Record<string, GeneratedType>> = {
   ed25519: "ssh-ed25519",
@@ -83,21 +84,6 @@ function generateCommand(context: CliContext): Command {
       );
       say(context, `${fingerprint(key.publicKey.blob)} ${key.comment} (${key.publicKey.type})`);
     });
-}
-
-/** Never through a link that somebody has put there, and never over a file unless asked to. */
-async function writeNew(file: string, text: string, mode: number, force: boolean): Promise<void> {
-  if (force) await rm(file, { force: true });
-  try {
-    await writeFile(file, text, { flag: "wx", mode });
-  } catch (cause) {
-    const { code, message } = cause as NodeJS.ErrnoException;
-    const detail =
-      code === "EEXIST"
-        ? `${file} is there already; --force replaces it`
-        : `${file} cannot be written: ${message}`;
-    throw new cliErrors.OPERATOR_COMMAND_FAILED(detail, { cause });
-  }
 }
 
 function fingerprintCommand(context: CliContext): Command {

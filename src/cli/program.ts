@@ -7,6 +7,7 @@ import { demoCommand } from "./demo.ts";
 import { docsCommand } from "./docs.ts";
 import { examples } from "./examples.ts";
 import { explainCommand } from "./explain.ts";
+import { importCommand } from "./import.ts";
 import { keyCommand } from "./key.ts";
 import { logLevelCommand } from "./log-level.ts";
 import { reloadCommand } from "./reload.ts";
@@ -30,6 +31,7 @@ export function createProgram(context: CliContext, finish: Finish): Command {
     checkCommand(context, finish),
     explainCommand(context, finish),
     keyCommand(context),
+    importCommand(context, finish),
     reloadCommand(context),
     statusCommand(context),
     logLevelCommand(context),

@@ -1,0 +1,1 @@
+execfile('conf.d/circle.py')

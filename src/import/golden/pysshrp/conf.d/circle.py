@@ -1,0 +1,2 @@
+# back again
+execfile('../circle.py')

@@ -1,0 +1,1 @@
+servers = [{'user': 'ada', 'upstream_host': 'ada.lan'}]

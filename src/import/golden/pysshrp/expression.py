@@ -1,0 +1,3 @@
+servers = [
+    {'user': 'a', 'upstream_host': 'a' + '.lan'},
+]

@@ -1,0 +1,2 @@
+servers = []
+servers += [{'user': 'a', 'upstream_host': 'a.lan'}]

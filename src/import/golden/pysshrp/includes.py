@@ -1,0 +1,4 @@
+execfile('conf.d/globals.py')
+level = 'CRITICAL'
+execfile("conf.d/"
+         'servers.py')
