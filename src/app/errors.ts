@@ -21,6 +21,19 @@ const rows = {
     user: "The gateway is not set up correctly.",
     operator: "a host certificate cannot be used",
   },
+  OPERATOR_CA_EXISTS: {
+    user: "The gateway is not set up correctly.",
+    operator: "the CA's key is there already; `postern ca rotate` makes a new one",
+  },
+  OPERATOR_CA_MISSING: {
+    user: "The gateway is not set up correctly.",
+    operator: "the CA has no such key; `postern ca init` makes one",
+  },
+  OPERATOR_CA_ROTATING: {
+    user: "The gateway is not set up correctly.",
+    operator:
+      "a rotation of the CA's key is not finished; `postern ca rotate --finish` forgets the key of before",
+  },
   OPERATOR_ACCOUNT_UNKNOWN: {
     user: "The gateway is not set up correctly.",
     operator: "the account or group to run as does not exist on this machine",

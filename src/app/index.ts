@@ -3,11 +3,19 @@
  *
  * Law: the one room that knows all others. It composes, and decides nothing about a session.
  */
+import { finishRotation, initAuthority, rotateAuthority, showAuthority, signHostKeys } from "./authority.ts";
 import { check } from "./check.ts";
 import { demo } from "./demo.ts";
 import { explain, explainName } from "./explain.ts";
 import { serve } from "./serve.ts";
 
+export {
+  type AuthorityKey,
+  type AuthorityKind,
+  type AuthorityLine,
+  type HostCertificateRequest,
+  type SignedHostKey,
+} from "./authority.ts";
 export { check } from "./check.ts";
 export { type Composed, compose, type ComposePorts } from "./compose.ts";
 export type { ControlReply, ControlRequest } from "./control.ts";
@@ -25,8 +33,26 @@ export type { Reloaded, ReloadOutcome, Running } from "./running.ts";
 export { serve, type ServeOptions } from "./serve.ts";
 export type { Status } from "./status-text.ts";
 
+/** What can be done with the CA's key. */
+export interface AuthorityWork {
+  readonly init: typeof initAuthority;
+  readonly show: typeof showAuthority;
+  readonly rotate: typeof rotateAuthority;
+  readonly finishRotation: typeof finishRotation;
+  readonly signHostKeys: typeof signHostKeys;
+}
+
+const authority: AuthorityWork = {
+  init: initAuthority,
+  show: showAuthority,
+  rotate: rotateAuthority,
+  finishRotation,
+  signHostKeys,
+};
+
 /** What the commands need of the program. */
 export interface App {
+  readonly authority: AuthorityWork;
   readonly serve: typeof serve;
   readonly demo: typeof demo;
   readonly check: typeof check;
@@ -34,4 +60,4 @@ export interface App {
   readonly explainName: typeof explainName;
 }
 
-export const app: App = { serve, demo, check, explain, explainName };
+export const app: App = { authority, serve, demo, check, explain, explainName };

@@ -1,5 +1,6 @@
 import { version } from "#base";
 import { Command } from "commander";
+import { caCommand } from "./ca.ts";
 import { checkCommand } from "./check.ts";
 import { completionCommand } from "./completion.ts";
 import type { CliContext, Finish } from "./context.ts";
@@ -31,6 +32,7 @@ export function createProgram(context: CliContext, finish: Finish): Command {
     checkCommand(context, finish),
     explainCommand(context, finish),
     keyCommand(context),
+    caCommand(context),
     importCommand(context, finish),
     reloadCommand(context),
     statusCommand(context),

@@ -16,7 +16,14 @@ export {
   type SourceNetwork,
   type Startups,
 } from "./limits.ts";
-export { loadConfig, type Loaded, type LoadOptions, parseConfig, readControlPath } from "./load.ts";
+export {
+  loadConfig,
+  type Loaded,
+  type LoadOptions,
+  parseConfig,
+  readControlPath,
+  readStateDir,
+} from "./load.ts";
 export { formatProblem, type Problem } from "./problem.ts";
 export { readText } from "./read-text.ts";
 export type { RuleConfig } from "./rule.ts";

@@ -66,9 +66,14 @@ function shownName(path: string): string {
  * ConfigInvalid only when these lines themselves cannot be read.
  */
 export async function readControlPath(file: string, options: LoadOptions): Promise<string> {
-  const path = resolve(file);
-  const loader = new Loader(options);
-  return await loader.controlPath(path);
+  const { control, stateDir } = await new Loader(options).places(resolve(file));
+  return control ?? join(stateDir, "control.sock");
+}
+
+/** Its state directory, likewise. */
+export async function readStateDir(file: string, options: LoadOptions): Promise<string> {
+  const { stateDir } = await new Loader(options).places(resolve(file));
+  return stateDir;
 }
 
 class Loader {
@@ -97,13 +102,13 @@ class Loader {
     return { config: deepFreeze(config), warnings: problems };
   }
 
-  async controlPath(path: string): Promise<string> {
+  async places(path: string): Promise<Pick<MainFile, "stateDir" | "control">> {
     const document = await this.#read(path, shownName(path), () => this.readText(path));
     if (document === undefined) throw new ConfigInvalid(this.#problems);
     const paths = { directory: dirname(path), mustExist: false };
     const parsed = withPaths(paths, () => controlSchema.safeParse(document.value));
     if (parsed.data !== undefined && !document.isBroken(["control"]) && !document.isBroken(["stateDir"])) {
-      return parsed.data.control ?? join(parsed.data.stateDir, "control.sock");
+      return parsed.data;
     }
     const issues = parsed.error?.issues ?? [];
     throw new ConfigInvalid([

@@ -260,3 +260,52 @@ test("certificate: what the extensions do not permit, the upstream refuses", { s
   assert.match(bare.stderr, /PTY allocation request failed/);
   assert.doesNotMatch(bare.stdout.toString(), /\/dev\/pts\//);
 });
+
+test("certificate: a CA by postern ca, and its rotation without a login lost", { skip }, async () => {
+  const { keys } = world;
+  const ca = async (...args: readonly string[]): Promise<string> => {
+    const { code, stdout, stderr } = await postern(["ca", ...args]);
+    assert.equal(code, 0, stderr);
+    return stdout.toString();
+  };
+  const file = keys.folder.at("rotated_ca_key");
+  await ca("init", "-o", file);
+  const trusted = keys.folder.at("trusted_by_show");
+  const publish = async (): Promise<string> => {
+    const shown = await ca("show", "--ca", file);
+    await writeFile(trusted, shown);
+    return shown;
+  };
+  await publish();
+  await using sshd = await startSshd({ config: [`TrustedUserCAKeys ${trusted}`, "AuthorizedKeysFile none"] });
+  await using own = await startWorld({
+    rules: (parts) => [
+      keyRule(parts, "rotated", {
+        upstream: upstreamTo(
+          { ...parts, sshd },
+          { user: world.user.name, credentials: [{ kind: "certificate", ca: file }] },
+        ),
+      }),
+    ],
+  });
+  const enter = async (): Promise<void> => {
+    const { code, stderr } = await runSsh(own.gateway.target("rotated", own.identity.path), ["true"]);
+    assert.equal(code, 0, stderr);
+  };
+  const usedAuthorities = (): unknown[] =>
+    own.gateway.events("certificate-issued").map(({ ca: used }) => used);
+  await enter();
+  await ca("rotate", "--ca", file);
+  assert.equal((await publish()).match(/^ssh-ed25519 /gm)?.length, 2);
+  await enter();
+  own.gateway.signal("SIGHUP");
+  await own.gateway.waitForLog("reload", ({ event }) => event === "reloaded");
+  await enter();
+  await ca("rotate", "--ca", file, "--finish");
+  assert.equal((await publish()).match(/^ssh-ed25519 /gm)?.length, 1);
+  await enter();
+  const [first, second, third, fourth] = usedAuthorities();
+  assert.equal(first, second, "until the reload the old key certifies");
+  assert.notEqual(second, third);
+  assert.equal(third, fourth);
+});

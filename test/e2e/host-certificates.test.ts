@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { startAgent } from "#test/support/agent";
 import { succeed } from "#test/support/child";
 import { type Pieces, postern, startGateway, type Gateway } from "#test/support/gateway";
 import { runSsh, type SshOptions } from "#test/support/ssh";
@@ -155,4 +156,60 @@ test("a listed certificate for another key stops the start, in words", { skip },
   const { code, stderr } = await postern(["check", "-c", gateway.configFile]);
   assert.notEqual(code, 0);
   assert.match(stderr, /stranger-cert\.pub: it is for none of the host keys/);
+});
+
+async function ca(...args: readonly string[]): Promise<string> {
+  const { code, stdout, stderr } = await postern(["ca", ...args]);
+  assert.equal(code, 0, stderr);
+  return stdout.toString();
+}
+
+test("postern ca sign-host certifies the gateway's keys; show prints what clients need", {
+  skip,
+}, async () => {
+  await using gateway = await gatewayWith((keys) => listing(keys));
+  const config = ["-c", gateway.configFile];
+  await ca("init", "--host", ...config);
+  const said = await ca("sign-host", ...config, "-n", `gate.example,${name}`);
+  for (const { path } of gateway.hostKeys)
+    assert.ok(said.includes(`${path}-cert.pub: gate.example,${name} until `), said);
+  gateway.signal("SIGHUP");
+  await gateway.waitForLog("another reload", () => gateway.events("reloaded").length > 1);
+  const known = await ca("show", "--host", ...config, "-n", "*.gate.example");
+  assert.match(known, /^# SHA256:\S+ \(current\)\n@cert-authority \*\.gate\.example ssh-ed25519 AAAA/);
+  const { code, stderr } = await connect(gateway, known);
+  assert.equal(code, 0, stderr);
+  assert.match(stderr, /Server host certificate: ssh-ed25519-cert-v01@openssh\.com/);
+  const shown = await succeed("ssh-keygen", ["-L", "-f", `${gateway.hostKeys[0]?.path}-cert.pub`]);
+  assert.match(shown, /host certificate/);
+  assert.match(shown, /Extensions: \(none\)/);
+});
+
+test("postern ca sign-host: the CA's key may be in an ssh-agent", { skip }, async () => {
+  await using gateway = await gatewayWith((keys) => listing(keys));
+  await using agent = await startAgent([authority.path]);
+  const socket = ["--socket", agent.socket, "--key", authority.fingerprint];
+  await ca("sign-host", "-c", gateway.configFile, "-n", name, "--valid", "1d", ...socket);
+  gateway.signal("SIGHUP");
+  await gateway.waitForLog("another reload", () => gateway.events("reloaded").length > 1);
+  const { code, stderr } = await connect(gateway, trusts(authority));
+  assert.equal(code, 0, stderr);
+});
+
+test("postern ca: what cannot be done is told in words", { skip }, async () => {
+  await using gateway = await gatewayWith((keys) => listing(keys));
+  const config = ["-c", gateway.configFile];
+  const cases: readonly (readonly [readonly string[], RegExp])[] = [
+    [["sign-host", ...config, "-n", name], /host_ca_key.*postern ca init|postern ca init.*host_ca_key/s],
+    [["sign-host", ...config, "-n", "not a name"], /is no host name/],
+    [["sign-host", ...config], /names/],
+    [["sign-host", ...config, "-n", name, "--socket", "/none"], /--socket and --key together/],
+    [["show", ...config], /postern ca init/],
+    [["rotate", "--finish", ...config], /no rotation is going on/],
+  ];
+  for (const [args, words] of cases) {
+    const { code, stderr } = await postern(["ca", ...args]);
+    assert.notEqual(code, 0);
+    assert.match(stderr, words);
+  }
 });
