@@ -1,7 +1,8 @@
 import { hashPassword } from "#auth";
+import { endpoint } from "#base";
 import { formatProblem } from "#config";
 import { type Imported, type ImportOptions, ImportInvalid, importPysshrp, importSshpiper } from "#import";
-import { Command } from "commander";
+import { Command, InvalidArgumentError } from "commander";
 import { lstat, mkdir, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { complain, type CliContext, type Finish } from "./context.ts";
@@ -67,7 +68,7 @@ function sshpiperCommand(context: CliContext, finish: Finish): Command {
   return withResultOptions(new Command("sshpiper"))
     .summary("import a file of sshpiper's yaml plugin")
     .description("Reads a file of sshpiper's yaml plugin. See docs/migrate-from-sshpiper.md.")
-    .option("--listen <address>", "where the gateway is to listen", "0.0.0.0:2222")
+    .option("--listen <address>", "where the gateway is to listen", checkListen, "0.0.0.0:2222")
     .option("--host-key <file>", "the private key of sshpiperd's --server-key, which clients know")
     .argument("<file>", "the yaml plugin's file")
     .addHelpText(
@@ -86,6 +87,12 @@ function sshpiperCommand(context: CliContext, finish: Finish): Command {
         finish,
       );
     });
+}
+
+function checkListen(text: string): string {
+  const { error } = endpoint.safeParse(text);
+  if (error === undefined) return text;
+  throw new InvalidArgumentError(error.issues[0]?.message ?? "It is no address.");
 }
 
 async function carryOut(

@@ -15,7 +15,11 @@ export const importErrors: ErrorTable<typeof rows> = defineErrors(rows);
 export class ImportInvalid extends importErrors.OPERATOR_IMPORT_INVALID {
   readonly problems: readonly Problem[];
 
-  constructor(problems: readonly Problem[]) {
+  constructor(found: readonly Problem[]) {
+    const problems = found.toSorted(
+      (one, other) =>
+        one.file.localeCompare(other.file) || one.line - other.line || one.column - other.column,
+    );
     super(problems.map(formatProblem).join("\n"));
     this.problems = problems;
   }

@@ -15,6 +15,9 @@ export interface Translated {
   readonly after?: string;
 }
 
+/** No name is as long, and nobody reads one. */
+const maxExpressionChars = 10_000;
+
 type PieceKind = "text" | "escape" | "class" | "open" | "close" | "or" | "start" | "end" | "repeat";
 
 interface Piece {
@@ -216,6 +219,8 @@ function translate(
   go: boolean,
   one: (piece: Piece, names: ReadonlyMap<string, string>, flags: Set<string>) => string,
 ): Translated {
+  if (source.length > maxExpressionChars)
+    throw new Untranslatable(`is longer than ${maxExpressionChars} characters`);
   const pieces = piecesOf(source, go);
   const names = renamed(pieces);
   const flags = new Set<string>();

@@ -1,7 +1,7 @@
-import { isHost } from "#base";
 import type { Problem } from "#config";
 import { type Place, placeText, problemAt, Untranslatable } from "./errors.ts";
 import { fromPythonExpression, type Translated } from "./expression.ts";
+import { isUpstreamHost } from "./hosts.ts";
 import type { ImportOptions, SideFile } from "./imported.ts";
 import type { Server } from "./pysshrp-servers.ts";
 import { type Entry, type Names, type RuleText } from "./rule-text.ts";
@@ -149,7 +149,7 @@ export class PysshrpRules {
   }
 
   #checkHost(host: string, server: Server): boolean {
-    if (/\{/.test(host.replace(/\{\{|\}\}/g, "")) || isHost(host)) return true;
+    if (/\{/.test(host.replace(/\{\{|\}\}/g, "")) || isUpstreamHost(host)) return true;
     const text = `upstream_host: ${JSON.stringify(server.host.value)} is no host name or address`;
     this.#problems.push(problemAt(server.host.place, text));
     return false;

@@ -109,6 +109,12 @@ function readGlobals(
       : {}),
   });
   entries.push(levelEntry(text("level"), assigned.get("level"), problems));
+  for (const name of ["user", "group"]) {
+    const account = text(name) ?? "";
+    const found = assigned.get(name);
+    if (found !== undefined && account !== "" && !/^\w[\w.-]*\$?$/.test(account))
+      problems.push(problemAt(found.value, `${name}: ${JSON.stringify(account)} is no name of an account`));
+  }
   return [...entries, ...identityEntries(text("user"), text("group"))];
 }
 

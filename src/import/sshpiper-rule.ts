@@ -1,8 +1,9 @@
-import { isHost, parseHostPort, PosternError } from "#base";
+import { parseHostPort, PosternError } from "#base";
 import { type Problem, readText } from "#config";
 import { isAbsolute, join } from "node:path";
 import { type Place, placeText, problemAt, Untranslatable } from "./errors.ts";
 import { fromGoExpression, type Translated } from "./expression.ts";
+import { isUpstreamHost } from "./hosts.ts";
 import type { ImportOptions, SideFile } from "./imported.ts";
 import type { Entry, Names, RuleText } from "./rule-text.ts";
 import { keyFile, knownHostsFile, passwordFile } from "./side-files.ts";
@@ -360,7 +361,7 @@ function addressOf(text: string): { host: string; port: number } {
   const named = /^\[[^\]]*\](?::\d+)?$|^[^:]*(?::\d+)?$/.test(text);
   try {
     const { host, port } = named ? parseHostPort(text, 22) : { host: text, port: 22 };
-    if (isHost(host)) return { host, port };
+    if (isUpstreamHost(host)) return { host, port };
   } catch (error) {
     if (!(error instanceof PosternError)) throw error;
   }

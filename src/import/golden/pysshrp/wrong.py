@@ -1,6 +1,7 @@
 listen = 'nowhere'
 level = 'LOUD'
 key = 5
+user = 'a b'
 servers = [
     5,
     {},
@@ -17,4 +18,6 @@ servers = [
     {'user': r'^(a)?(?(1)b|c)$', 'upstream_host': 'h'},
     {'user': r'^a(?x)$', 'upstream_host': 'i'},
     {'user': 'j', 'upstream_host': r'\1.lan'},
+    {'user': 'k', 'upstream_host': '127.1'},
+    {'user': '^' 'a', 'password': 5, 'allow_sftp': None, 'upstream_host': 'l'},
 ]
