@@ -8,6 +8,7 @@ import { tcp } from "#dialer";
 import { PinnedKeys, Router, type World } from "#gateway";
 import { signatureAlgorithms, systemRandom } from "#ssh/algorithms";
 import type { PrivateKey } from "#ssh/keys";
+import { AuditTrail } from "./audit-trail.ts";
 import { appErrors } from "./errors.ts";
 import type { Files } from "./files.ts";
 import { HostKeys } from "./host-keys.ts";
@@ -37,6 +38,7 @@ export async function compose(config: Config, ports: ComposePorts): Promise<Comp
   for (const rule of config.rules) rules.push(await createRule(rule, ports, made));
   const router = new Router(rules);
   const dialer = made.use(await tcp.create({ kind: "tcp" }, ports));
+  const audit = made.use(await AuditTrail.open(config.audit, ports));
   const { limits, keepalive } = config;
   const owned = made.move();
   const world: World = {
@@ -57,6 +59,7 @@ export async function compose(config: Config, ports: ComposePorts): Promise<Comp
     signatureAlgorithms: clientSignatureAlgorithms(),
     dialer,
     files: ports.files,
+    ...(audit === undefined ? {} : { audit }),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
   return { config, world, timingSecret: timingSecretOf(hostKeys.plain) };

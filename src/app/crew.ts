@@ -94,7 +94,9 @@ export class LocalCrew implements Crew {
   /** The log is this process's own: who holds the crew sees to it. */
   setLogLevel(): void {}
 
-  reopenLog(): void {}
+  reopenLog(): void {
+    this.#gateway.reopenAudit();
+  }
 
   async whenEmpty(): Promise<void> {
     await this.#gateway.whenEmpty();

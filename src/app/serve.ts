@@ -62,6 +62,7 @@ async function start(
   // With all rights: what only root may read, make and bind.
   makeStateDir(config.stateDir, account);
   const composed = await files.keepWhile(() => compose(config, { clock, log, files }));
+  if (account !== undefined) giveAudit(config, account);
   const made: { crew?: Crew } = {};
   const admission = new Admission(config.limits);
   const acceptor = new Acceptor({
@@ -150,6 +151,14 @@ function makeStateDir(path: string, account: Account | undefined): void {
     if (account !== undefined) chownSync(path, account.uid, account.gid);
   } catch (cause) {
     throw new appErrors.OPERATOR_FILE_UNWRITABLE(`${path}: ${(cause as Error).message}`, { cause });
+  }
+}
+
+/** After the drop it must be possible to open it anew. */
+function giveAudit({ audit }: Config, { uid, gid }: Account): void {
+  for (const each of audit) {
+    if (each.kind !== "jsonl") continue;
+    if (statSync(each.file, { throwIfNoEntry: false })?.isFile() === true) chownSync(each.file, uid, gid);
   }
 }
 

@@ -124,6 +124,7 @@ class Worker {
         return;
       case "reopen-log":
         this.#root.reopen();
+        this.#crew.reopenLog();
         return;
       case "begin":
       case "end":

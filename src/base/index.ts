@@ -29,6 +29,7 @@ export {
   type RootLog,
   silentLog,
 } from "./log.ts";
+export { LogSink } from "./log-sink.ts";
 export {
   Cidr,
   type Endpoint,

@@ -1,3 +1,4 @@
+import { auditJsonSchema, auditPage } from "#audit";
 import { definedErrors } from "#base";
 import { configJsonSchema, configPage, errorsPage, limitsPage } from "#config";
 import { Command } from "commander";
@@ -16,6 +17,8 @@ export function generatedPages(program: Command): ReadonlyMap<string, string> {
     ["limits.md", limitsPage()],
     ["errors.md", errorsPage(definedErrors())],
     ["cli.md", cliPage(program)],
+    ["audit.md", auditPage()],
+    ["audit.schema.json", auditJsonSchema()],
   ]);
 }
 

@@ -1,6 +1,7 @@
 import { version } from "#base";
 import { Command } from "commander";
 import { caCommand } from "./ca.ts";
+import { auditCommand } from "./audit.ts";
 import { checkCommand } from "./check.ts";
 import { completionCommand } from "./completion.ts";
 import type { CliContext, Finish } from "./context.ts";
@@ -36,6 +37,7 @@ export function createProgram(context: CliContext, finish: Finish): Command {
     importCommand(context, finish),
     reloadCommand(context),
     statusCommand(context),
+    auditCommand(context),
     logLevelCommand(context),
     completionCommand(context, () => program),
     docsCommand(context, finish, () => program),

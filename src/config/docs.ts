@@ -1,3 +1,4 @@
+import { auditKinds } from "#audit";
 import { authKinds } from "#auth";
 import { blameOf, blames, type ErrorCode, type ErrorRow, formatBytes, formatSeconds } from "#base";
 import { credentialKinds } from "#credential";
@@ -63,6 +64,8 @@ export function configPage(): string {
     ...authKinds.map(kindSection),
     "## Ways to log in upstream: the kinds of `upstream.credentials`",
     ...credentialKinds.map(kindSection),
+    "## Where the audit goes: the kinds of `audit`",
+    ...auditKinds.map(kindSection),
     "## How values are written",
     table(
       ["form", "written"],

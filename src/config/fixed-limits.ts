@@ -187,4 +187,11 @@ export const fixedLimits: readonly FixedLimit[] = [
     about: "Log lines waiting for a slow disk or reader; what comes then is lost and counted.",
     precedent: "rsyslog and journald bound and count in the same way",
   },
+  {
+    constant: "audit/syslog/stream:maxWaitingBytes",
+    value: 4 * 1024 * 1024,
+    unit: "bytes",
+    about: "Audit messages waiting for a syslog server; what comes then is lost and counted.",
+    precedent: "As above",
+  },
 ];

@@ -1,3 +1,4 @@
+import { type AuditConfig, auditKinds } from "#audit";
 import { count, duration, type Endpoint, endpoint, logLevels, type LogLevel, path } from "#base";
 import {
   type AlgorithmPreferences,
@@ -11,6 +12,7 @@ import {
 import type { Target } from "#contract";
 import { isIPv4 } from "node:net";
 import { z } from "zod";
+import { kindUnion } from "./kind-union.ts";
 import { type Limits, limitsSchema } from "./limits.ts";
 import { type RuleConfig, ruleSchema } from "./rule.ts";
 import { type SpliceRuleConfig, spliceRuleSchema, targetSchema } from "./target.ts";
@@ -39,6 +41,7 @@ export interface Config {
   readonly user?: string | undefined;
   readonly group?: string | undefined;
   readonly log: LogConfig;
+  readonly audit: readonly AuditConfig[];
   readonly limits: Limits;
   readonly keepalive: KeepaliveConfig;
   readonly drain: { readonly limitSeconds: number };
@@ -213,6 +216,10 @@ export const mainSchema: z.ZodType<MainFile> = z.strictObject({
     .describe("Account to run as, when started as root: taken on after listening, for good."),
   group: accountName.optional().describe("Group to run as. Default: that of `user`."),
   log: log.prefault({}),
+  audit: z
+    .array(kindUnion(auditKinds))
+    .default([])
+    .describe("Where the audit goes: [audit.md](audit.md). None: there is no audit."),
   limits: limitsSchema,
   keepalive: keepalive.prefault({}),
   drain: drain.prefault({}),

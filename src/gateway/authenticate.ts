@@ -1,5 +1,6 @@
 import { type Captures, type Clock, formatHostPort, type Log, PosternError } from "#base";
 import type {
+  Auditor,
   AuthContext,
   AuthMethod,
   CredentialContext,
@@ -10,6 +11,7 @@ import type {
   Verdict,
 } from "#contract";
 import type { Link } from "#link";
+import { fingerprint } from "#ssh/keys";
 import { type ConnClose, type PacketHandler, type PacketView, payloadOf } from "#ssh/transport";
 import {
   type PublicKeyAttempt,
@@ -18,6 +20,7 @@ import {
   type UserauthServerEvent,
 } from "#ssh/userauth";
 import { gatewayErrors } from "./errors.ts";
+import { LoginAudit, type RefusedAttempt } from "./login-audit.ts";
 import type { AttemptKind, FailureDelays } from "./failure-delays.ts";
 import type { GatewayLimits } from "./limits.ts";
 import type { Router } from "./router.ts";
@@ -38,6 +41,7 @@ export interface AuthenticationOptions {
   readonly signatureAlgorithms: readonly string[];
   readonly clock: Clock;
   readonly log: Log;
+  readonly audit?: Auditor | undefined;
   /** Told when the login goes on at the upstream. */
   entering(route: Route): void;
 }
@@ -74,6 +78,7 @@ export class Authentication implements AsyncDisposable {
   readonly #options: AuthenticationOptions;
   readonly #server: UserauthServer;
   readonly #offered: readonly string[];
+  readonly #audit: LoginAudit;
   readonly #over = new AbortController();
   #event = Promise.withResolvers<UserauthServerEvent>();
   #upstream: UpstreamLogin | undefined;
@@ -88,6 +93,7 @@ export class Authentication implements AsyncDisposable {
     const { link, limits } = options;
     this.#options = options;
     this.#offered = offeredMethods(options.router);
+    this.#audit = new LoginAudit(options.audit);
     this.#server = new UserauthServer({
       send: (payload) => link.send(payload),
       sessionId: link.sessionId,
@@ -155,10 +161,15 @@ export class Authentication implements AsyncDisposable {
   async #answer(user: string, attempt: UserauthAttempt): Promise<Authenticated | undefined> {
     switch (attempt.method) {
       case "none":
-      case "keyboard-interactive":
-      case "other":
         this.#server.reject(this.#offered);
         return undefined;
+      case "keyboard-interactive":
+      case "other": {
+        const method = attempt.method === "other" ? attempt.name : attempt.method;
+        this.#audit.refused(user, { method, reason: "the method is not offered" });
+        this.#server.reject(this.#offered);
+        return undefined;
+      }
       case "password":
         return await this.#password(user, attempt.password, attempt.newPassword);
       case "publickey":
@@ -191,8 +202,12 @@ export class Authentication implements AsyncDisposable {
           verdict.kind === "denied" ? verdict.reason : "a new password was given where none was asked for";
         continue;
       }
+      this.#audit.passed(user, "deferred", "password", route.rule);
       const outcome = await this.#askUpstream(route, user, password, newPassword);
-      if (outcome.kind === "entered") return this.#success(route, user, "password", "upstream");
+      if (outcome.kind === "entered") {
+        this.#audit.passed(user, "accepted", "password", route.rule, "upstream");
+        return this.#success(route, user, "password", "upstream");
+      }
       if (outcome.kind === "password-change") {
         this.#changing = true;
         this.#server.requestPasswordChange(outcome.prompt);
@@ -218,7 +233,8 @@ export class Authentication implements AsyncDisposable {
       else await this.#judge(method, proof, user, { user, 0: user });
     }
     const reason = "no rule lets this name in like this";
-    await this.#deny(user, kind, started, atLeastMs, { method: proof.method, reason });
+    const key = proof.method === "publickey" ? { key: fingerprint(proof.blob) } : {};
+    await this.#deny(user, kind, started, atLeastMs, { method: proof.method, ...key, reason });
   }
 
   async #publicKey(user: string, attempt: PublicKeyAttempt): Promise<Authenticated | undefined> {
@@ -226,7 +242,7 @@ export class Authentication implements AsyncDisposable {
     const { algorithm, blob, key, proof: state, verdict: presence } = attempt;
     if (key === undefined || state === "invalid") {
       const reason = attempt.refusal ?? "the key cannot be used";
-      await this.#deny(user, "key", started, 0, { method: "publickey", reason });
+      await this.#deny(user, "key", started, 0, { method: "publickey", key: fingerprint(blob), reason });
       return undefined;
     }
     const proven = state === "valid";
@@ -255,7 +271,8 @@ export class Authentication implements AsyncDisposable {
       }
       reason = verdict.kind === "denied" ? verdict.reason : verdict.kind;
     }
-    await this.#deny(user, "key", started, 0, { method: "publickey", rule: route.rule, proven, reason });
+    const fields = { method: "publickey", key: fingerprint(blob), rule: route.rule, proven, reason };
+    await this.#deny(user, "key", started, 0, fields);
     return undefined;
   }
 
@@ -265,12 +282,13 @@ export class Authentication implements AsyncDisposable {
     kind: AttemptKind,
     started: number,
     atLeastMs: number,
-    fields: Readonly<Record<string, unknown>>,
+    fields: RefusedAttempt & { readonly proven?: boolean },
   ): Promise<void> {
     const { delays, log } = this.#options;
     // A client asks about every key that it has: that is no news.
-    const level = fields["proven"] === false ? "debug" : "info";
+    const level = fields.proven === false ? "debug" : "info";
     log[level]("auth-denied", { user, ...fields });
+    this.#audit.refused(user, fields);
     await delays.wait(user, kind, started, atLeastMs, this.#over.signal);
     if (!this.#over.signal.aborted) this.#server.reject(this.#offered);
   }
@@ -294,10 +312,14 @@ export class Authentication implements AsyncDisposable {
     password: Uint8Array | undefined,
   ): Promise<Authenticated> {
     this.#options.entering(route);
-    const upstream = await this.#connected(route);
-    const outcome = await upstream.login(this.#context(route, user, password), false);
+    const method = password === undefined ? "publickey" : "password";
+    this.#audit.passed(user, "accepted", method, route.rule, by);
+    const upstream = await this.#connected(route, user);
+    const outcome = await this.#login(route, upstream, () =>
+      upstream.login(this.#context(route, user, password), false),
+    );
     if (outcome.kind !== "entered") throw this.#refusedUpstream(route);
-    return this.#success(route, user, password === undefined ? "publickey" : "password", by);
+    return this.#success(route, user, method, by);
   }
 
   /** The upstream judges the password. Its connection is kept for the next try. */
@@ -313,10 +335,22 @@ export class Authentication implements AsyncDisposable {
     if (newPassword !== undefined) {
       const upstream = this.#upstream;
       if (!changing || upstream === undefined || upstream.over) return { kind: "refused", whose: "client" };
-      return await upstream.changePassword(context, newPassword);
+      return await this.#login(route, upstream, () => upstream.changePassword(context, newPassword));
     }
-    const upstream = await this.#connected(route);
-    return await upstream.login(context, true);
+    const upstream = await this.#connected(route, user);
+    return await this.#login(route, upstream, () => upstream.login(context, true));
+  }
+
+  async #login(
+    route: Route,
+    { address }: UpstreamLogin,
+    work: () => Promise<LoginOutcome>,
+  ): Promise<LoginOutcome> {
+    const outcome = await this.#audit.watch(route, () => address, work);
+    if (outcome.kind === "refused")
+      this.#audit.entered(route, address, "refused", `what the ${outcome.whose} gave`);
+    else if (outcome.kind === "entered") this.#audit.entered(route, address, "entered");
+    return outcome;
   }
 
   #context(route: Route, user: string, clientPassword: Uint8Array | undefined): CredentialContext {
@@ -329,13 +363,18 @@ export class Authentication implements AsyncDisposable {
     };
   }
 
-  async #connected(route: Route): Promise<UpstreamLogin> {
+  async #connected(route: Route, user: string): Promise<UpstreamLogin> {
     const kept = this.#upstream;
     if (kept !== undefined && !kept.over && this.#upstreamRule === route.rule) return kept;
     // Of another rule: time has passed, and the name belongs to a different one now.
     await this.#dropUpstream();
     const { upstream: ports, downstream, clock, limits } = this.#options;
-    const { link, address } = await connectUpstream(route, ports, this.#over.signal, downstream);
+    this.#audit.decided(user, route);
+    const { link, address } = await this.#audit.watch(
+      route,
+      () => undefined,
+      () => connectUpstream(route, ports, this.#over.signal, downstream),
+    );
     const upstream = new UpstreamLogin({
       link,
       address,

@@ -21,12 +21,15 @@ interface Held {
 export class Gateway {
   readonly #options: GatewayOptions;
   readonly #sessions = new Map<string, Session>();
+  /** The present one, and those that old sessions still live in. */
+  readonly #worlds = new Set<World>();
   #held: Held;
   #empty: (() => void) | undefined;
 
   constructor(world: World, options: GatewayOptions) {
     this.#options = options;
     this.#held = { world, sessions: 0, replaced: false };
+    this.#worlds.add(world);
   }
 
   get world(): World {
@@ -41,6 +44,7 @@ export class Gateway {
   replaceWorld(world: World): void {
     const old = this.#held;
     this.#held = { world, sessions: 0, replaced: false };
+    this.#worlds.add(world);
     old.replaced = true;
     void this.#disposeUnused(old);
   }
@@ -76,6 +80,11 @@ export class Gateway {
     for (const session of this.#sessions.values()) session.notify(text);
   }
 
+  /** After a rotation of its files. */
+  reopenAudit(): void {
+    for (const { audit } of this.#worlds) audit?.reopen();
+  }
+
   /** Resolves when there is no session (any more). */
   async whenEmpty(): Promise<void> {
     if (this.#sessions.size === 0) return;
@@ -90,6 +99,7 @@ export class Gateway {
 
   async #disposeUnused(held: Held): Promise<void> {
     if (!held.replaced || held.sessions > 0) return;
+    this.#worlds.delete(held.world);
     try {
       await held.world[Symbol.asyncDispose]();
     } catch (error) {

@@ -1,5 +1,14 @@
 import { type Clock, formatHostPort, type Log, PosternError } from "#base";
-import type { Arrival, Principal, Route, SessionEnd, SessionPhase, SessionRecord } from "#contract";
+import type {
+  Arrival,
+  Auditor,
+  AuditRecord,
+  Principal,
+  Route,
+  SessionEnd,
+  SessionPhase,
+  SessionRecord,
+} from "#contract";
 import { Link } from "#link";
 import { joinPipe, type Pipe, type PipeEnd } from "#pipe";
 import { isCertificateType } from "#ssh/keys";
@@ -40,6 +49,7 @@ export class Session {
   #upstream: Link | undefined;
   #principal: Principal | undefined;
   #rule: string | undefined;
+  readonly #audit: Auditor | undefined;
   #upstreamName: string | undefined;
   /** Why it is to end, when that was decided here. */
   #decided: PosternError | undefined;
@@ -49,6 +59,7 @@ export class Session {
     this.#options = options;
     this.#startedAtMs = options.clock.now();
     this.#startedMs = options.clock.monotonic();
+    this.#audit = auditorOf(options);
   }
 
   get record(): SessionRecord {
@@ -73,6 +84,7 @@ export class Session {
   async run(): Promise<void> {
     const { log, arrival } = this.#options;
     log.info("session-started", { from: arrival.from.text, via: arrival.via });
+    this.#audit?.({ event: "connection", from: arrival.from.text, via: arrival.via });
     let end: SessionEnd;
     try {
       end = await this.#live();
@@ -167,6 +179,7 @@ export class Session {
       signatureAlgorithms: world.signatureAlgorithms,
       clock,
       log,
+      audit: this.#audit,
       entering: (route) => {
         this.#phase = "entering";
         this.#rule = route.rule;
@@ -221,12 +234,13 @@ export class Session {
       by,
       captures,
     });
-    if (permissions === undefined) return undefined;
+    const audit = this.#audit;
+    if (permissions === undefined && audit === undefined) return undefined;
     const client = {
       send: (payload: Uint8Array) => link.send(payload),
       whenRead: (then: () => void) => this.#pipe?.whenRead(then),
     };
-    return new SessionTaps({ permissions, audit: undefined, client });
+    return new SessionTaps({ permissions, audit, client });
   }
 
   #explain({ by, close }: PipeEnd): SessionEnd {
@@ -284,6 +298,15 @@ export class Session {
       bytesToClient: this.#link?.bytesOut ?? 0,
       ...(channels === undefined ? {} : { channels }),
     });
+    this.#audit?.({
+      event: "end",
+      ...end,
+      seconds: Math.round(clock.monotonic() - this.#startedMs) / 1000,
+      bytesFromClient: this.#link?.bytesIn ?? 0,
+      bytesToClient: this.#link?.bytesOut ?? 0,
+      channels,
+      upstream: this.#upstreamName,
+    });
   }
 }
 
@@ -297,6 +320,17 @@ function announced(signatureAlgorithms: readonly string[]): Extensions {
     ["publickey-hostbound@openssh.com", utf8.encode("0")],
     ["ping@openssh.com", utf8.encode("0")],
   ]);
+}
+
+/** Each event with what all have in common: the user name is the last that the client gave. */
+function auditorOf({ id, clock, world: { audit } }: SessionOptions): Auditor | undefined {
+  if (audit === undefined) return undefined;
+  let known: string | undefined;
+  return ({ event, user, ...fields }) => {
+    known = user ?? known;
+    const time = new Date(clock.now()).toISOString();
+    audit.write({ time, session: id, event, user: known, ...fields } as AuditRecord);
+  };
 }
 
 function codeOf(error: unknown): string {

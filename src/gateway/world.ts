@@ -1,4 +1,4 @@
-import type { Dialer, FileAppender, FileReader } from "#contract";
+import type { AuditSink, Dialer, FileAppender, FileReader } from "#contract";
 import type { HostKeySigner } from "#link";
 import type { AnnouncedHostKey, KeepaliveOptions } from "#pipe";
 import type { GatewayLimits } from "./limits.ts";
@@ -19,4 +19,6 @@ export interface World extends AsyncDisposable {
   readonly signatureAlgorithms: readonly string[];
   readonly dialer: Dialer;
   readonly files: FileReader & FileAppender;
+  /** Absent: there is no audit. */
+  readonly audit?: Pick<AuditSink, "write" | "reopen">;
 }
