@@ -3,8 +3,8 @@ import { connect, createServer, type Socket } from "node:net";
 import { Duplex } from "node:stream";
 import { test } from "node:test";
 import { PosternError } from "#base";
-import { byteStreamOf, lastWordsMs, lingerMs } from "#link";
-import { MSG } from "#ssh/messages";
+import { byteStreamOf, lastWordsMs, lingerMs, maxUnsentBytes } from "#link";
+import { encodePing, MSG } from "#ssh/messages";
 import { fakeClock } from "#test/support/fake-clock";
 import { Collector, link, linkPair, socketPair } from "#test/support/links";
 
@@ -66,7 +66,8 @@ function duplexPair(): [Duplex, Duplex] {
       allowHalfOpen: true,
       read: () => {},
       write: (chunk, _encoding, done) => {
-        other().push(chunk);
+        // A copy, as a kernel makes one: what is written is used again.
+        other().push(Uint8Array.from(chunk as Uint8Array));
         done();
       },
       final: (done) => {
@@ -77,6 +78,50 @@ function duplexPair(): [Duplex, Duplex] {
   const a: Duplex = make(() => b);
   const b: Duplex = make(() => a);
   return [a, b];
+}
+
+test("a peer that asks for answers and never reads them is read no further, and on again when it reads", async () => {
+  const [near, far] = duplexPair();
+  const client = link(near, "client");
+  const server = link(far, "server");
+  await Promise.all([client.established, server.established]);
+  client.attach(new Collector());
+  server.attach(new Collector());
+  const release = stopWriting(far);
+  const before = server.bytesIn;
+  const pings = 1024;
+  const pingBytes = 32 * 1024;
+  for (let n = 0; n < pings; n++) client.send(encodePing(new Uint8Array(pingBytes)));
+  client.flush();
+  for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+  const read = server.bytesIn - before;
+  assert.ok(read > maxUnsentBytes, `${read} bytes read: less than may wait`);
+  assert.ok(read < 3 * maxUnsentBytes, `${read} bytes read, and as many kept`);
+  release();
+  const all = Promise.withResolvers<void>();
+  const heard = new Collector();
+  heard.packet = () => all.resolve();
+  client.attach(heard);
+  // Comes after all the answers.
+  const asked = new Collector();
+  asked.packet = () => server.send(message(1));
+  server.attach(asked);
+  client.send(message(1));
+  await all.promise;
+  assert.ok(client.bytesIn > pings * pingBytes);
+  client.destroy();
+  server.destroy();
+});
+
+/** From now on what is written waits, as in a socket whose peer does not read; the function returned lets it go. */
+function stopWriting(stream: Duplex): () => void {
+  const { _write: write } = stream;
+  const waiting: (() => void)[] = [];
+  stream._write = (...call) => void waiting.push(() => write.apply(stream, call));
+  return () => {
+    stream._write = write;
+    for (const go of waiting) go();
+  };
 }
 
 test("payloads pass both ways, over sockets and over any Duplex", async () => {

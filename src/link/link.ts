@@ -144,7 +144,10 @@ export class Link implements PacketConn {
   flush(): void {
     this.#flushing = false;
     // One write at a time: what comes meanwhile gathers in the engine.
-    if (this.#unsentBytes === 0 && this.#transport.pending) this.#write();
+    if (this.#unsentBytes > 0 || !this.#transport.pending) return;
+    this.#write();
+    // Taken at once: nobody else would tell that there is room to read on.
+    if (this.#paused && this.#unsentBytes === 0) this.#pump();
   }
 
   #write(): void {
@@ -209,13 +212,22 @@ export class Link implements PacketConn {
 
   #admits(): boolean {
     const handler = this.#handler;
-    if (handler === undefined || this.#unsentBytes > maxUnsentBytes) return false;
+    if (handler === undefined || this.#overfull) return false;
     return handler.ready === undefined || handler.ready();
   }
 
-  /** Reads on only when what came has been shown: what waits here is then never more than one chunk. */
+  /** More of our own output waits than may: in the stream, or gathered behind it. */
+  get #overfull(): boolean {
+    return this.#unsentBytes + this.#transport.pendingBytes > maxUnsentBytes;
+  }
+
+  /**
+   * Reads on only when what came has been shown: what waits here is then never more than one chunk. Pings and messages that are not
+   * known are answered even when nothing is admitted, so too much output stops the reading by itself.
+   */
   #steer(): void {
-    const pause = this.#transport.waiting || (this.#transport.unread && !this.#admits());
+    const { waiting, unread } = this.#transport;
+    const pause = waiting || this.#overfull || (unread && !this.#admits());
     if (pause === this.#paused) return;
     this.#paused = pause;
     if (pause) this.#stream.pause();

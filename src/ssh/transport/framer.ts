@@ -95,6 +95,7 @@ export class InboundFramer {
   putBack(): void {
     this.#taken--;
     this.packets--;
+    this.bytes -= (this.#batch.end[this.#taken] ?? 0) - (this.#batch.start[this.#taken] ?? 0);
   }
 
   /** Whether bytes or opened packets wait. */
@@ -104,8 +105,9 @@ export class InboundFramer {
 
   /** New keys from the next packet on; `reset`: strict key exchange starts the sequence at 0. */
   install(opener: PacketOpener, reset: boolean): void {
+    // Sent together with its KEXINIT, before it could know the new keys; what lies behind was under the old ones.
     if (this.#taken < this.#batch.count)
-      throw new transportErrors.BUG_ENGINE_MISUSED("opened beyond NEWKEYS");
+      throw new transportErrors.PEER_UNEXPECTED_MESSAGE("after NEWKEYS, under the keys before");
     opener.sequence = reset ? 0 : this.#opener.sequence;
     this.#opener.wipe();
     this.#opener = opener;
@@ -180,6 +182,7 @@ export class OutboundFramer {
   #arena: Uint8Array | undefined;
   #at = 0;
   #full: Uint8Array[] = [];
+  #fullBytes = 0;
   readonly #padding: PaddingSource;
   packets = 0;
   bytes = 0;
@@ -191,6 +194,11 @@ export class OutboundFramer {
   /** Whether there are bytes to take. */
   get pending(): boolean {
     return this.#at > 0 || this.#full.length > 0;
+  }
+
+  /** How many bytes there are to take. */
+  get pendingBytes(): number {
+    return this.#fullBytes + this.#at;
   }
 
   /** Bytes that are not packets: the version line, before any key. */
@@ -247,6 +255,7 @@ export class OutboundFramer {
     this.#sealer.finish();
     const pieces = this.#full;
     this.#full = [];
+    this.#fullBytes = 0;
     if (this.#arena !== undefined && this.#at > 0) pieces.push(this.#arena.subarray(0, this.#at));
     this.#arena = undefined;
     this.#at = 0;
@@ -278,6 +287,7 @@ export class OutboundFramer {
       smallArenas.give(arena);
     } else {
       this.#full.push(arena.subarray(0, this.#at));
+      this.#fullBytes += this.#at;
       this.#at = 0;
     }
     this.#arena = large;

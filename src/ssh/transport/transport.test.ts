@@ -285,6 +285,22 @@ for (const [name, payloads] of Object.entries({
   });
 }
 
+test("not due: NEWKEYS with more behind it, all in one chunk with KEXINIT", async () => {
+  const { server } = new RawClient();
+  const payloads = [kexInit(), ecdhInit, Uint8Array.of(MSG.NEWKEYS), encodeServiceRequest("ssh-userauth")];
+  const chunk = Buffer.concat([Buffer.from("SSH-2.0-Raw\r\n"), ...payloads.map(plainPacket)]);
+  await assert.rejects(deliver(server, chunk), code("PEER_UNEXPECTED_MESSAGE"));
+});
+
+test("a packet that is shown again and again is counted once", async () => {
+  const limits = { bytes: 200_000, packets: 2 ** 31, ms: 3_600_000 };
+  const { client, server } = await established({}, { rekey: limits });
+  client.transport.send(message(30_000));
+  server.transport.receive(outputOf(client.transport));
+  for (let n = 0; n < 10; n++) assert.equal(server.transport.next(false), undefined);
+  assert.equal(server.transport.rekeyDue, false);
+});
+
 test("without strict key exchange, ignore and debug are fine at any moment", async () => {
   const client = new RawClient();
   await client.say(

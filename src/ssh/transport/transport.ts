@@ -124,6 +124,11 @@ export class Transport {
     return this.#outbound.pending;
   }
 
+  /** Bytes that `output` would give. */
+  get pendingBytes(): number {
+    return this.#outbound.pendingBytes;
+  }
+
   /**
    * The cipher that carries bulk data to the client: as server, the first of ours that the client offered, which later key
    * exchanges move to; as client, the one chosen.
