@@ -77,11 +77,19 @@ function withoutFlags(names: readonly string[]): string[] {
   return names.filter((name) => !flags.has(name));
 }
 
+/** Longer than any honest list. The text goes to the log and back to the peer: a stranger must not fill a disk with it. */
+const maxShownChars = 1000;
+
+function shown(names: readonly string[]): string {
+  const text = names.join(",") || "none";
+  return text.length > maxShownChars ? `${text.slice(0, maxShownChars)}…` : text;
+}
+
 function choose(what: string, client: readonly string[], server: readonly string[]): string {
   const offered = new Set(server);
   const chosen = client.find((name) => offered.has(name));
   if (chosen !== undefined) return chosen;
-  const offers = `client offers ${client.join(",") || "none"}; server offers ${server.join(",") || "none"}`;
+  const offers = `client offers ${shown(client)}; server offers ${shown(server)}`;
   throw new transportErrors.MISMATCH_ALGORITHM(`${what}: ${offers}`, {
     user: `There is no ${what} algorithm that both sides know: ${offers}.`,
   });

@@ -292,6 +292,14 @@ test("not due: NEWKEYS with more behind it, all in one chunk with KEXINIT", asyn
   await assert.rejects(deliver(server, chunk), code("PEER_UNEXPECTED_MESSAGE"));
 });
 
+test("a list of names that nobody knows is not repeated at any length", async () => {
+  const many = Array.from({ length: 10_000 }, (_, n) => `unknown-${n}`);
+  const error: unknown = await new RawClient().say(kexInit({ kex: many })).catch((thrown: unknown) => thrown);
+  assert.ok(error instanceof PosternError && error.code === "MISMATCH_ALGORITHM");
+  assert.match(error.message, /unknown-0,unknown-1,/);
+  assert.ok(error.message.length < 4000 && error.user.length < 4000);
+});
+
 test("a packet that is shown again and again is counted once", async () => {
   const limits = { bytes: 200_000, packets: 2 ** 31, ms: 3_600_000 };
   const { client, server } = await established({}, { rekey: limits });
