@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { chownSync } from "node:fs";
+import { lchownSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { type Log, PosternError } from "#base";
@@ -53,7 +53,8 @@ export class ControlServer implements AsyncDisposable {
       await rm(path, { force: true });
       server.listen({ path });
       await once(server, "listening");
-      if (owner !== undefined) chownSync(path, owner.uid, owner.gid);
+      // The folder is the owner's: a link put in the socket's place must not give another file away.
+      if (owner !== undefined) lchownSync(path, owner.uid, owner.gid);
     } catch (cause) {
       server.close();
       throw new appErrors.OPERATOR_CONTROL_TAKEN(`${path}: ${(cause as Error).message}`, { cause });

@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { closeSync, constants, fchownSync, fstatSync, openSync, readFileSync } from "node:fs";
 import { promisify } from "node:util";
 import { appErrors } from "./errors.ts";
 
@@ -69,6 +69,27 @@ export function dropPrivileges({ name, uid, gid }: Account): void {
   const groups = getgroups?.() ?? [];
   if (!same || (gid !== 0 && groups.includes(0)) || canBecomeRoot()) {
     throw new appErrors.OPERATOR_PRIVILEGES_KEPT(name);
+  }
+}
+
+/**
+ * Gives a plain file to that account, so that it can be opened anew without rights. Its folder may belong to the account already:
+ * a link that was put there in the file's place must not make root give another file away, so neither kind is followed.
+ */
+export function handOver(path: string, { uid, gid }: Pick<Account, "uid" | "gid">): void {
+  const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | constants.O_NOCTTY;
+  let descriptor: number;
+  try {
+    descriptor = openSync(path, flags);
+  } catch {
+    // A symbolic link, a socket, or gone again: not ours to give.
+    return;
+  }
+  try {
+    const found = fstatSync(descriptor);
+    if (found.isFile() && found.nlink === 1) fchownSync(descriptor, uid, gid);
+  } finally {
+    closeSync(descriptor);
   }
 }
 

@@ -8,7 +8,7 @@ import { type Crew, LocalCrew } from "./crew.ts";
 import { appErrors } from "./errors.ts";
 import { Files } from "./files.ts";
 import { Listeners } from "./listeners.ts";
-import { type Account, dropPrivileges, findAccount } from "./privileges.ts";
+import { type Account, dropPrivileges, findAccount, handOver } from "./privileges.ts";
 import { readConfig, type ReadConfig } from "./read-config.ts";
 import { Running } from "./running.ts";
 import { ownCommand, Supervisor } from "./supervisor.ts";
@@ -177,13 +177,7 @@ async function openLogFor(
     });
   }
   // After the drop it must be possible to open it anew.
-  if (
-    file !== undefined &&
-    account !== undefined &&
-    statSync(file, { throwIfNoEntry: false })?.isFile() === true
-  ) {
-    chownSync(file, account.uid, account.gid);
-  }
+  if (file !== undefined && account !== undefined) handOver(file, account);
   return log;
 }
 
