@@ -175,10 +175,10 @@ function signHostCommand(context: CliContext): Command {
     )
     .action(async (given: readonly string[], options: SignHostOptions) => {
       const names = namesIn(options.names);
+      const validSeconds = validityIn(options.valid);
       const key = await authorityKeyOf(options, context);
       const files = given.length > 0 ? given : await hostKeysOf(options.config, context);
       const { authority } = await context.app();
-      const validSeconds = parseSeconds(options.valid);
       for (const signed of await authority.signHostKeys(key, { files, names, validSeconds }))
         say(context, shown(signed));
     });
@@ -193,6 +193,15 @@ function namesIn(text: string): string[] {
   const bad = names.find((name) => !/^[a-z0-9_.:*?-]+$/.test(name));
   if (names.length > 0 && bad === undefined) return names;
   throw new cliErrors.OPERATOR_COMMAND_FAILED(`--names: "${bad ?? text}" is no host name`);
+}
+
+/** Shorter ones would be over before the gateway has read them. */
+const minValidSeconds = 60;
+
+function validityIn(text: string): number {
+  const seconds = parseSeconds(text);
+  if (seconds >= minValidSeconds) return seconds;
+  throw new cliErrors.OPERATOR_COMMAND_FAILED(`--valid: must be at least ${minValidSeconds} seconds`);
 }
 
 async function authorityKeyOf(options: SignHostOptions, context: CliContext): Promise<AuthorityKey> {

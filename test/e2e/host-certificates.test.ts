@@ -202,6 +202,8 @@ test("postern ca: what cannot be done is told in words", { skip }, async () => {
   const cases: readonly (readonly [readonly string[], RegExp])[] = [
     [["sign-host", ...config, "-n", name], /host_ca_key.*postern ca init|postern ca init.*host_ca_key/s],
     [["sign-host", ...config, "-n", "not a name"], /is no host name/],
+    [["sign-host", ...config, "-n", name, "--valid", "0"], /at least 60 seconds/],
+    [["sign-host", ...config, "-n", name, "--valid", "soon"], /is no duration/],
     [["sign-host", ...config], /names/],
     [["sign-host", ...config, "-n", name, "--socket", "/none"], /--socket and --key together/],
     [["show", ...config], /postern ca init/],
