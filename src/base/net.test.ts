@@ -76,6 +76,8 @@ test("hosts are names or addresses", () => {
     "1234",
     "a\n",
     "ä",
+    "\u212adc",
+    "\u017fecret",
     "a".repeat(64),
     "a.".repeat(127),
   ]) {

@@ -81,7 +81,8 @@ export function formatHostPort({ host, port }: HostPort): string {
 export function isHost(text: string): boolean {
   if (isIPv4(text) || isIPv6(text)) return true;
   if (text.length > 253 || /^[\d.]+$/.test(text)) return false;
-  return /^(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.?$/iu.test(
+  // Without the flag u: with it the Kelvin sign is a k and the long s an s, in names that no allow-list knows.
+  return /^(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.?$/i.test(
     text,
   );
 }

@@ -136,6 +136,8 @@ test("a host that the client names must be among the targets", () => {
     "example.lan",
     "web.example.lan.evil.org",
     "secret.example.lan",
+    // The long s, which DNS and some comparisons take for an s.
+    "\u017fecret.example.lan",
     "10.0.0.77",
     "x/../web.example.lan",
     "-oProxyCommand=x.example.lan",
