@@ -115,9 +115,9 @@ test("a peer that asks for answers and never reads them is read no further, and 
 
 /** From now on what is written waits, as in a socket whose peer does not read; the function returned lets it go. */
 function stopWriting(stream: Duplex): () => void {
-  const { _write: write } = stream;
+  const write = stream._write.bind(stream);
   const waiting: (() => void)[] = [];
-  stream._write = (...call) => void waiting.push(() => write.apply(stream, call));
+  stream._write = (...call) => void waiting.push(() => write(...call));
   return () => {
     stream._write = write;
     for (const go of waiting) go();
