@@ -5,7 +5,8 @@ import type { Config, RuleConfig } from "#config";
 import type { Rule } from "#contract";
 import { createCredential } from "#credential";
 import { tcp } from "#dialer";
-import { PinnedKeys, Router, type World } from "#gateway";
+import { createReception } from "#entry";
+import { PinnedKeys, Router, TargetRouter, type World } from "#gateway";
 import { signatureAlgorithms, systemRandom } from "#ssh/algorithms";
 import type { PrivateKey } from "#ssh/keys";
 import { AuditTrail } from "./audit-trail.ts";
@@ -39,10 +40,14 @@ export async function compose(config: Config, ports: ComposePorts): Promise<Comp
   const router = new Router(rules);
   const dialer = made.use(await tcp.create({ kind: "tcp" }, ports));
   const audit = made.use(await AuditTrail.open(config.audit, ports));
+  const reception = made.use(createReception(config.listen, ports));
+  const targets = new TargetRouter(config.targets, config.spliceRules);
   const { limits, keepalive } = config;
   const owned = made.move();
   const world: World = {
     router,
+    targets,
+    reception,
     limits,
     settings: {
       name: `Postern_${version}`,
@@ -111,5 +116,5 @@ function timingSecretOf(hostKeys: readonly PrivateKey[]): Uint8Array {
 
 /** For logs: where a configuration listens. */
 export function listenNames(config: Config): string[] {
-  return config.listen.map(formatEndpoint);
+  return config.listen.map(({ endpoint }) => formatEndpoint(endpoint));
 }

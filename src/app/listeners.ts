@@ -1,7 +1,6 @@
-import type { Endpoint, Log } from "#base";
-import { formatEndpoint } from "#base";
-import type { Arrival, EntryPoint, EntryPorts } from "#contract";
-import { ssh } from "#entry";
+import { type Cidr, formatEndpoint, type Log } from "#base";
+import type { Arrival, EntryPorts, ListenPlan } from "#contract";
+import { ssh, type SshEntryPoint } from "#entry";
 
 /** A set of listeners that is bound, but not yet at work. */
 export interface PreparedListeners extends AsyncDisposable {
@@ -14,7 +13,7 @@ export class Listeners implements AsyncDisposable {
   readonly #ports: EntryPorts;
   readonly #log: Log;
   readonly #accept: (arrival: Arrival) => void;
-  #entries: ReadonlyMap<string, EntryPoint> = new Map();
+  #entries: ReadonlyMap<string, SshEntryPoint> = new Map();
 
   constructor(ports: EntryPorts, accept: (arrival: Arrival) => void) {
     this.#ports = ports;
@@ -27,11 +26,13 @@ export class Listeners implements AsyncDisposable {
   }
 
   /** Binds what is new; what stays goes on undisturbed. Throws OPERATOR_ errors, and then nothing has changed. */
-  async prepare(endpoints: readonly Endpoint[]): Promise<PreparedListeners> {
-    const next = new Map<string, EntryPoint>();
+  async prepare(plans: readonly ListenPlan[]): Promise<PreparedListeners> {
+    const next = new Map<string, SshEntryPoint>();
+    const proxies = new Map<string, readonly Cidr[]>();
     await using fresh = new AsyncDisposableStack();
-    for (const listen of endpoints) {
+    for (const { endpoint: listen, proxyFrom } of plans) {
       const name = formatEndpoint(listen);
+      proxies.set(name, proxyFrom);
       if (next.has(name)) continue;
       const kept = this.#entries.get(name);
       next.set(name, kept ?? fresh.use(await ssh.create({ kind: "ssh", listen }, this.#ports)));
@@ -41,13 +42,14 @@ export class Listeners implements AsyncDisposable {
       commit: async () => {
         // From now on they are the set's own.
         owned.move();
+        for (const [name, entry] of next) entry.setProxies(proxies.get(name) ?? []);
         await this.#commit(next);
       },
       [Symbol.asyncDispose]: () => owned.disposeAsync(),
     };
   }
 
-  async #commit(next: ReadonlyMap<string, EntryPoint>): Promise<void> {
+  async #commit(next: ReadonlyMap<string, SshEntryPoint>): Promise<void> {
     const before = this.#entries;
     this.#entries = next;
     for (const [name, entry] of next) {

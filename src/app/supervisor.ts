@@ -4,6 +4,7 @@ import { isSea } from "node:sea";
 import type { Clock, Log, LogLevel, RootLog } from "#base";
 import type { Arrival, FileRead, SessionRecord } from "#contract";
 import type { Ticket } from "#gateway";
+import { takeUnread } from "#link";
 import type { Crew, EndReason, PreparedWorld } from "./crew.ts";
 import { appErrors } from "./errors.ts";
 import type { ReadConfig } from "./read-config.ts";
@@ -94,7 +95,7 @@ export class Supervisor implements Crew {
     return [...this.#workers.values()].flatMap(({ child }) => child.pid ?? []);
   }
 
-  start({ stream, from, via }: Arrival, ticket: Ticket): void {
+  start({ stream, from, via, to }: Arrival, ticket: Ticket): void {
     const worker = this.#leastBusy();
     if (worker === undefined || !(stream instanceof Socket)) {
       this.#options.log.warn("no-worker", { from: from.text });
@@ -104,7 +105,8 @@ export class Supervisor implements Crew {
     }
     const number = ++this.#lastNumber;
     worker.tickets.set(number, ticket);
-    const message: ToWorker = { kind: "arrival", ticket: number, from, via };
+    const head = takeUnread(stream);
+    const message: ToWorker = { kind: "arrival", ticket: number, from, via, to, head };
     worker.child.send(message, stream, (error) => {
       if (error === null) return;
       stream.destroy();

@@ -1,6 +1,6 @@
 /** What a supervisor and its workers say to each other, over Node's channel between processes (structured clones). */
 import type { LogLevel } from "#base";
-import type { FileRead, PeerAddress, SessionRecord } from "#contract";
+import type { Arrival, FileRead, PeerAddress, SessionRecord } from "#contract";
 import type { EndReason } from "./crew.ts";
 
 /** Set in the environment of a worker: its number. */
@@ -18,7 +18,15 @@ export type ToWorker =
       readonly level: LogLevel;
     }
   /** Comes with the stream's handle. */
-  | { readonly kind: "arrival"; readonly ticket: number; readonly from: PeerAddress; readonly via: string }
+  | {
+      readonly kind: "arrival";
+      readonly ticket: number;
+      readonly from: PeerAddress;
+      readonly via: string;
+      readonly to: Arrival["to"];
+      /** What was read of it already. */
+      readonly head: Uint8Array;
+    }
   | { readonly kind: "prepare"; readonly question: number; readonly texts: ConfigTexts }
   | { readonly kind: "commit" }
   | { readonly kind: "abandon" }

@@ -147,7 +147,10 @@ class Worker {
     await this.close();
   }
 
-  #arrival({ ticket, from, via }: Extract<ToWorker, { kind: "arrival" }>, stream: Socket | undefined): void {
+  #arrival(
+    { ticket, from, via, to, head }: Extract<ToWorker, { kind: "arrival" }>,
+    stream: Socket | undefined,
+  ): void {
     // The client has gone on the way here.
     if (stream === undefined) {
       say({ kind: "ended", ticket });
@@ -162,7 +165,8 @@ class Worker {
       },
     };
     stream.on("error", () => {});
-    this.#crew.start({ stream, from, via }, place);
+    if (head.length > 0) stream.unshift(head);
+    this.#crew.start({ stream, from, via, ...(to === undefined ? {} : { to }) }, place);
   }
 
   async #prepare(question: number, texts: Extract<ToWorker, { kind: "prepare" }>["texts"]): Promise<void> {

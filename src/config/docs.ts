@@ -6,6 +6,7 @@ import { z } from "zod";
 import { type FixedLimit, fixedLimits } from "./fixed-limits.ts";
 import { formatExample } from "./issue.ts";
 import { type LimitRow, limitRows } from "./limits.ts";
+import { listenFields } from "./listen.ts";
 import { ruleSchema } from "./rule.ts";
 import { mainSchema, restartKeys } from "./schema.ts";
 import { bare, metaOf, type Schema } from "./schema-walk.ts";
@@ -45,6 +46,11 @@ export function configPage(): string {
       ],
     ),
     `A change of ${listed(restartKeys)} needs a restart; everything else takes effect at a reload.`,
+    "## Keys of a listener",
+    table(
+      ["key", "form", "default", "meaning"],
+      Object.entries(shapeOf(listenFields)).flatMap(([name, schema]) => rowsOf(name, schema)),
+    ),
     "## Keys of a rule",
     table(
       ["key", "form", "default", "meaning"],

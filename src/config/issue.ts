@@ -22,11 +22,25 @@ export function problemsOf(issue: z.core.$ZodIssue, schema: Schema, document: Ya
     return issue.keys.map((key) => document.problem([...path, key], unknownKey(key, known), { onKey: true }));
   }
   if (document.isBroken(path)) return [];
+  const inner = branchOf(issue);
+  if (inner !== undefined) {
+    return inner.flatMap((each) =>
+      problemsOf({ ...each, path: [...issue.path, ...each.path] }, schema, document),
+    );
+  }
   const found = valueAt(document.value, path);
   const text =
     issueText(issue, found, document.isForeign(path)) +
     example(issue, schemaAt(schema, path, document.value));
   return [document.problem(path, text)];
+}
+
+/** Of a value that may have several forms: what is wrong with it in the form that it was given in. */
+function branchOf(issue: z.core.$ZodIssue): readonly z.core.$ZodIssue[] | undefined {
+  if (issue.code !== "invalid_union" || issue.discriminator !== undefined) return undefined;
+  return issue.errors.find(
+    (each) => !each.some(({ code, path }) => code === "invalid_type" && path.length === 0),
+  );
 }
 
 function unknownKey(key: string, known: readonly string[]): string {

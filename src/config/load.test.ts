@@ -1,4 +1,4 @@
-import { Secret } from "#base";
+import { type Endpoint, Secret } from "#base";
 import { tempDir, type TempDir } from "#test/support/temp-dir";
 import assert from "node:assert/strict";
 import { mkdirSync, writeFileSync } from "node:fs";
@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { ConfigInvalid } from "./errors.ts";
 import { loadConfig, type Loaded, parseConfig, readControlPath } from "./load.ts";
 import { formatProblem } from "./problem.ts";
+import type { Config } from "./schema.ts";
 
 function rule(name: string, more = ""): string {
   return `
@@ -37,7 +38,7 @@ test("a small file gets every default, and paths become absolute", async () => {
   });
   const { config, warnings } = await load(folder);
   assert.deepEqual(warnings, []);
-  assert.deepEqual(config.listen, [
+  assert.deepEqual(endpointsOf(config), [
     { kind: "tcp", host: "::1", port: 2222 },
     { kind: "unix", path: folder.at("run/ssh.sock") },
   ]);
@@ -90,7 +91,7 @@ rules:${rule("web", "      dangerouslyAllowSha1: ${env:OLD}\n")}`,
     NOTHING: "",
     OLD: "true",
   });
-  assert.deepEqual(config.listen, [{ kind: "tcp", host: "::", port: 2200 }]);
+  assert.deepEqual(endpointsOf(config), [{ kind: "tcp", host: "::", port: 2200 }]);
   assert.equal(config.workers, 4);
   assert.equal(config.drain.limitSeconds, 5400);
   assert.equal(config.limits.rekeyBytes, 2 ** 28);
@@ -304,3 +305,45 @@ test("the control socket is found although the rest of the file is wrong", async
     });
   }
 });
+
+test("a listener may be a map that says more", async () => {
+  const text = `listen:
+  - ":2222"
+  - address: "[::1]:2223"
+    entries: [ssh, version, http]
+    proxyProtocol: { from: [10.0.0.0/8] }
+    silentSeconds: 50ms
+    versionComment: "@(?<name>.*)"`;
+  const { config } = await parseConfig(text, "<test>", "/", { environment: {}, filesMustExist: false });
+  const [plain, more] = config.listen;
+  assert.deepEqual(plain?.entries, ["ssh"]);
+  assert.equal(plain.silentMs, 300);
+  assert.deepEqual(more?.entries, ["ssh", "version", "http"]);
+  assert.equal(more.silentMs, 50);
+  assert.equal(more.proxyFrom[0]?.text, "10.0.0.0/8");
+  assert.equal(more.versionComment.match("@web1")?.["name"], "web1");
+  const said = async (listen: string): Promise<string> => {
+    try {
+      await parseConfig(`listen: [${listen}]`, "<test>", "/", { environment: {}, filesMustExist: false });
+      return "";
+    } catch (error) {
+      assert.ok(error instanceof ConfigInvalid);
+      return error.problems.map(formatProblem).join("\n");
+    }
+  };
+  assert.match(await said('{ address: "22" }'), /listen\[0\]\.address: "22": a port stands behind a colon/);
+  assert.match(
+    await said('{ address: ":22", entry: [ssh] }'),
+    /listen\[0\]\.entry: unknown key; known here: address, entries/,
+  );
+  assert.match(
+    await said('{ address: ":22", entries: [ftp] }'),
+    /listen\[0\]\.entries\[0\]: "ftp" is not one of ssh,/,
+  );
+  assert.match(await said('{ address: ":22", versionComment: "x" }'), /must have a group \(\?<name>…\)/);
+  assert.match(await said("3"), /listen\[0\]: /);
+});
+
+function endpointsOf({ listen }: Config): readonly Endpoint[] {
+  return listen.map(({ endpoint }) => endpoint);
+}

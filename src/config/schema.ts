@@ -1,5 +1,5 @@
 import { type AuditConfig, auditKinds } from "#audit";
-import { count, duration, type Endpoint, endpoint, logLevels, type LogLevel, path } from "#base";
+import { count, duration, logLevels, type LogLevel, path } from "#base";
 import {
   type AlgorithmPreferences,
   cipherAlgorithms,
@@ -9,11 +9,11 @@ import {
   macAlgorithms,
   signatureAlgorithms,
 } from "#ssh/algorithms";
-import type { Target } from "#contract";
-import { isIPv4 } from "node:net";
+import type { ListenPlan, Target } from "#contract";
 import { z } from "zod";
 import { kindUnion } from "./kind-union.ts";
 import { type Limits, limitsSchema } from "./limits.ts";
+import { listenSchema, refuseTakenAddresses } from "./listen.ts";
 import { type RuleConfig, ruleSchema } from "./rule.ts";
 import { type SpliceRuleConfig, spliceRuleSchema, targetSchema } from "./target.ts";
 
@@ -33,7 +33,7 @@ export interface KeepaliveConfig {
 export interface Config {
   /** The file it came from, or a name in angle brackets. */
   readonly file: string;
-  readonly listen: readonly Endpoint[];
+  readonly listen: readonly ListenPlan[];
   readonly hostKeys: readonly string[];
   readonly stateDir: string;
   readonly control: string;
@@ -179,24 +179,14 @@ export const controlSchema: z.ZodType<Pick<MainFile, "stateDir" | "control">> = 
   control,
 });
 
-/** Every IPv6 address is every IPv4 address too: whoever lists both would be told that the address is in use, and not by whom. */
-function refuseTakenAddresses(listen: readonly Endpoint[], ctx: z.core.$RefinementCtx): void {
-  const whole = listen.flatMap((each) => (each.kind === "tcp" && each.host === "::" ? [each.port] : []));
-  for (const [at, each] of listen.entries()) {
-    if (each.kind !== "tcp" || each.port === 0 || !isIPv4(each.host) || !whole.includes(each.port)) continue;
-    const message = `is part of "[::]:${each.port}", which takes IPv4 as well; leave it out`;
-    ctx.addIssue({ code: "custom", path: [at], message });
-  }
-}
-
 /** The schema of the main file: the types, the checks, docs/config.md and docs/config.schema.json come from this. */
 export const mainSchema: z.ZodType<MainFile> = z.strictObject({
   listen: z
-    .array(endpoint)
+    .array(listenSchema)
     .min(1)
     .superRefine(refuseTakenAddresses)
     .describe(
-      "Where clients connect: host:port, [v6]:port, :port for every address, unix:/path, or systemd[:name] for a passed socket.",
+      "Where clients connect: host:port, [v6]:port, :port for every address, unix:/path, or systemd[:name] for a passed socket. A map says more: see below.",
     )
     .meta({ examples: [[":2222"]] }),
   hostKeys: z

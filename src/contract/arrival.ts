@@ -10,12 +10,14 @@ export interface PeerAddress {
   readonly text: string;
 }
 
-/** A stream that came in, nothing read from it yet. Who takes it owns it. */
+/** A stream that came in; what was read of it has been put back. Who takes it owns it. */
 export interface Arrival {
   readonly stream: Duplex;
   readonly from: PeerAddress;
   /** The entry point, as its configuration names it. */
   readonly via: string;
+  /** The address that the client connected to, where it has one. */
+  readonly to?: { readonly ip: string; readonly port: number };
   /** What the client asked for, when the entry point could tell. */
   readonly destination?: Destination;
 }

@@ -9,6 +9,18 @@ const rows = {
     user: "The gateway is not set up correctly.",
     operator: "the configuration names a socket of systemd's that was not passed to this process",
   },
+  PEER_PROXY_HEADER: {
+    user: "The proxy in front of this gateway does not speak as it should.",
+    operator: "a trusted proxy did not begin with a PROXY protocol header",
+  },
+  PEER_NOT_TAKEN: {
+    user: "This gateway does not speak that here.",
+    operator: "the client speaks what this listener does not take",
+  },
+  PEER_LEFT_EARLY: {
+    user: "The connection ended before it had said what it wanted.",
+    operator: "the client left before it had said what it wanted",
+  },
 } as const;
 
 export const entryErrors: ErrorTable<typeof rows> = defineErrors(rows);

@@ -1,7 +1,7 @@
 /**
  * entry: how a stream arrives, and the name it brings. This door is the list of kinds.
  *
- * Law: yields Arrivals; knows nothing of users, rules and limits.
+ * Law: yields Arrivals, and finds out what they are for; knows nothing of users, rules and limits.
  */
 import type { EntryKind } from "#contract";
 import { ssh, type SshEntryConfig } from "./ssh/index.ts";
@@ -12,4 +12,5 @@ export type EntryConfig = SshEntryConfig;
 
 export const entryKinds: readonly [EntryKind<SshEntryConfig>] = [ssh];
 
-export { ssh } from "./ssh/index.ts";
+export { createReception } from "./reception/index.ts";
+export { ssh, type SshEntryPoint } from "./ssh/index.ts";

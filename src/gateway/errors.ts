@@ -20,6 +20,11 @@ const rows = {
     user: "The administrator of this gateway ended the session.",
     operator: "the session was ended by the operator",
   },
+  DENIED_TARGET: {
+    disconnect: 1,
+    user: "There is no such target here, or it is not for you.",
+    operator: "a client asked for a target that no rule gives it",
+  },
   BUG_SESSION: {
     user: "The gateway made an error; its log says more.",
     operator: "a session ended by an error that nobody expected",

@@ -2,6 +2,7 @@ import { type Clock, type Log, newSessionId, type PosternError } from "#base";
 import type { Arrival, SessionRecord } from "#contract";
 import type { Ticket } from "./admission.ts";
 import type { FailureDelays } from "./failure-delays.ts";
+import { FrontSession, type LiveSession } from "./front-session.ts";
 import { Session } from "./session.ts";
 import type { World } from "./world.ts";
 
@@ -20,7 +21,7 @@ interface Held {
 /** All live sessions, and the world that the next one will begin in. */
 export class Gateway {
   readonly #options: GatewayOptions;
-  readonly #sessions = new Map<string, Session>();
+  readonly #sessions = new Map<string, LiveSession>();
   /** The present one, and those that old sessions still live in. */
   readonly #worlds = new Set<World>();
   #held: Held;
@@ -54,7 +55,11 @@ export class Gateway {
     const { clock, delays } = this.#options;
     const id = newSessionId();
     const log = this.#options.log.child({ session: id });
-    const session = new Session({ id, arrival, ticket, world: held.world, delays, clock, log });
+    const { world } = held;
+    const options = { id, arrival, ticket, world, delays, clock, log };
+    const session = world.reception.takes(arrival)
+      ? new FrontSession(options, world.reception)
+      : new Session(options);
     this.#sessions.set(id, session);
     held.sessions++;
     void session.run().finally(() => {

@@ -1,9 +1,10 @@
-import type { AuditSink, Dialer, FileAppender, FileReader } from "#contract";
+import type { AuditSink, Dialer, FileAppender, FileReader, Reception } from "#contract";
 import type { HostKeySigner } from "#link";
 import type { AnnouncedHostKey, KeepaliveOptions } from "#pipe";
 import type { GatewayLimits } from "./limits.ts";
 import type { LinkSettings } from "./link-settings.ts";
 import type { Router } from "./router.ts";
+import type { TargetRouter } from "./target-router.ts";
 
 /**
  * All that follows from one configuration. A reload makes a new one; sessions keep the one that they began with, and the last of
@@ -11,6 +12,9 @@ import type { Router } from "./router.ts";
  */
 export interface World extends AsyncDisposable {
   readonly router: Router;
+  /** For names that come by other ways than the user name. */
+  readonly targets: TargetRouter;
+  readonly reception: Reception;
   readonly limits: GatewayLimits & { readonly maxChannels: number };
   readonly settings: LinkSettings;
   readonly keepalive: KeepaliveOptions;

@@ -19,6 +19,8 @@ export interface ByteStream {
   /** Ends our direction after what was written, and calls `done` when the kernel has all of it. */
   finish(done: () => void): void;
   destroy(): void;
+  /** Calls back once nothing can be read or written any more. */
+  whenClosed(done: () => void): void;
 }
 
 /** Room before each chunk, for the part of a packet that came with the chunk before. Above the largest packet and its tag. */
@@ -44,21 +46,37 @@ function lentBuffer(): { readonly whole: Uint8Array; readonly read: Uint8Array }
   return lent;
 }
 
-/** The byte stream of any Duplex: a socket by its handle, everything else by its events. */
+/**
+ * The byte stream of any Duplex: a socket by its handle, everything else by its events. What others have read of it and put back
+ * (`unshift`) comes first.
+ */
 export function byteStreamOf(stream: Duplex): ByteStream {
   const handle = stream instanceof Socket ? handleOf(stream) : undefined;
-  return handle === undefined ? new DuplexStream(stream) : new SocketStream(stream as Socket, handle);
+  if (handle === undefined) return new DuplexStream(stream);
+  return new SocketStream(stream as Socket, handle, takeUnread(stream as Socket));
+}
+
+/** Stops a socket's reading for the rest of this turn of the event loop, and takes out what it has read already. */
+export function takeUnread(socket: Socket): Uint8Array {
+  const pieces: Uint8Array[] = [];
+  while (socket.readableLength > 0) pieces.push(socket.read() as Uint8Array);
+  // Taking out lets it read on.
+  const handle = (socket as unknown as SocketWithHandle)._handle;
+  if (socket.bytesRead > 0 && handle !== null) {
+    handle.reading = false;
+    handle.readStop();
+  }
+  return Buffer.concat(pieces);
 }
 
 /** Undocumented, and the same in Node 20, 24 and 26 (there is a test): the handle under a plain socket. TLS sockets have none of their own. */
 interface SocketWithHandle {
-  _handle: object | null;
+  _handle: { reading: boolean; readStop(): void } | null;
 }
 
 function handleOf(socket: Socket): object | undefined {
-  if (socket.constructor !== Socket || socket.readableFlowing === true || socket.readableLength > 0)
-    return undefined;
-  if (socket.connecting || socket.destroyed || socket.bytesRead > 0) return undefined;
+  if (socket.constructor !== Socket || socket.readableFlowing === true) return undefined;
+  if (socket.connecting || socket.destroyed || socket.readableEnded) return undefined;
   return (socket as unknown as SocketWithHandle)._handle ?? undefined;
 }
 
@@ -110,6 +128,11 @@ abstract class StreamBase implements ByteStream {
     this.stream.destroy();
   }
 
+  whenClosed(done: () => void): void {
+    if (this.stream.closed) queueMicrotask(done);
+    else this.stream.once("close", done);
+  }
+
   protected listen(end: (error: Error | undefined) => void): void {
     let told = false;
     const once = (error?: Error): void => {
@@ -127,10 +150,12 @@ class SocketStream extends StreamBase {
   protected readonly stream: Socket;
   #chunk: (bytes: Uint8Array, start: number, end: number) => void = () => {};
   #paused = false;
+  readonly #unread: Uint8Array;
 
   /** Takes the handle over into a socket that reads into the lent buffer; the socket given is an empty shell afterwards. */
-  constructor(socket: Socket, handle: object) {
+  constructor(socket: Socket, handle: object, unread: Uint8Array) {
     super();
+    this.#unread = unread;
     const { read, whole } = lentBuffer();
     // `handle` and `pauseOnCreate` are what net.Server itself uses for the sockets that it accepts.
     const options: Omit<SocketConstructorOpts, "handle"> & { handle: object; pauseOnCreate: boolean } = {
@@ -158,7 +183,8 @@ class SocketStream extends StreamBase {
   ): void {
     this.#chunk = chunk;
     this.listen(end);
-    this.stream.resume();
+    if (this.#unread.length > 0) chunk(this.#unread, 0, this.#unread.length);
+    if (!this.#paused) this.stream.resume();
   }
 
   override pause(): void {

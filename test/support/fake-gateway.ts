@@ -1,7 +1,7 @@
 import type { Duplex } from "node:stream";
 import { type Clock, type Log, type LogFields, Pattern, parseTemplate, silentLog } from "#base";
 import type { AuthMethod, Credential, FileRead, HostKeyPolicy, LoginWay, Rule, Verdict } from "#contract";
-import { Acceptor, Admission, FailureDelays, Gateway, Router, type World } from "#gateway";
+import { Acceptor, Admission, FailureDelays, Gateway, Router, TargetRouter, type World } from "#gateway";
 import { defaultAlgorithms, systemRandom } from "#ssh/algorithms";
 import { defaultRekeyLimits } from "#ssh/transport";
 import { testHostKey } from "#test/support/engines";
@@ -92,6 +92,12 @@ export class FakeGateway implements AsyncDisposable {
   #world({ rules, limits, clock, upstream }: FakeGatewayOptions): World {
     return {
       router: new Router(rules.map(ruleOf)),
+      targets: new TargetRouter([], []),
+      reception: {
+        takes: () => false,
+        receive: async ({ stream }) => ({ kind: "session", stream }),
+        [Symbol.asyncDispose]: async () => {},
+      },
       limits: {
         startups: { start: 100, ratePercent: 30, full: 100 },
         maxConnections: 100,

@@ -1,48 +1,81 @@
 import type { Server, Socket } from "node:net";
 import { z } from "zod";
-import { type Endpoint, endpoint, formatEndpoint, formatHostPort, type Log, normalAddress } from "#base";
-import type { Arrival, EntryKind, EntryPoint, PeerAddress } from "#contract";
+import {
+  type Cidr,
+  cidr,
+  type Endpoint,
+  endpoint,
+  formatEndpoint,
+  formatHostPort,
+  type Log,
+  normalAddress,
+  systemClock,
+} from "#base";
+import type { Arrival, EntryKind, EntryPoint, EntryPorts, PeerAddress } from "#contract";
+import { peek } from "../peek.ts";
+import { decodeProxyHeader, maxProxyHeaderBytes, readProxyHeader } from "../proxy-protocol/index.ts";
 import { bind } from "./bind.ts";
 
 const schema = z.strictObject({
   kind: z.literal("ssh"),
   listen: endpoint.describe("host:port, [v6]:port, unix:/path or systemd[:name]."),
+  proxyFrom: z.array(cidr).optional().describe("Proxies whose PROXY protocol headers are believed."),
 });
 
 export interface SshEntryConfig {
   readonly kind: "ssh";
   readonly listen: Endpoint;
+  readonly proxyFrom?: readonly Cidr[] | undefined;
 }
+
+/** A listener whose trust in proxies can change while it listens. */
+export interface SshEntryPoint extends EntryPoint {
+  setProxies(proxyFrom: readonly Cidr[]): void;
+}
+
+/** A proxy sends its header at once. */
+const proxyHeaderMs = 5_000;
 
 /** Streams held before `start`; the kernel's own queue is not ours to use, since Node accepts as soon as it listens. */
 const maxEarly = 64;
 
 /** SSH on TCP, on a UNIX socket, or on sockets that systemd passed. */
-export const ssh: EntryKind<SshEntryConfig> = {
+export const ssh: Omit<EntryKind<SshEntryConfig>, "create"> & {
+  create(config: SshEntryConfig, ports: EntryPorts): Promise<SshEntryPoint>;
+} = {
   kind: "ssh",
   summary: "SSH on TCP (IPv6, IPv4, names), on a UNIX socket, or on sockets passed by systemd.",
   schema,
   async create(config, ports) {
-    return new SshEntry(formatEndpoint(config.listen), await bind(config.listen, ports), ports.log);
+    const entry = new SshEntry(formatEndpoint(config.listen), await bind(config.listen, ports), ports.log);
+    entry.setProxies(config.proxyFrom ?? []);
+    return entry;
   },
 };
 
-class SshEntry implements EntryPoint {
+class SshEntry implements SshEntryPoint {
   readonly kind = "ssh";
   readonly name: string;
   readonly addresses: readonly string[];
   readonly #servers: readonly Server[];
   readonly #early: Arrival[] = [];
+  readonly #log: Log;
+  #proxyFrom: readonly Cidr[] = [];
   #accept: ((arrival: Arrival) => void) | undefined;
 
   constructor(name: string, servers: readonly Server[], log: Log) {
     this.name = name;
+    this.#log = log;
     this.#servers = servers;
     this.addresses = servers.map(addressOf);
     for (const server of servers) {
       server.on("connection", (socket: Socket) => this.#take(socket));
       server.on("error", (error) => log.error("listener-failed", { listen: name, error }));
     }
+  }
+
+  setProxies(proxyFrom: readonly Cidr[]): void {
+    this.#proxyFrom = proxyFrom;
   }
 
   start(accept: (arrival: Arrival) => void): void {
@@ -62,7 +95,37 @@ class SshEntry implements EntryPoint {
       socket.destroy();
       return;
     }
-    const arrival: Arrival = { stream: socket, from, via: this.name };
+    const to = localOf(socket);
+    const arrival: Arrival = { stream: socket, from, via: this.name, ...(to === undefined ? {} : { to }) };
+    const { ip } = from;
+    if (ip !== undefined && this.#proxyFrom.some((range) => range.contains(ip))) void this.#unwrap(arrival);
+    else this.#hand(arrival);
+  }
+
+  /** For a proxy that we believe: who is behind it. */
+  async #unwrap(arrival: Arrival): Promise<void> {
+    const { stream, from } = arrival;
+    stream.on("error", () => {});
+    const limit = AbortSignal.timeout(proxyHeaderMs);
+    try {
+      const { bytes } = await peek(stream, {
+        enough: (each) => decodeProxyHeader(each) !== undefined,
+        maxBytes: maxProxyHeaderBytes,
+        clock: systemClock,
+        signal: limit,
+      });
+      const { length, source, destination } = readProxyHeader(bytes);
+      stream.read(length);
+      const behind = source === undefined ? {} : { from: { ...source, text: textOf(source) } };
+      this.#hand({ ...arrival, ...behind, ...(destination === undefined ? {} : { to: destination }) });
+    } catch (error) {
+      this.#log.info("proxy-header-refused", { from: from.text, via: this.name, error });
+      stream.destroy();
+    }
+  }
+
+  #hand(arrival: Arrival): void {
+    const socket = arrival.stream;
     if (this.#accept !== undefined) this.#accept(arrival);
     else if (this.#early.length < maxEarly) this.#early.push(arrival);
     else socket.destroy();
@@ -75,10 +138,19 @@ function peerOf(socket: Socket): PeerAddress | undefined {
   const { remoteAddress, remotePort } = socket;
   if (remoteAddress !== undefined && remotePort !== undefined) {
     const ip = normalAddress(remoteAddress);
-    return { ip, port: remotePort, text: formatHostPort({ host: ip, port: remotePort }) };
+    return { ip, port: remotePort, text: textOf({ ip, port: remotePort }) };
   }
   // A TCP socket without a peer has lost it already; a UNIX socket never has one.
   return socket.localAddress === undefined ? { text: "unix" } : undefined;
+}
+
+function localOf({ localAddress, localPort }: Socket): Arrival["to"] {
+  if (localAddress === undefined || localPort === undefined) return undefined;
+  return { ip: normalAddress(localAddress), port: localPort };
+}
+
+function textOf({ ip, port }: { readonly ip: string; readonly port: number }): string {
+  return formatHostPort({ host: ip, port });
 }
 
 function addressOf(server: Server): string {

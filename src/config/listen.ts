@@ -1,0 +1,74 @@
+import { cidr, duration, type Endpoint, endpoint, Pattern, pattern } from "#base";
+import type { ListenPlan } from "#contract";
+import { isIPv4 } from "node:net";
+import { z } from "zod";
+
+/** What can be spoken at one listener. */
+const entryNames = ["ssh", "version", "http"] as const;
+
+/** Long enough for a client that speaks first, over a slow line; short enough for one that waits for us. */
+const defaultSilentSeconds = 0.3;
+
+/** As OpenSSH's `VersionAddendum Host: %n` sends it. */
+const defaultComment = "(?:.* )?Host: *(?<name>[^ ]+)(?: .*)?";
+
+const fields = z.strictObject({
+  address: endpoint.describe("As in the short form."),
+  entries: z
+    .array(z.enum(entryNames))
+    .min(1)
+    .default(["ssh"])
+    .describe(
+      "What is taken there: ssh (logins at the gateway), version (a target's name in the version line), http (CONNECT).",
+    ),
+  proxyProtocol: z
+    .strictObject({
+      from: z
+        .array(cidr)
+        .min(1)
+        .describe(
+          "Proxies in front: connections from there must begin with a PROXY header (version 1 or 2).",
+        ),
+    })
+    .optional()
+    .describe("Who is believed about the address of a client."),
+  silentSeconds: duration({ min: 0, max: 60 })
+    .prefault(defaultSilentSeconds)
+    .describe("How long a silent client is waited for before the gateway speaks SSH."),
+  versionComment: pattern
+    .refine((value) => value.names.includes("name"), { error: "must have a group (?<name>…)" })
+    .prefault(defaultComment)
+    .describe("Over the comment of the client's version line; its group `name` is the target."),
+});
+
+function planOf(listen: Endpoint, more: Partial<z.output<typeof fields>> = {}): ListenPlan {
+  return {
+    endpoint: listen,
+    entries: more.entries ?? ["ssh"],
+    proxyFrom: more.proxyProtocol?.from ?? [],
+    silentMs: (more.silentSeconds ?? defaultSilentSeconds) * 1000,
+    versionComment: more.versionComment ?? new Pattern(defaultComment),
+  };
+}
+
+/** One listener: an address, or a map that says more. */
+export const listenSchema: z.ZodType<ListenPlan> = z
+  .union([
+    endpoint.transform((value) => planOf(value)),
+    fields.transform(({ address, ...more }) => planOf(address, more)),
+  ])
+  .meta({ "x-form": "address, or map" });
+
+/** The keys of the long form, for the documentation. */
+export const listenFields: z.ZodType = fields;
+
+/** Every IPv6 address is every IPv4 address too: whoever lists both would be told that the address is in use, and not by whom. */
+export function refuseTakenAddresses(listen: readonly ListenPlan[], ctx: z.core.$RefinementCtx): void {
+  const all = listen.map(({ endpoint: each }) => each);
+  const whole = all.flatMap((each) => (each.kind === "tcp" && each.host === "::" ? [each.port] : []));
+  for (const [at, each] of all.entries()) {
+    if (each.kind !== "tcp" || each.port === 0 || !isIPv4(each.host) || !whole.includes(each.port)) continue;
+    const message = `is part of "[::]:${each.port}", which takes IPv4 as well; leave it out`;
+    ctx.addIssue({ code: "custom", path: [at], message });
+  }
+}

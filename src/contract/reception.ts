@@ -1,0 +1,52 @@
+import type { Cidr, Endpoint, Pattern } from "#base";
+import type { Duplex } from "node:stream";
+import type { Arrival } from "./arrival.ts";
+import type { NameEntry, SpliceRoute, TargetQuery } from "./target.ts";
+
+/** What one listener takes, told apart by the first bytes. `ssh` logs in here; the others bring the name of a target. */
+export type EntryName = "ssh" | Exclude<NameEntry, "jump">;
+
+/** One listening address and what is spoken there. */
+export interface ListenPlan {
+  readonly endpoint: Endpoint;
+  readonly entries: readonly EntryName[];
+  /** Peers that say by the PROXY protocol for whom they connect: they must, and nobody else can. */
+  readonly proxyFrom: readonly Cidr[];
+  /** How long a silent client is waited for before we speak. */
+  readonly silentMs: number;
+  /** Over the comment of a client's version line; its group `name` is the target. */
+  readonly versionComment: Pattern;
+}
+
+/** What the reception asks the gateway. */
+export interface ReceptionDesk {
+  /** Gives up when it fires; whoever fires it destroys the stream. */
+  readonly signal: AbortSignal;
+  /** Undefined: no, for whatever reason. */
+  ask(question: Pick<TargetQuery, "entry" | "name" | "port">): SpliceRoute | undefined;
+}
+
+export type Received =
+  /** Somebody who logs in here. */
+  | { readonly kind: "session"; readonly stream: Duplex }
+  /** Somebody who is to be joined with a target. */
+  | {
+      readonly kind: "splice";
+      readonly stream: Duplex;
+      readonly route: SpliceRoute;
+      readonly entry: NameEntry;
+      /** Tells the client that it is joined; the bytes that follow are the target's. */
+      connected(): void;
+      /** Tells the client, in the words of its protocol, that the target cannot be had. Absent: the client speaks SSH. */
+      readonly failed?: (text: string) => void;
+    }
+  /** No. `tell` is false when the client has been told; else it speaks SSH and is to be told so. */
+  | { readonly kind: "refused"; readonly stream: Duplex; readonly tell: boolean; readonly reason: string };
+
+/** Finds out what a stream speaks, and whom it is for. */
+export interface Reception extends AsyncDisposable {
+  /** False: it is plain SSH for us, with nothing to find out. */
+  takes(arrival: Arrival): boolean;
+  /** Throws PEER_ errors for what is nothing that this listener takes. */
+  receive(arrival: Arrival, desk: ReceptionDesk): Promise<Received>;
+}

@@ -1,0 +1,72 @@
+import type { Duplex } from "node:stream";
+import type { Clock, Timer } from "#base";
+
+export interface PeekOptions {
+  /** Whether these bytes tell what was to be known. */
+  readonly enough: (bytes: Uint8Array) => boolean;
+  /** More than this is not waited for. */
+  readonly maxBytes: number;
+  /** How long to wait for the first byte. Absent: as long as it takes. */
+  readonly silentMs?: number;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+}
+
+export interface Peeked {
+  /** From the beginning; they have been put back, so whoever reads next gets them first, unless the stream has ended. */
+  readonly bytes: Uint8Array;
+  /** `enough`: they tell. `full`: too many and still not. `silent`: none came in time. `closed`: the stream ended before. */
+  readonly why: "enough" | "full" | "silent" | "closed";
+}
+
+/** Looks at how a stream begins. Its holder destroys the stream to end it early. Throws what `enough` throws. */
+export async function peek(stream: Duplex, options: PeekOptions): Promise<Peeked> {
+  const { enough, maxBytes, silentMs, clock, signal } = options;
+  const pieces: Uint8Array[] = [];
+  let held = 0;
+  return await new Promise<Peeked>((resolve, reject) => {
+    let timer: Timer | undefined;
+    const stop = (): Uint8Array => {
+      timer?.[Symbol.dispose]();
+      stream.off("readable", look);
+      stream.off("end", closed);
+      stream.off("close", closed);
+      signal.removeEventListener("abort", closed);
+      const bytes = Buffer.concat(pieces);
+      if (bytes.length > 0 && !stream.destroyed && !stream.readableEnded) stream.unshift(bytes);
+      return bytes;
+    };
+    const settle = (why: Peeked["why"]): void => resolve({ bytes: stop(), why });
+    const closed = (): void => settle("closed");
+    const look = (): void => {
+      for (;;) {
+        const chunk: unknown = stream.read();
+        if (!(chunk instanceof Uint8Array)) break;
+        pieces.push(chunk);
+        held += chunk.length;
+      }
+      if (held === 0) return;
+      timer?.[Symbol.dispose]();
+      const bytes = Buffer.concat(pieces, held);
+      pieces.splice(0, pieces.length, bytes);
+      try {
+        if (enough(bytes)) settle("enough");
+        else if (held >= maxBytes) settle("full");
+      } catch (error) {
+        stop();
+        reject(error);
+      }
+    };
+    if (stream.destroyed || stream.readableEnded || signal.aborted) {
+      settle("closed");
+      return;
+    }
+    if (silentMs !== undefined) timer = clock.after(silentMs, () => settle("silent"));
+    stream.on("readable", look);
+    stream.on("end", closed);
+    stream.on("close", closed);
+    signal.addEventListener("abort", closed);
+    // What was put back before is no news that would be told.
+    if (stream.readableLength > 0) look();
+  });
+}

@@ -1,0 +1,218 @@
+import { formatHostPort, PosternError } from "#base";
+import type { Received, Reception, SessionEnd, SessionRecord, SpliceRoute } from "#contract";
+import { Link } from "#link";
+import { Splice } from "#splice";
+import type { Duplex } from "node:stream";
+import { gatewayErrors } from "./errors.ts";
+import { Session, type SessionOptions } from "./session.ts";
+import { versionLines } from "./version-line.ts";
+
+/** One client's story: of a login here (Session), or of what came by another entry. */
+export interface LiveSession {
+  readonly id: string;
+  readonly record: SessionRecord;
+  run(): Promise<void>;
+  close(why: PosternError): void;
+  notify(text: string): void;
+}
+
+/**
+ * A client of which is not known yet what it speaks: it becomes a Session, or is spliced to a target, or is refused. It owns the
+ * stream until then, and both streams of a splice.
+ */
+export class FrontSession implements LiveSession {
+  readonly id: string;
+  readonly #options: SessionOptions;
+  readonly #reception: Reception;
+  readonly #startedAtMs: number;
+  readonly #startedMs: number;
+  readonly #over = new AbortController();
+  #inner: Session | undefined;
+  #splice: Splice | undefined;
+  #route: SpliceRoute | undefined;
+  #upstreamName: string | undefined;
+  #decided: PosternError | undefined;
+
+  constructor(options: SessionOptions, reception: Reception) {
+    this.id = options.id;
+    this.#options = options;
+    this.#reception = reception;
+    this.#startedAtMs = options.clock.now();
+    this.#startedMs = options.clock.monotonic();
+  }
+
+  get record(): SessionRecord {
+    if (this.#inner !== undefined) return this.#inner.record;
+    const { arrival } = this.#options;
+    const splice = this.#splice;
+    return {
+      id: this.id,
+      from: arrival.from.text,
+      via: arrival.via,
+      startedAtMs: this.#startedAtMs,
+      phase: splice !== undefined ? "open" : this.#route === undefined ? "handshake" : "entering",
+      ...(this.#route === undefined ? {} : { rule: this.#route.rule }),
+      ...(this.#upstreamName === undefined ? {} : { upstream: this.#upstreamName }),
+      ...(splice === undefined
+        ? {}
+        : { bytesFromClient: splice.bytesToUpstream, bytesToClient: splice.bytesToDownstream }),
+    };
+  }
+
+  async run(): Promise<void> {
+    const { arrival, clock, log, world } = this.#options;
+    // Until somebody listens, an error would end the process.
+    arrival.stream.on("error", () => {});
+    const limit = clock.after(world.limits.handshakeSeconds * 1000, () => {
+      this.#over.abort(new gatewayErrors.PEER_LOGIN_GRACE("nothing was asked for"));
+      if (this.#route === undefined) arrival.stream.destroy();
+    });
+    let end: SessionEnd;
+    try {
+      const received = await this.#reception.receive(arrival, {
+        signal: this.#over.signal,
+        ask: (question) => world.targets.route({ ...question, from: arrival.from, nowMs: clock.now() }),
+      });
+      limit[Symbol.dispose]();
+      if (received.kind === "session") {
+        await this.#session(received.stream);
+        return;
+      }
+      log.info("session-started", { from: arrival.from.text, via: arrival.via });
+      end = await this.#live(received);
+    } catch (error) {
+      limit[Symbol.dispose]();
+      if (!arrival.stream.destroyed) arrival.stream.destroy();
+      end = this.#explain(this.#decided ?? (this.#over.signal.aborted ? this.#over.signal.reason : error));
+    }
+    this.#options.ticket[Symbol.dispose]();
+    this.#logEnd(end);
+  }
+
+  close(why: PosternError): void {
+    this.#decided ??= why;
+    if (this.#inner !== undefined) this.#inner.close(why);
+    else if (this.#splice !== undefined) this.#splice.close();
+    else {
+      this.#over.abort(why);
+      this.#options.arrival.stream.destroy();
+    }
+  }
+
+  /** Bytes that are not opened can carry no words of ours. */
+  notify(text: string): void {
+    this.#inner?.notify(text);
+  }
+
+  async #session(stream: Duplex): Promise<void> {
+    const { arrival } = this.#options;
+    this.#inner = new Session({ ...this.#options, arrival: { ...arrival, stream } });
+    await this.#inner.run();
+  }
+
+  async #live(received: Exclude<Received, { kind: "session" }>): Promise<SessionEnd> {
+    const { log, ticket } = this.#options;
+    if (received.kind === "refused") {
+      log.info("target-refused", { reason: received.reason });
+      const why = new gatewayErrors.DENIED_TARGET(received.reason);
+      if (received.tell) this.#tellSsh(received.stream, why);
+      return { blame: why.blame, reason: why.code };
+    }
+    const { route, entry } = received;
+    this.#route = route;
+    let upstream: Duplex;
+    try {
+      upstream = await this.#dial(route);
+    } catch (error) {
+      const known =
+        error instanceof PosternError ? error : new gatewayErrors.BUG_SESSION(undefined, { cause: error });
+      if (received.failed === undefined) this.#tellSsh(received.stream, known);
+      else received.failed(known.user);
+      throw known;
+    }
+    if (received.stream.destroyed) {
+      upstream.destroy();
+      return { blame: "none", reason: "the client left while its target was dialled" };
+    }
+    received.connected();
+    ticket.authenticated();
+    const splice = new Splice(received.stream, upstream);
+    this.#splice = splice;
+    log.info("session-opened", {
+      entry,
+      mode: route.mode,
+      rule: route.rule,
+      target: route.target,
+      upstream: this.#upstreamName,
+    });
+    const { by, error } = await splice.ended;
+    if (this.#decided !== undefined) return { blame: "none", reason: this.#decided.code };
+    if (error !== undefined) return { blame: by === "upstream" ? "UPSTREAM" : "PEER", reason: codeOf(error) };
+    return { blame: "none", reason: `the ${by === "downstream" ? "client" : by} closed the connection` };
+  }
+
+  /** The first address that can be reached. */
+  async #dial({ addresses, connectTimeoutMs: timeoutMs }: SpliceRoute): Promise<Duplex> {
+    const { world, log } = this.#options;
+    const failures: PosternError[] = [];
+    for (const address of addresses) {
+      try {
+        const stream = await world.dialer.dial(address, { timeoutMs, signal: this.#over.signal });
+        this.#upstreamName = formatHostPort(address);
+        return stream;
+      } catch (error) {
+        if (!(error instanceof PosternError) || error.blame !== "UPSTREAM" || this.#over.signal.aborted)
+          throw error;
+        log.warn("upstream-address-failed", { upstream: formatHostPort(address), error });
+        failures.push(error);
+      }
+    }
+    const [only] = failures;
+    if (only !== undefined && failures.length === 1) throw only;
+    throw new gatewayErrors.UPSTREAM_ADDRESSES_FAILED(failures.map(({ message }) => message).join("; "));
+  }
+
+  /** Last words to an SSH client, in the form that its program shows. The link sees to the end of the stream. */
+  #tellSsh(stream: Duplex, why: PosternError): void {
+    const { world } = this.#options;
+    const { settings } = world;
+    const link = new Link(stream, {
+      role: "server",
+      version: versionLines(settings.name).plain,
+      algorithms: settings.algorithms,
+      hostKeys: world.hostKeys,
+      extensions: new Map(),
+      random: settings.random,
+      clock: settings.clock,
+      handshakeMs: settings.handshakeMs,
+    });
+    link.disconnect(why.disconnect, why.user);
+  }
+
+  #explain(thrown: unknown): SessionEnd {
+    const { log } = this.#options;
+    const known =
+      thrown instanceof PosternError ? thrown : new gatewayErrors.BUG_SESSION(undefined, { cause: thrown });
+    if (known.blame === "BUG") log.error("session-failed", { error: known });
+    else if (known.blame === "UPSTREAM")
+      log.warn("session-failed", { rule: this.#route?.rule, error: known });
+    else log.info("session-failed", { code: known.code, reason: known.message });
+    return { blame: known.blame, reason: known.code };
+  }
+
+  #logEnd(end: SessionEnd): void {
+    const { clock, log } = this.#options;
+    log.info("session-ended", {
+      blame: end.blame,
+      reason: end.reason,
+      ...(this.#upstreamName === undefined ? {} : { upstream: this.#upstreamName }),
+      seconds: Math.round(clock.monotonic() - this.#startedMs) / 1000,
+      bytesFromClient: this.#splice?.bytesToUpstream ?? 0,
+      bytesToClient: this.#splice?.bytesToDownstream ?? 0,
+    });
+  }
+}
+
+function codeOf(error: Error): string {
+  return (error as NodeJS.ErrnoException).code ?? error.message;
+}
