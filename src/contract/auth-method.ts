@@ -3,6 +3,7 @@ import type { Certificate, PublicKey } from "#ssh/keys";
 import type { InfoRequest } from "#ssh/messages";
 import type { PeerAddress } from "./arrival.ts";
 import type { FileReader, Kind } from "./kind.ts";
+import type { Restrictions } from "./policy.ts";
 
 export interface PasswordProof {
   readonly method: "password";
@@ -28,7 +29,12 @@ export type Proof = PasswordProof | KeyProof;
  * password. `denied` has its reason for the log, never for the client.
  */
 export type Verdict =
-  | { readonly kind: "accepted"; readonly by: string }
+  | {
+      readonly kind: "accepted";
+      readonly by: string;
+      /** What the proof takes from the session that it opens. */
+      readonly restrictions?: readonly Restrictions[];
+    }
   | { readonly kind: "deferred" }
   | { readonly kind: "challenge"; readonly request: InfoRequest }
   | { readonly kind: "denied"; readonly reason: string };

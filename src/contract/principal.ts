@@ -1,3 +1,5 @@
+import type { Restrictions } from "./policy.ts";
+
 declare const brand: unique symbol;
 
 /** Who proved what. Only `gateway/authenticate.ts` makes one, after the proof. */
@@ -9,4 +11,6 @@ export interface Principal {
   readonly method: string;
   /** What was shown, for the audit: a key's fingerprint; who judged a password. Never the proof itself. */
   readonly by: string;
+  /** What the proof takes from the session, whatever the rule allows. */
+  readonly restrictions: readonly Restrictions[];
 }

@@ -195,7 +195,7 @@ export class Authentication implements AsyncDisposable {
     for (const method of methods) {
       const verdict = await this.#judge(method, proof, user, route.captures);
       if (verdict.kind === "accepted" && newPassword === undefined) {
-        return await this.#enter(route, user, verdict.by, password);
+        return await this.#enter(route, user, verdict, password);
       }
       if (verdict.kind !== "deferred") {
         reason =
@@ -265,7 +265,7 @@ export class Authentication implements AsyncDisposable {
     for (const method of methods) {
       const verdict = await this.#judge(method, proof, user, route.captures);
       if (verdict.kind === "accepted") {
-        if (proven) return await this.#enter(route, user, verdict.by, undefined);
+        if (proven) return await this.#enter(route, user, verdict, undefined);
         this.#server.acceptKey();
         return undefined;
       }
@@ -308,7 +308,7 @@ export class Authentication implements AsyncDisposable {
   async #enter(
     route: Route,
     user: string,
-    by: string,
+    { by, restrictions }: Verdict & { readonly kind: "accepted" },
     password: Uint8Array | undefined,
   ): Promise<Authenticated> {
     this.#options.entering(route);
@@ -319,7 +319,7 @@ export class Authentication implements AsyncDisposable {
       upstream.login(this.#context(route, user, password), false),
     );
     if (outcome.kind !== "entered") throw this.#refusedUpstream(route);
-    return this.#success(route, user, method, by);
+    return this.#success(route, user, method, by, restrictions);
   }
 
   /** The upstream judges the password. Its connection is kept for the next try. */
@@ -401,10 +401,21 @@ export class Authentication implements AsyncDisposable {
     return new gatewayErrors.UPSTREAM_LOGIN_REFUSED(`rule ${route.rule}: ${route.user}${where}`);
   }
 
-  #success(route: Route, user: string, method: string, by: string): Authenticated {
+  #success(
+    route: Route,
+    user: string,
+    method: string,
+    by: string,
+    restrictions: Principal["restrictions"] = [],
+  ): Authenticated {
     const upstream = this.#upstream;
     if (upstream === undefined || this.#over.signal.aborted) throw this.#over.signal.reason;
-    const proven: Pick<Principal, "user" | "method" | "by"> = { user, method, by };
+    const proven: Pick<Principal, "user" | "method" | "by" | "restrictions"> = {
+      user,
+      method,
+      by,
+      restrictions,
+    };
     this.#options.log.info("auth-success", { user, method, by, rule: route.rule });
     // Only now: to a name that is not let in, an upstream's words would tell that there is an upstream.
     for (const text of upstream.banners) this.#server.banner(text);

@@ -221,11 +221,11 @@ export class Session {
   /** None when nobody wants to look: then all packets pass unread. */
   #taps(
     link: Link,
-    { user, method, by }: Principal,
+    { user, method, by, restrictions }: Principal,
     { rule, captures, policy }: Route,
   ): SessionTaps | undefined {
     const { from } = this.#options.arrival;
-    const permissions = Permissions.of(policy, [], {
+    const permissions = Permissions.of(policy, restrictions, {
       session: this.id,
       user,
       from: from.ip ?? "unix",

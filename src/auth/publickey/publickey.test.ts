@@ -104,25 +104,31 @@ test("from and expiry-time hold", async () => {
   }
 });
 
-test("a restriction that cannot be enforced keeps the key out", async () => {
-  const restrictions = [
-    'command="true"',
-    "restrict",
-    "no-pty",
-    "no-port-forwarding",
-    "no-agent-forwarding",
-    "no-x11-forwarding",
-    'permitopen="a:1"',
-    'permitlisten="1"',
-    'tunnel="0"',
+test("what a line takes from the session goes with the verdict", async () => {
+  const free = { pty: true, portForwarding: true, agentForwarding: true, x11Forwarding: true };
+  const cases: readonly [string, object | undefined][] = [
+    ["", undefined],
+    ['from="*",no-user-rc', undefined],
+    ["no-pty", { pty: false }],
+    ["no-port-forwarding", { portForwarding: false }],
+    ["no-agent-forwarding", { agentForwarding: false }],
+    ["no-x11-forwarding", { x11Forwarding: false }],
+    ["restrict,pty", { portForwarding: false, agentForwarding: false, x11Forwarding: false }],
+    ['command="true"', { forcedCommand: "true" }],
+    ['permitopen="a:1"', { permitOpen: [{ host: "a", port: 1 }] }],
+    ['permitlisten="1"', { permitListen: [{ host: "*", port: 1 }] }],
+    ['tunnel="0"', { tunnel: 0 }],
+    ['environment="A=b"', { environment: new Map([["A", "b"]]) }],
   ];
-  for (const options of restrictions) {
-    const verdict = await attempt({ keys: [`${options} ${adaLine}`] });
-    assert.equal(verdict.kind, "denied", options);
-    assert.match(verdict.kind === "denied" ? verdict.reason : "", /cannot enforce/);
+  for (const [options, expected] of cases) {
+    const verdict = await attempt({ keys: [`${options} ${adaLine}`.trim()] });
+    assert.ok(verdict.kind === "accepted", options);
+    const all = expected === undefined ? [] : [{ of: "key", ...free, environment: new Map(), ...expected }];
+    assert.deepEqual(verdict.restrictions, all, options);
   }
   const both = await attempt({ keys: [`restrict ${adaLine}`, adaLine] });
-  assert.equal(both.kind, "accepted", "another line about the key may let it in");
+  assert.ok(both.kind === "accepted");
+  assert.equal(both.restrictions?.length, 1, "the first line that lets the key in counts");
 });
 
 test("a security key must have been touched, unless the line says otherwise", async () => {

@@ -16,10 +16,10 @@ import {
   checkAuthorizedKey,
   fingerprint,
   isForKey,
-  type KeyOptions,
   missingPresence,
   parseAuthorizedKeys,
 } from "#ssh/keys";
+import { restrictionsOf } from "./restrictions.ts";
 
 const rows = {
   OPERATOR_AUTHORIZED_KEY_INVALID: {
@@ -103,7 +103,10 @@ async function attempt(
   for (const line of lines) {
     if (!isForKey(line, proof.key)) continue;
     const refusal = refuse(line, proof, context);
-    if (refusal === undefined) return { kind: "accepted", by: describe(proof) };
+    if (refusal === undefined) {
+      const restrictions = restrictionsOf(line.options, certifiedOptions(proof.key));
+      return { kind: "accepted", by: describe(proof), restrictions };
+    }
     reason = `${line.fileName}:${line.line}: ${refusal}`;
   }
   return { kind: "denied", reason };
@@ -150,9 +153,10 @@ function refuse(
     nowSeconds: Math.floor(nowMs / 1000),
   });
   if (refusal !== undefined) return refusal;
-  const certified = "key" in key ? certificateOptions(key) : undefined;
-  const restriction = unenforced(line.options, certified);
-  if (restriction !== undefined) return `${restriction}, which this gateway cannot enforce`;
+  const certified = certifiedOptions(key);
+  const { command } = line.options;
+  if (command !== undefined && certified?.forceCommand !== undefined && command !== certified.forceCommand)
+    return "the line and the certificate have different commands";
   if (!proof.proven) return undefined;
   return missingPresence(
     {
@@ -167,27 +171,8 @@ function refuse(
   );
 }
 
-/**
- * What the operator (or the authority) forbade that a pipe of packets lets through. Such a key is refused: to let it in would be to
- * lift the restriction.
- */
-function unenforced(
-  options: KeyOptions,
-  certified: ReturnType<typeof certificateOptions> | undefined,
-): string | undefined {
-  if (options.command !== undefined) return "the line has a command";
-  if (certified?.forceCommand !== undefined) return "the certificate has a forced command";
-  if (options.permitOpen !== undefined || options.permitListen !== undefined)
-    return "the line limits forwarding";
-  if (options.tunnel !== undefined) return "the line limits tunnels";
-  for (const [whose, flags] of [["line", options] as const, ["certificate", certified] as const]) {
-    if (flags === undefined) continue;
-    if (!flags.pty) return `the ${whose} forbids terminals`;
-    if (!flags.portForwarding) return `the ${whose} forbids forwarding of ports`;
-    if (!flags.agentForwarding) return `the ${whose} forbids forwarding of the agent`;
-    if (!flags.x11Forwarding) return `the ${whose} forbids X11`;
-  }
-  return undefined;
+function certifiedOptions(key: KeyProof["key"]): ReturnType<typeof certificateOptions> | undefined {
+  return "key" in key ? certificateOptions(key) : undefined;
 }
 
 function describe({ key }: KeyProof): string {
