@@ -116,8 +116,9 @@ export class Authentication implements AsyncDisposable {
         // Given up in the midst of it: then that is why it failed.
         throw this.#over.signal.aborted ? this.#over.signal.reason : error;
       });
-      if (this.#over.signal.aborted) throw this.#over.signal.reason;
+      // Who is in owns the upstream, also when the client has gone meanwhile: the session asks `throwIfOver`.
       if (done !== undefined) return done;
+      if (this.#over.signal.aborted) throw this.#over.signal.reason;
     }
   }
 
@@ -419,8 +420,9 @@ export class Authentication implements AsyncDisposable {
     this.#options.log.info("auth-success", { user, method, by, rule: route.rule });
     // Only now: to a name that is not let in, an upstream's words would tell that there is an upstream.
     for (const text of upstream.banners) this.#server.banner(text);
-    this.#upstream = undefined;
     this.#server.accept();
+    // Only now is it the session's: until here, whatever goes wrong releases it.
+    this.#upstream = undefined;
     return { principal: proven as Principal, route, upstream };
   }
 

@@ -1,6 +1,6 @@
 import { lookup } from "node:dns/promises";
 import { once } from "node:events";
-import { chmodSync, chownSync, lstatSync, unlinkSync } from "node:fs";
+import { chmodSync, lchownSync, lstatSync, unlinkSync } from "node:fs";
 import { connect, createServer, isIP, type ListenOptions, type Server } from "node:net";
 import { type Endpoint, formatEndpoint } from "#base";
 import type { EntryPorts } from "#contract";
@@ -67,7 +67,7 @@ async function listenUnix(path: string, { owner }: EntryPorts): Promise<Server> 
   }
   const server = await listening;
   try {
-    if (owner !== undefined) chownSync(path, owner.uid, owner.gid);
+    if (owner !== undefined) lchownSync(path, owner.uid, owner.gid);
     chmodSync(path, socketMode);
   } catch (error) {
     server.close();
