@@ -7,7 +7,9 @@ import { examples } from "./examples.ts";
 export function logLevelCommand(context: CliContext): Command {
   return withControlOptions(new Command("log-level"))
     .summary("change how much the running gateway logs")
-    .description("Changes the log level of the running gateway, until it is started anew, or reloaded with another log.level.")
+    .description(
+      "Changes the log level of the running gateway, until it is started anew, or reloaded with another log.level.",
+    )
     .addArgument(new Argument("<level>", "the least important lines to be written").choices(logLevels))
     .addHelpText("after", examples("postern log-level debug"))
     .action(async (level: string, options: ControlOptions) => {

@@ -119,7 +119,7 @@ export class Session {
       ),
     );
     const link = this.#openLink();
-    const { negotiated, peerVersion } = await link.established;
+    const { negotiated, peerVersion, bulkCipher } = await link.established;
     this.#options.log.debug("client-connected", {
       version: peerVersion,
       kex: negotiated.kex,
@@ -128,7 +128,7 @@ export class Session {
     });
     this.#phase = "authenticating";
     const authentication = this.#authenticate(link, {
-      cipher: negotiated.toServer.cipher,
+      cipher: bulkCipher,
       version: peerVersion,
     });
     const authenticated = await authentication.run();
