@@ -27,6 +27,14 @@ export const fixedLimits: readonly FixedLimit[] = [
     precedent: "OpenSSH takes 8,192; RFC 4253, section 4.2 says 255",
   },
   {
+    constant: "ssh/transport/negotiate:maxShownChars",
+    value: 1000,
+    unit: "count",
+    about:
+      "Characters of a peer's list of algorithms that are shown in the log and in a refusal; OpenSSH's longest has some 600.",
+    precedent: "OpenSSH bounds what a peer can put in its log by MSGBUFSIZ, 1,024 bytes",
+  },
+  {
     constant: "ssh/transport/version:maxLinesBeforeVersion",
     value: 1024,
     unit: "count",
