@@ -24,6 +24,15 @@ test("operations.md names events that the program logs", async () => {
   }
 });
 
+test("policy.md: its rules are good", async () => {
+  const [, rules = ""] = /```yaml\n(rules:.*?)```/s.exec(await read("docs", "policy.md")) ?? [];
+  await using folder = await tempDir();
+  const named = rules.replaceAll(/state\/id_ed25519|\/etc\/ssh\/ssh_known_hosts/g, "postern.yaml");
+  await writeFile(folder.at("postern.yaml"), `listen: [":2222"]\nhostKeys: [postern.yaml]\n${named}`);
+  const { config } = await loadConfig(folder.at("postern.yaml"), { environment: {} });
+  assert.equal(config.rules.filter(({ policy }) => policy !== undefined).length, 3);
+});
+
 for (const page of ["README.md", "docs/getting-started.md"]) {
   test(`${page}: whole configurations in it are good`, async () => {
     const blocks = [...(await read(page)).matchAll(/```yaml\n(.*?)```/gs)].map((match) => match[1] ?? "");

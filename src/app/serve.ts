@@ -155,10 +155,9 @@ function makeStateDir(path: string, account: Account | undefined): void {
 }
 
 /** After the drop it must be possible to open it anew. */
-function giveAudit({ audit }: Config, { uid, gid }: Account): void {
+function giveAudit({ audit }: Config, account: Account): void {
   for (const each of audit) {
-    if (each.kind !== "jsonl") continue;
-    if (statSync(each.file, { throwIfNoEntry: false })?.isFile() === true) chownSync(each.file, uid, gid);
+    if (each.kind === "jsonl") handOver(each.file, account);
   }
 }
 
