@@ -108,6 +108,7 @@ const noLimits = new Set([
   "ssh/connection/window:maxWindowBytes", // the largest value of a uint32
   "gateway/failure-delays:maxRules", // the operator's own
   "gateway/host-key:maxKnownHostsBytes", // the operator's own
+  "entry/reception/tls:maxPemBytes", // the operator's own
   "gateway/upstream:maxKeyTypes", // known types of keys
 ]);
 

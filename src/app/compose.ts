@@ -40,7 +40,7 @@ export async function compose(config: Config, ports: ComposePorts): Promise<Comp
   const router = new Router(rules);
   const dialer = made.use(await tcp.create({ kind: "tcp" }, ports));
   const audit = made.use(await AuditTrail.open(config.audit, ports));
-  const reception = made.use(createReception(config.listen, ports));
+  const reception = made.use(await createReception(config, ports));
   const targets = new TargetRouter(config.targets, config.spliceRules);
   const { limits, keepalive } = config;
   const owned = made.move();

@@ -147,6 +147,20 @@ export const fixedLimits: readonly FixedLimit[] = [
     precedent: "as for any version line",
   },
   {
+    constant: "entry/reception/client-hello:maxClientHelloBytes",
+    value: 16 * 1024,
+    unit: "bytes",
+    about: "A TLS client's hello, which is looked through for the name of a target.",
+    precedent: "one record of TLS; clients send 2 KiB with post-quantum key shares",
+  },
+  {
+    constant: "entry/reception/client-hello:maxHelloRecords",
+    value: 16,
+    unit: "count",
+    about: "Records over which that hello may be spread.",
+    precedent: "clients send one or two",
+  },
+  {
     constant: "entry/reception/http:maxHttpHeadBytes",
     value: 16 * 1024,
     unit: "bytes",

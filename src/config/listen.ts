@@ -1,10 +1,10 @@
-import { cidr, duration, type Endpoint, endpoint, Pattern, pattern } from "#base";
-import type { ListenPlan } from "#contract";
+import { cidr, duration, type Endpoint, endpoint, path, Pattern, pattern } from "#base";
+import type { ListenPlan, TlsPlan } from "#contract";
 import { isIPv4 } from "node:net";
 import { z } from "zod";
 
 /** What can be spoken at one listener. */
-const entryNames = ["ssh", "version", "http"] as const;
+const entryNames = ["ssh", "version", "tls", "http"] as const;
 
 /** Long enough for a client that speaks first, over a slow line; short enough for one that waits for us. */
 const defaultSilentSeconds = 0.3;
@@ -19,7 +19,7 @@ const fields = z.strictObject({
     .min(1)
     .default(["ssh"])
     .describe(
-      "What is taken there: ssh (logins at the gateway), version (a target's name in the version line), http (CONNECT).",
+      "What is taken there: ssh (logins at the gateway), version (a target's name in the version line), tls (in SNI), http (CONNECT).",
     ),
   proxyProtocol: z
     .strictObject({
@@ -58,6 +58,30 @@ export const listenSchema: z.ZodType<ListenPlan> = z
     fields.transform(({ address, ...more }) => planOf(address, more)),
   ])
   .meta({ "x-form": "address, or map" });
+
+/** TLS that ends at the gateway. */
+export const tlsSchema: z.ZodType<TlsPlan> = z
+  .strictObject({
+    certificates: z
+      .array(
+        z.strictObject({
+          certificate: path({ exists: true }).describe("PEM, with its chain."),
+          key: path({ exists: true }).describe("PEM."),
+        }),
+      )
+      .default([])
+      .describe(
+        "Which one is shown follows from the names in them. They are read again when the files change.",
+      )
+      .meta({ "x-form": "list: { certificate, key }, paths of PEM files" }),
+    gatewayNames: z
+      .array(z.string().regex(/^[\w.-]{1,253}$/, { error: "expected a host name" }))
+      .default([])
+      .describe(
+        "Names of the gateway itself: inside their TLS, and that of clients that send no name, is what the listener takes without TLS.",
+      ),
+  })
+  .describe("TLS of listeners that take it.");
 
 /** The keys of the long form, for the documentation. */
 export const listenFields: z.ZodType = fields;

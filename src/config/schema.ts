@@ -9,11 +9,11 @@ import {
   macAlgorithms,
   signatureAlgorithms,
 } from "#ssh/algorithms";
-import type { ListenPlan, Target } from "#contract";
+import type { ListenPlan, Target, TlsPlan } from "#contract";
 import { z } from "zod";
 import { kindUnion } from "./kind-union.ts";
 import { type Limits, limitsSchema } from "./limits.ts";
-import { listenSchema, refuseTakenAddresses } from "./listen.ts";
+import { listenSchema, refuseTakenAddresses, tlsSchema } from "./listen.ts";
 import { type RuleConfig, ruleSchema } from "./rule.ts";
 import { type SpliceRuleConfig, spliceRuleSchema, targetSchema } from "./target.ts";
 
@@ -46,6 +46,7 @@ export interface Config {
   readonly keepalive: KeepaliveConfig;
   readonly drain: { readonly limitSeconds: number };
   readonly algorithms: AlgorithmPreferences;
+  readonly tls: TlsPlan;
   readonly targets: readonly Target[];
   /** Rules that open sessions here. */
   readonly rules: readonly RuleConfig[];
@@ -214,6 +215,7 @@ export const mainSchema: z.ZodType<MainFile> = z.strictObject({
   keepalive: keepalive.prefault({}),
   drain: drain.prefault({}),
   algorithms: algorithms.prefault({}),
+  tls: tlsSchema.prefault({}),
   include,
   targets,
   rules,

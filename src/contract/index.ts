@@ -40,4 +40,12 @@ export type { Principal } from "./principal.ts";
 export type { AddressPlan, HostKeyPolicy, Route, Rule, RuleMatch, UpstreamPlan } from "./route.ts";
 export type { SessionEnd, SessionPhase, SessionRecord } from "./session.ts";
 export type { NameEntry, SpliceMatch, SpliceRoute, SpliceRule, Target, TargetQuery } from "./target.ts";
-export type { EntryName, ListenPlan, Received, Reception, ReceptionDesk } from "./reception.ts";
+export type {
+  CertificateFiles,
+  EntryName,
+  ListenPlan,
+  Received,
+  Reception,
+  ReceptionDesk,
+  TlsPlan,
+} from "./reception.ts";

@@ -18,6 +18,19 @@ export interface ListenPlan {
   readonly versionComment: Pattern;
 }
 
+/** A certificate for TLS with its chain, and its key; both PEM. */
+export interface CertificateFiles {
+  readonly certificate: string;
+  readonly key: string;
+}
+
+/** TLS that ends here. */
+export interface TlsPlan {
+  readonly certificates: readonly CertificateFiles[];
+  /** Names of the gateway itself: inside their TLS is what the listener takes without it. */
+  readonly gatewayNames: readonly string[];
+}
+
 /** What the reception asks the gateway. */
 export interface ReceptionDesk {
   /** Gives up when it fires; whoever fires it destroys the stream. */

@@ -13,6 +13,18 @@ const rows = {
     user: "The proxy in front of this gateway does not speak as it should.",
     operator: "a trusted proxy did not begin with a PROXY protocol header",
   },
+  PEER_CLIENT_HELLO: {
+    user: "The TLS handshake cannot be read.",
+    operator: "a client began TLS with something that is no proper hello",
+  },
+  PEER_TLS: {
+    user: "The TLS handshake failed.",
+    operator: "the TLS handshake with the client failed",
+  },
+  OPERATOR_TLS_CERTIFICATE: {
+    user: "The gateway is not set up correctly.",
+    operator: "a certificate for TLS or its key cannot be used",
+  },
   PEER_NOT_TAKEN: {
     user: "This gateway does not speak that here.",
     operator: "the client speaks what this listener does not take",

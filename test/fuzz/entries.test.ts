@@ -4,6 +4,7 @@ import fc from "fast-check";
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { nameInVersion } from "../../src/entry/reception/version-name.ts";
+import { decodeClientHello } from "../../src/entry/reception/client-hello.ts";
 import { maxFirstBytes, spokenBy } from "../../src/entry/reception/first-bytes.ts";
 import { decodeProxyHeader } from "../../src/entry/proxy-protocol/header.ts";
 
@@ -54,6 +55,36 @@ test("first bytes and version comments", () => {
       if (each.length >= maxFirstBytes) assert.notEqual(spoken, undefined);
       const name = nameInVersion(each, comment);
       assert.ok(name === undefined || !/[ \n]/.test(name));
+    }),
+    runs,
+  );
+});
+
+test("TLS hellos", () => {
+  const record = (message: Uint8Array): Uint8Array =>
+    Buffer.concat([Buffer.from([22, 3, 1, message.length >> 8, message.length & 255]), message]);
+  const hello = (body: Uint8Array): Uint8Array =>
+    Buffer.concat([Buffer.from([1, 0, body.length >> 8, body.length & 255]), body]);
+  const extension = fc
+    .tuple(fc.constantFrom(0, 16, 43), fc.uint8Array({ maxLength: 40 }))
+    .map(([type, body]) => Buffer.concat([Buffer.from([0, type, 0, body.length]), body]));
+  const extensions = fc.array(extension, { maxLength: 4 }).map((all) => {
+    const body = Buffer.concat(all);
+    return Buffer.concat([Buffer.alloc(34), Buffer.from([0, 0, 2, 19, 1, 1, 0, 0, body.length]), body]);
+  });
+  const bytes = fc.oneof(
+    tail,
+    after("\u0016\u0003\u0001", "\u0016\u0003\u0001\u0000\u0040\u0001\u0000\u0000\u003c"),
+    tail.map(record),
+    tail.map((each) => record(hello(each))),
+    extensions.map((each) => record(hello(each))),
+  );
+  fc.assert(
+    fc.property(bytes, (each) => {
+      peerErrorOnly(() => {
+        const found = decodeClientHello(each);
+        assert.ok(found === undefined || Array.isArray(found.alpn));
+      });
     }),
     runs,
   );

@@ -23,6 +23,8 @@ export interface EntryWorldOptions {
   readonly listener: Pieces;
   readonly rules?: readonly Pieces[];
   readonly config?: Pieces;
+  /** More targets. */
+  readonly more?: readonly Pieces[];
   /** More names for the first target. */
   readonly names?: readonly string[];
 }
@@ -47,6 +49,7 @@ export async function startEntryWorld(options: EntryWorldOptions): Promise<Entry
           { name: "web2", host: "127.0.0.1", port: second.port },
           { name: "gone", host: "127.0.0.1", port: 1 },
           { name: "secret", host: "127.0.0.1", port: sshd.port },
+          ...(options.more ?? []),
         ],
         ...options.config,
       },
