@@ -8,6 +8,7 @@ import { type FakeAgent, fakeAgent } from "#test/support/fake-agent";
 import { postern } from "#test/support/gateway";
 import { runSsh } from "#test/support/ssh";
 import { type Sshd, startSshd } from "#test/support/sshd";
+import { noTerminal } from "#test/support/pty";
 import { missing } from "#test/support/strangers";
 import { bareKey, certify, type KeyFiles, keyKinds } from "#test/support/test-keys";
 import { needsRoot } from "#test/support/test-user";
@@ -251,7 +252,9 @@ test("certificate: the upstream keeps to the critical options", { skip }, async 
   assert.equal((await login("ca-elsewhere")).code, 255);
 });
 
-test("certificate: what the extensions do not permit, the upstream refuses", { skip }, async () => {
+test("certificate: what the extensions do not permit, the upstream refuses", {
+  skip: skip || noTerminal,
+}, async () => {
   await enters("ca-bare");
   const tty = (user: string) =>
     runSsh(world.gateway.target(user, world.identity.path), ["tty"], { flags: ["-tt"] });

@@ -1,7 +1,7 @@
 /** A line on the terminal of who is in, when the gateway stops: no message of SSH's own is shown by common clients. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { runOnPty } from "#test/support/pty";
+import { noTerminal, runOnPty } from "#test/support/pty";
 import { sshCommand } from "#test/support/ssh";
 import { missing } from "#test/support/strangers";
 import { until } from "#test/support/waiting";
@@ -9,7 +9,9 @@ import { startWorld } from "#test/support/world";
 
 const skip = missing("ssh", "sshd", "python3");
 
-test("who sits at a terminal sees that the gateway stops, and may go on", { skip }, async () => {
+test("who sits at a terminal sees that the gateway stops, and may go on", {
+  skip: skip || noTerminal,
+}, async () => {
   await using world = await startWorld({});
   const target = world.gateway.target(world.user.name, world.identity.path);
   const shown = runOnPty({

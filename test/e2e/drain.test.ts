@@ -4,8 +4,7 @@ import { test } from "node:test";
 import { connect } from "node:net";
 import type { Child } from "#test/support/child";
 import type { Gateway } from "#test/support/gateway";
-import { runOnPty } from "#test/support/pty";
-import { spawnSsh, sshCommand } from "#test/support/ssh";
+import { spawnSsh } from "#test/support/ssh";
 import { missing } from "#test/support/strangers";
 import { until } from "#test/support/waiting";
 import { startWorld, type World } from "#test/support/world";
@@ -88,22 +87,4 @@ test("live sessions are told that the gateway drains, as far as the client shows
   world.gateway.signal("SIGTERM");
   await ssh.waitForStderr(/Remote: .*gateway.*(shut|restart|end|stop)/i);
   await talk(ssh, "still here\n");
-});
-
-test("who sits at a terminal is told on it, and works on", { skip: skip || missing("python3") }, async () => {
-  await using world = await startWorld({});
-  const target = world.gateway.target(world.user.name, world.identity.path);
-  const shown = runOnPty({
-    command: ["ssh", ...sshCommand(target, ["echo READY; read -r line; echo got $line"], { flags: ["-tt"] })],
-    steps: [
-      { expect: "READY" },
-      { expect: "(?i)gateway.*(shut|restart|end|drain|stop)", send: "bye\n" },
-      { expect: "got bye" },
-    ],
-  });
-  await world.gateway.waitForLog("a session", ({ event }) => event === "session-opened");
-  await until("a command at work", () => /Starting session: command/.test(world.sshd.child.stderr));
-  world.gateway.signal("SIGTERM");
-  const { code, stderr } = await shown;
-  assert.equal(code, 0, stderr);
 });

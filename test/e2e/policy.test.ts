@@ -6,6 +6,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { startAgent } from "#test/support/agent";
 import { run, succeed } from "#test/support/child";
 import { runSsh, spawnSsh, sshReady, sshSettings, sshPlace, type SshOptions } from "#test/support/ssh";
+import { noTerminal } from "#test/support/pty";
 import { missing } from "#test/support/strangers";
 import { keyRule, startWorld, type World } from "#test/support/world";
 
@@ -77,7 +78,7 @@ test("a shell", { skip }, async () => {
   assert.notEqual(refused.code, 0);
 });
 
-test("a terminal", { skip }, async () => {
+test("a terminal", { skip: skip || noTerminal }, async () => {
   const stdin = { data: "tty; exit\n" };
   const allowed = await ssh("terminal", [], { stdin, flags: ["-tt"] });
   assert.match(allowed.stdout.toString(), /\/dev\/pts\/\d+/);

@@ -6,7 +6,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { bothWays, startBench, type Bench } from "#test/support/both-ways";
 import { run } from "#test/support/child";
 import { sha256, testBytes } from "#test/support/data";
-import { runOnPty } from "#test/support/pty";
+import { noTerminal, runOnPty } from "#test/support/pty";
 import { missing } from "#test/support/strangers";
 import { runSsh, spawnSsh, sshCommand, sshPlace, sshSettings } from "#test/support/ssh";
 
@@ -18,8 +18,11 @@ before(async () => {
 after(async () => {
   await bench?.[Symbol.asyncDispose]();
 });
-const both = <T>(name: string, check: Parameters<typeof bothWays<T>>[2]): void =>
-  bothWays(name, () => bench, check, { skip });
+const both = <T>(
+  name: string,
+  check: Parameters<typeof bothWays<T>>[2],
+  unless: string | false = false,
+): void => bothWays(name, () => bench, check, { skip: skip || unless });
 
 both("exec: output and exit status 0", async ({ target }) => {
   const { code, stdout } = await runSsh(target, ["echo out; id -un"]);
@@ -83,75 +86,95 @@ both("exec: a client that stops reading early breaks the command's pipe", async 
   assert.equal(await readFile(told, "utf8"), "141\n");
 });
 
-both("pty: terminal modes, size and TERM are those of the client's terminal", async ({ target }) => {
-  const stty = ["intr", "^X", "erase", "^H", "-echo", "-icrnl", "istrip", "rows", "37", "columns", "101"];
-  const { code, stdout } = await runOnPty(
-    {
-      rows: 37,
-      columns: 101,
-      stty,
+both(
+  "pty: terminal modes, size and TERM are those of the client's terminal",
+  async ({ target }) => {
+    const stty = ["intr", "^X", "erase", "^H", "-echo", "-icrnl", "istrip", "rows", "37", "columns", "101"];
+    const { code, stdout } = await runOnPty(
+      {
+        rows: 37,
+        columns: 101,
+        stty,
+        command: [
+          "ssh",
+          ...sshCommand(target, ["stty -a; echo term is $TERM; tty >/dev/null && echo on a tty"], {
+            flags: ["-tt"],
+          }),
+        ],
+      },
+      { env: { TERM: "vt220" } },
+    );
+    const text = stdout.toString();
+    assert.equal(code, 0);
+    assert.match(text, /rows 37; columns 101;/);
+    assert.match(text, /intr = \^X;.*erase = \^H;/s);
+    assert.match(text, /-icrnl/);
+    assert.match(text, /term is vt220/);
+    assert.match(text, /on a tty/);
+    return text.replaceAll(/\/dev\/pts\/\d+/g, "");
+  },
+  noTerminal,
+);
+
+both(
+  "pty: a new window size reaches the program (SIGWINCH)",
+  async ({ target }) => {
+    const watch = `trap 'stty size; exit 0' WINCH; echo READY; while :; do sleep 0.05; done`;
+    const { code, stdout } = await runOnPty({
+      rows: 24,
+      columns: 80,
+      command: ["ssh", ...sshCommand(target, [`bash -c ${JSON.stringify(watch)}`], { flags: ["-tt"] })],
+      steps: [{ expect: "READY", resize: [50, 132] }, { expect: "50 132" }],
+    });
+    assert.equal(code, 0);
+    return stdout.toString();
+  },
+  noTerminal,
+);
+
+both(
+  "pty: Ctrl-C interrupts, and the status is told",
+  async ({ target }) => {
+    const command = `trap 'echo interrupted; exit 9' INT; echo READY; while :; do sleep 0.05; done`;
+    const { code } = await runOnPty({
+      command: ["ssh", ...sshCommand(target, [`bash -c ${JSON.stringify(command)}`], { flags: ["-tt"] })],
+      steps: [{ expect: "READY", send: "\x03" }, { expect: "interrupted" }],
+    });
+    assert.equal(code, 9);
+  },
+  noTerminal,
+);
+
+both(
+  "pty: break is answered (~B)",
+  async ({ target }) => {
+    const { code } = await runOnPty({
       command: [
         "ssh",
-        ...sshCommand(target, ["stty -a; echo term is $TERM; tty >/dev/null && echo on a tty"], {
-          flags: ["-tt"],
-        }),
+        ...sshCommand(target, ["echo READY; read -r line; echo got $line; exit 6"], { flags: ["-tt", "-v"] }),
       ],
-    },
-    { env: { TERM: "vt220" } },
-  );
-  const text = stdout.toString();
-  assert.equal(code, 0);
-  assert.match(text, /rows 37; columns 101;/);
-  assert.match(text, /intr = \^X;.*erase = \^H;/s);
-  assert.match(text, /-icrnl/);
-  assert.match(text, /term is vt220/);
-  assert.match(text, /on a tty/);
-  return text.replaceAll(/\/dev\/pts\/\d+/g, "");
-});
+      steps: [
+        { expect: "READY", send: "\r~B" },
+        // The first line ends the read; what matters is that the session lives on after the request.
+        { expect: "got" },
+      ],
+    });
+    assert.equal(code, 6);
+  },
+  noTerminal,
+);
 
-both("pty: a new window size reaches the program (SIGWINCH)", async ({ target }) => {
-  const watch = `trap 'stty size; exit 0' WINCH; echo READY; while :; do sleep 0.05; done`;
-  const { code, stdout } = await runOnPty({
-    rows: 24,
-    columns: 80,
-    command: ["ssh", ...sshCommand(target, [`bash -c ${JSON.stringify(watch)}`], { flags: ["-tt"] })],
-    steps: [{ expect: "READY", resize: [50, 132] }, { expect: "50 132" }],
-  });
-  assert.equal(code, 0);
-  return stdout.toString();
-});
-
-both("pty: Ctrl-C interrupts, and the status is told", async ({ target }) => {
-  const command = `trap 'echo interrupted; exit 9' INT; echo READY; while :; do sleep 0.05; done`;
-  const { code } = await runOnPty({
-    command: ["ssh", ...sshCommand(target, [`bash -c ${JSON.stringify(command)}`], { flags: ["-tt"] })],
-    steps: [{ expect: "READY", send: "\x03" }, { expect: "interrupted" }],
-  });
-  assert.equal(code, 9);
-});
-
-both("pty: break is answered (~B)", async ({ target }) => {
-  const { code } = await runOnPty({
-    command: [
-      "ssh",
-      ...sshCommand(target, ["echo READY; read -r line; echo got $line; exit 6"], { flags: ["-tt", "-v"] }),
-    ],
-    steps: [
-      { expect: "READY", send: "\r~B" },
-      // The first line ends the read; what matters is that the session lives on after the request.
-      { expect: "got" },
-    ],
-  });
-  assert.equal(code, 6);
-});
-
-both("shell: on a terminal", async ({ target }) => {
-  const { code } = await runOnPty({
-    command: ["ssh", ...sshCommand(target, [])],
-    steps: [{ expect: "[$#] ", send: "echo $((6*7))-answer; exit 3\n" }, { expect: "42-answer" }],
-  });
-  assert.equal(code, 3);
-});
+both(
+  "shell: on a terminal",
+  async ({ target }) => {
+    const { code } = await runOnPty({
+      command: ["ssh", ...sshCommand(target, [])],
+      steps: [{ expect: "[$#] ", send: "echo $((6*7))-answer; exit 3\n" }, { expect: "42-answer" }],
+    });
+    assert.equal(code, 3);
+  },
+  noTerminal,
+);
 
 both("shell: without a terminal, from a script on stdin", async ({ target }) => {
   const script = "echo one\necho two >&2\nexit 4\n";

@@ -1,5 +1,13 @@
+import { readFileSync } from "node:fs";
 import { run, type ChildOptions, type Outcome } from "./child.ts";
 import { debianPython } from "./strangers.ts";
+import { isRoot } from "./test-user.ts";
+
+/** For the `skip` option of a test that needs a terminal from sshd, which without root may not change a terminal's group. */
+export const noTerminal: string | false =
+  isRoot || /^devpts .*\bgid=/m.test(readFileSync("/proc/mounts", "latin1"))
+    ? false
+    : "sshd without root can give out no terminal here: devpts is mounted without gid";
 
 /** One move at a terminal: what to wait for, then what to do. */
 export interface PtyStep {
