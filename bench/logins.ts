@@ -5,11 +5,14 @@ import { endedChildrenCpuSeconds } from "./cpu.ts";
 import type { Sample, Size } from "./schema.ts";
 import type { Stage, Subject } from "./stage.ts";
 
+/** Enough for the last of many on a busy machine. */
+const patienceMs = 600_000;
+
 /** Milliseconds from the start of `ssh host true` to its end. */
 async function login(args: readonly string[]): Promise<number> {
   const start = performance.now();
   const ssh = new Child(stranger("ssh"), args);
-  const { code, stderr } = await ssh.outcome();
+  const { code, stderr } = await ssh.outcome(patienceMs);
   if (code !== 0) throw new Error(`ssh ended with ${code}: ${stderr}`);
   return performance.now() - start;
 }

@@ -14,6 +14,7 @@ import { idleCases } from "./idle.ts";
 import { laneCases } from "./lane-cases.ts";
 import { limitCases } from "./limit.ts";
 import { loginCases } from "./logins.ts";
+import { manyCases } from "./many.ts";
 import { hottest, profileOf } from "./profile.ts";
 import { runCase } from "./runner.ts";
 import type { Figure, Machine, Report, Size } from "./schema.ts";
@@ -28,6 +29,7 @@ const cases: readonly BenchCase[] = [
   ...echoCases,
   ...loginCases,
   ...idleCases,
+  ...manyCases,
   ...startCases,
 ];
 
@@ -66,9 +68,9 @@ const full: Size = {
   rounds: 5,
   bulkBytes: 1024 * 1024 * 1024,
   echoTrips: 3000,
-  logins: 60,
-  concurrentLogins: 200,
-  idleSessions: 200,
+  logins: 40,
+  concurrentLogins: 50,
+  idleSessions: 100,
   idleEngineSessions: 2000,
 };
 const quick: Size = {

@@ -60,6 +60,7 @@ const server = new Server(
   { hostKeys: [readFileSync(hostKey)], algorithms: { cipher: ciphers } },
   (downstream) => {
     const upstream = new Client();
+    downstream.setNoDelay(true);
     let ready = false;
     const waiting: (() => void)[] = [];
     upstream.on("ready", () => {

@@ -1,0 +1,143 @@
+import { readFile } from "node:fs/promises";
+import type { Link } from "#link";
+import { formatPublicKey, parsePrivateKey, type PrivateKey } from "#ssh/keys";
+import type { Gateway } from "#test/support/gateway";
+import type { BenchCase } from "./case.ts";
+import { treeCpuSeconds, treeResidentBytes } from "./cpu.ts";
+import { logIn, startEngineServer } from "./ends.ts";
+import type { Sample, Size } from "./schema.ts";
+import type { Stage } from "./stage.ts";
+
+/** Sessions before those that are counted: with them heap and code grow to what they need. */
+const firstSessions = 500;
+
+/** Logins under way at once, where that is not what is measured. */
+const lanes = 8;
+
+/** How many log in at the same moment, and how often. */
+const crowd = 200;
+const crowds = 3;
+
+/** How long idle sessions are watched for the CPU they cost. */
+const watchMs = 5_000;
+
+/**
+ * A gateway between ends of our own engine, with the first sessions logged in. The ends live in this process, and cost the gateway
+ * nothing.
+ */
+class Crowd implements AsyncDisposable {
+  readonly #owned: AsyncDisposableStack;
+  readonly #gateway: Gateway;
+  readonly #user: string;
+  readonly #key: PrivateKey;
+  readonly #links: Link[] = [];
+
+  private constructor(owned: AsyncDisposableStack, gateway: Gateway, user: string, key: PrivateKey) {
+    this.#owned = owned;
+    this.#gateway = gateway;
+    this.#user = user;
+    this.#key = key;
+  }
+
+  static async start(stage: Stage): Promise<Crowd> {
+    const owned = new AsyncDisposableStack();
+    const { host, port, hostKey } = owned.use(await startEngineServer());
+    const { path } = await stage.keys();
+    const key = await parsePrivateKey(await readFile(path));
+    const place = { host, port, hostKey: { keys: [formatPublicKey(hostKey.blob)] } };
+    const gateway = owned.use(await stage.startGateway(place));
+    const crowd = new Crowd(owned, gateway, stage.user, key);
+    await crowd.open(firstSessions, lanes);
+    return crowd;
+  }
+
+  get size(): number {
+    return this.#links.length;
+  }
+
+  /** Opens sessions, so many at once; gives the milliseconds that each took. */
+  async open(count: number, atOnce: number): Promise<number[]> {
+    const waits: number[] = [];
+    let left = count;
+    const row = async (): Promise<void> => {
+      while (left-- > 0) {
+        const start = performance.now();
+        this.#links.push(await logIn(this.#gateway, this.#user, this.#key));
+        waits.push(performance.now() - start);
+      }
+    };
+    await Promise.all(Array.from({ length: atOnce }, row));
+    return waits;
+  }
+
+  cpuSeconds(): Promise<number> {
+    return treeCpuSeconds(this.#gateway.child.pid);
+  }
+
+  residentBytes(): Promise<number> {
+    return treeResidentBytes(this.#gateway.child.pid);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const link of this.#links) link.destroy();
+    // In order, so that a profile is written.
+    await this.#gateway.stop();
+    await this.#owned.disposeAsync();
+  }
+}
+
+/** Sessions that log in and do nothing more: what each of many costs. */
+async function idleMany(stage: Stage, count: number): Promise<Sample> {
+  await using sessions = await Crowd.start(stage);
+  const cpuAtFirst = await sessions.cpuSeconds();
+  const before = await sessions.residentBytes();
+  await sessions.open(count, lanes);
+  const cpuBefore = await sessions.cpuSeconds();
+  const start = performance.now();
+  await new Promise<void>((resolve) => setTimeout(resolve, watchMs));
+  const seconds = (performance.now() - start) / 1000;
+  const cpuAfter = await sessions.cpuSeconds();
+  const after = await sessions.residentBytes();
+  return {
+    kilobytesPerSession: (after - before) / 1000 / count,
+    cpuMsPerSessionSecond: ((cpuAfter - cpuBefore) * 1000) / seconds / sessions.size,
+    proxyCpuMsPerLogin: ((cpuBefore - cpuAtFirst) * 1000) / count,
+  };
+}
+
+/** Crowds that all log in at the same moment. The ends take their turn on the same cores, and are part of every wait. */
+async function loginsMany(stage: Stage): Promise<Sample> {
+  await using sessions = await Crowd.start(stage);
+  const before = await sessions.cpuSeconds();
+  const start = performance.now();
+  const ratios: number[] = [];
+  for (let n = 0; n < crowds; n++) {
+    const waits = await sessions.open(crowd, crowd);
+    ratios.push(Math.max(...waits) / (waits.reduce((sum, wait) => sum + wait, 0) / waits.length));
+  }
+  const seconds = (performance.now() - start) / 1000;
+  return {
+    loginsPerSecond: (crowds * crowd) / seconds,
+    worstToMeanWait: Math.max(...ratios),
+    proxyCpuMsPerLogin: (((await sessions.cpuSeconds()) - before) * 1000) / (crowds * crowd),
+  };
+}
+
+export const manyCases: readonly BenchCase[] = [
+  {
+    name: "logins-many",
+    summary: `${crowd} logins at once between ends of our own engine, after ${firstSessions} others`,
+    subjects: ["gateway"],
+    maxRounds: 3,
+    measure: (stage: Stage) => loginsMany(stage),
+  },
+  {
+    name: "idle-many",
+    summary:
+      "idle sessions between ends of our own engine: what a session and a login cost when there are many",
+    subjects: ["gateway"],
+    maxRounds: 3,
+    measure: (stage: Stage, _subject: string, { idleEngineSessions }: Size) =>
+      idleMany(stage, idleEngineSessions),
+  },
+];
