@@ -149,6 +149,10 @@ test("upstreams that stop reading: memory stays flat, and the flow resumes", slo
   try {
     const grown = (await settledBytes(gateway)) - before;
     assert.ok(grown < maxGrowthBytes, `${grown} bytes for 5 stalled uploads`);
+    assert.ok(
+      pipelines.every((pipeline) => pipeline.running),
+      "an upload had ended before it could be stalled",
+    );
   } finally {
     for (const pid of stopped) process.kill(pid, "SIGCONT");
   }
