@@ -4,21 +4,21 @@
  * Law: offers what the operator listed and nothing else: no agent, no default key file. Knows nothing of rules and sessions.
  */
 import type { Credential, CredentialKind, CredentialPorts } from "#contract";
-import { agent, type AgentConfig } from "./agent/index.ts";
+import { localAgent, type LocalAgentConfig } from "./local-agent/index.ts";
 import { certificate, type CertificateConfig } from "./certificate/index.ts";
 import { clientPassword, type ClientPasswordConfig } from "./client-password/index.ts";
 import { key, type KeyConfig } from "./key/index.ts";
 import { none, type NoneConfig } from "./none/index.ts";
 import { storedPassword, type StoredPasswordConfig } from "./password/index.ts";
 
-export { AgentSocket, type AgentSocketOptions, openAgentKey } from "./agent/index.ts";
+export { AgentSocket, type AgentSocketOptions, openAgentKey } from "./local-agent/index.ts";
 export { credentialErrors } from "./errors.ts";
 
 export type CredentialConfig =
   | ClientPasswordConfig
   | StoredPasswordConfig
   | KeyConfig
-  | AgentConfig
+  | LocalAgentConfig
   | CertificateConfig
   | NoneConfig;
 
@@ -27,9 +27,9 @@ export const credentialKinds: readonly [
   CredentialKind<StoredPasswordConfig>,
   CredentialKind<KeyConfig>,
   CredentialKind<CertificateConfig>,
-  CredentialKind<AgentConfig>,
+  CredentialKind<LocalAgentConfig>,
   CredentialKind<NoneConfig>,
-] = [clientPassword, storedPassword, key, certificate, agent, none];
+] = [clientPassword, storedPassword, key, certificate, localAgent, none];
 
 /** Makes a credential of any kind in the list. */
 export async function createCredential(
@@ -45,8 +45,8 @@ export async function createCredential(
       return await key.create(config, ports);
     case "certificate":
       return await certificate.create(config, ports);
-    case "agent":
-      return await agent.create(config, ports);
+    case "local-agent":
+      return await localAgent.create(config, ports);
     case "none":
       return await none.create(config, ports);
   }

@@ -67,7 +67,7 @@ before(async () => {
     });
   const rule = (name: string, ...credentials: readonly object[]): object =>
     keyRule(world, name, { upstream: upstreamTo(world, { credentials }) });
-  const held = (key: string, socket = agent.socket): object => ({ kind: "agent", socket, key });
+  const held = (key: string, socket = agent.socket): object => ({ kind: "local-agent", socket, key });
   const rules = [
     ...upstreamKeys().map((key, at) => rule(`agent-${keyKinds[at]}`, held(key.fingerprint))),
     rule("line", held(line(upstreamKeys()[0]))),
@@ -157,7 +157,7 @@ test("agent: the next credential is tried when there is no agent", { skip }, () 
 
 test("agent: the environment's agent is used by a rule that says so, and by no other", { skip }, async () => {
   const [key] = upstreamKeys();
-  const base = { kind: "agent", key: key?.fingerprint };
+  const base = { kind: "local-agent", key: key?.fingerprint };
   await using own = await startWorld({
     env: { SSH_AUTH_SOCK: agent.socket },
     rules: (parts) => [

@@ -9,7 +9,7 @@ import {
   signCertificate,
   withCertificate,
 } from "#ssh/keys";
-import { AgentSocket, openAgentKey } from "../agent/index.ts";
+import { AgentSocket, openAgentKey } from "../local-agent/index.ts";
 import { credentialErrors } from "../errors.ts";
 import { readKeyFile } from "../key-file.ts";
 import { type CertificateConfig, certificateSchema } from "./schema.ts";

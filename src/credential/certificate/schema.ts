@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { Cidr, cidr, duration, path, type Secret, secret, type Template, template } from "#base";
-import { agentKeyFields } from "../agent/index.ts";
+import { agentKeyFields } from "../local-agent/index.ts";
 
 /** What OpenSSH knows, and `ssh-keygen -s` gives when nothing is said. */
 const extensionNames = [

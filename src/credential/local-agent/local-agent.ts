@@ -11,8 +11,8 @@ export interface AgentKeyConfig {
   readonly timeoutSeconds: number;
 }
 
-export interface AgentConfig extends AgentKeyConfig {
-  readonly kind: "agent";
+export interface LocalAgentConfig extends AgentKeyConfig {
+  readonly kind: "local-agent";
 }
 
 /** The fields that name a key in an agent, for every kind that can use one. */
@@ -41,17 +41,20 @@ export const agentKeyFields: {
     .describe("How long the agent may take for each answer; a person who must confirm or touch needs some."),
 };
 
-const schema: z.ZodType<AgentConfig> = z.strictObject({ kind: z.literal("agent"), ...agentKeyFields });
+const schema: z.ZodType<LocalAgentConfig> = z.strictObject({
+  kind: z.literal("local-agent"),
+  ...agentKeyFields,
+});
 
 /** A key in an ssh-agent of the operator's. */
-export const agent: CredentialKind<AgentConfig> = {
-  kind: "agent",
+export const localAgent: CredentialKind<LocalAgentConfig> = {
+  kind: "local-agent",
   summary: "A key in an ssh-agent on the gateway: the gateway never sees its private half.",
   schema,
   create: async ({ socket, key, timeoutSeconds }, { clock }) => {
     const opened = new AgentSocket({ socket, timeoutMs: timeoutSeconds * 1000, clock });
     return {
-      kind: "agent",
+      kind: "local-agent",
       needsClientPassword: false,
       // Asked when its turn has come: an agent that is started later, or anew, does as well.
       ways: async () => [{ method: "publickey", key: () => openAgentKey(opened, key) }],

@@ -150,7 +150,7 @@ test("no agent: the reason is told", async () => {
 test("the credential asks its agent when its turn has come, and no sooner", async () => {
   await using agent = await fakeAgent(signs(key));
   await using credential = await createCredential(
-    { kind: "agent", socket: agent.socket, key: fingerprint(key.blob), timeoutSeconds: 10 },
+    { kind: "local-agent", socket: agent.socket, key: fingerprint(key.blob), timeoutSeconds: 10 },
     { clock: systemClock, log: silentLog, files: { read: async () => undefined } },
   );
   const context: CredentialContext = { sessionId: "s", user: "ada", captures: {}, upstreamUser: "root" };
@@ -161,13 +161,13 @@ test("the credential asks its agent when its turn has come, and no sooner", asyn
 });
 
 test("the configuration names the socket and the key", () => {
-  const schema = credentialKinds.find(({ kind }) => kind === "agent")?.schema;
+  const schema = credentialKinds.find(({ kind }) => kind === "local-agent")?.schema;
   assert.ok(schema !== undefined);
-  const base = { kind: "agent", socket: "/run/agent.sock", key: fingerprint(key.blob) };
+  const base = { kind: "local-agent", socket: "/run/agent.sock", key: fingerprint(key.blob) };
   assert.deepEqual(schema.parse(base), { ...base, timeoutSeconds: 10 });
   assert.ok(schema.safeParse({ ...base, key: formatPublicKey(key.blob, "ada") }).success);
   for (const key_ of ["MD5:00:11", "SHA256:short", "id_ed25519", "", undefined]) {
     assert.ok(!schema.safeParse({ ...base, key: key_ }).success, String(key_));
   }
-  assert.ok(!schema.safeParse({ kind: "agent", key: base.key }).success, "the socket is never guessed");
+  assert.ok(!schema.safeParse({ kind: "local-agent", key: base.key }).success, "the socket is never guessed");
 });
