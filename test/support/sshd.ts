@@ -47,6 +47,8 @@ export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
     const config = [
       ...(options.config ?? []),
       `ListenAddress ${host.includes(":") ? `[${host}]` : host}:${port}`,
+      // With both families, sshd keeps a port that it allocated on ::1 although others hold it on 127.0.0.1, and tests would talk to them.
+      `AddressFamily ${host.includes(":") ? "inet6" : "inet"}`,
       ...hostKeys.map((key) => `HostKey ${key.path}`),
       `AuthorizedKeysFile ${authorizedKeysFile}`,
       `PidFile none`,
