@@ -17,6 +17,10 @@ const rows = {
     user: "The gateway has a key of a kind that it cannot use; its operator must look at it.",
     operator: "a key file is of a kind that cannot be used here",
   },
+  OPERATOR_REVOCATION_LIST_INVALID: {
+    user: "The gateway has a list of revoked keys that it cannot read; its operator must look at it.",
+    operator: "a file of revoked keys is neither a KRL that is understood whole nor a list of public keys",
+  },
   OPERATOR_KEY_PASSPHRASE_NEEDED: {
     user: "The gateway has a key that it cannot open; its operator must look at it.",
     operator: "a private key is encrypted and no passphrase was given",

@@ -68,6 +68,7 @@ export {
   withCertificate,
 } from "./private-key.ts";
 export { decodePublicKey, maxRsaBits, minRsaBits, publicKeyTypes } from "./public-key.ts";
+export { parseRevocationList, RevocationList } from "./revocation.ts";
 export type { Certificate, KeySigner, LineWarning, PublicKey, SignatureVerdict } from "./shapes.ts";
 export {
   algorithmFits,
