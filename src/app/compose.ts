@@ -84,7 +84,7 @@ async function createRule(rule: RuleConfig, ports: ComposePorts, made: AsyncDisp
     return {
       name,
       match,
-      login,
+      login: [login],
       upstream,
       ...(targets === undefined ? {} : { targets }),
       ...(policy === undefined ? {} : { policy }),

@@ -56,8 +56,9 @@ function sketch(rule: RuleConfig): Rule {
   const login = rule.login.map(
     (each): AuthMethod => ({
       kind: each.kind,
-      method: each.kind,
+      methods: [each.kind],
       defers: each.kind === "password" && each.check === "upstream",
+      givesPassword: each.kind === "password",
       attempt: async () => ({ kind: "denied", reason: "only explained" }),
       [Symbol.asyncDispose]: async () => {},
     }),
@@ -73,7 +74,7 @@ function sketch(rule: RuleConfig): Rule {
   return {
     name,
     match,
-    login,
+    login: [login],
     upstream: { ...rule.upstream, credentials },
     ...(targets === undefined ? {} : { targets }),
   };

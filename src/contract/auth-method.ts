@@ -22,7 +22,17 @@ export interface KeyProof {
   readonly verified?: boolean;
 }
 
-export type Proof = PasswordProof | KeyProof;
+/** A keyboard-interactive exchange: the method asks as many rounds as it needs (RFC 4256). */
+export interface InteractiveProof {
+  readonly method: "keyboard-interactive";
+  /**
+   * One round: as many answers as there are prompts. They are wiped when the attempt has been answered. Rejects when the client
+   * gave the exchange up or left: let that through.
+   */
+  ask(request: InfoRequest): Promise<readonly Uint8Array[]>;
+}
+
+export type Proof = PasswordProof | KeyProof | InteractiveProof;
 
 /**
  * `accepted`: proven (of an unproven key: it would do). `deferred`: only the upstream can tell, and is asked with the client's
@@ -34,9 +44,10 @@ export type Verdict =
       readonly by: string;
       /** What the proof takes from the session that it opens. */
       readonly restrictions?: readonly Restrictions[];
+      /** The client's password, where it was given in an exchange. */
+      readonly password?: Uint8Array;
     }
-  | { readonly kind: "deferred" }
-  | { readonly kind: "challenge"; readonly request: InfoRequest }
+  | { readonly kind: "deferred"; readonly password?: Uint8Array }
   | { readonly kind: "denied"; readonly reason: string };
 
 export interface AuthContext {
@@ -45,17 +56,24 @@ export interface AuthContext {
   readonly from: PeerAddress;
   readonly nowMs: number;
   readonly signal: AbortSignal;
+  /** The name cannot log in, and the verdict will be thrown away: the same work and the same questions, but nothing is remembered. */
+  readonly pretended: boolean;
 }
 
 /** One way to prove who one is. */
 export interface AuthMethod extends AsyncDisposable {
   readonly kind: string;
-  /** SSH's name of the method that carries the proof. */
-  readonly method: Proof["method"];
+  /** SSH's names of the methods that can carry the proof. */
+  readonly methods: readonly Proof["method"][];
   /** The upstream judges: every attempt is `deferred`. */
   readonly defers: boolean;
+  /** Whoever it accepts has given a password, which credentials may send on. */
+  readonly givesPassword: boolean;
   attempt(proof: Proof, context: AuthContext): Promise<Verdict>;
 }
+
+/** One step of a login: any of these will do. */
+export type LoginStep = readonly AuthMethod[];
 
 export interface AuthPorts {
   readonly clock: Clock;

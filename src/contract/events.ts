@@ -45,8 +45,8 @@ const rows = {
       outcome: {
         type: "text",
         about:
-          "`refused` has its reason; `deferred`: right here, and now the upstream is asked or more is wanted.",
-        oneOf: ["accepted", "refused", "deferred"],
+          "`refused` has its reason; `partial`: right, and another step is due; `deferred`: the upstream is asked.",
+        oneOf: ["accepted", "partial", "refused", "deferred"],
       },
       key: { type: "text", about: "The fingerprint of the key that was shown.", optional: true },
       by: {

@@ -1,5 +1,5 @@
 import type { Captures, Cidr, HostPort, Pattern, Template } from "#base";
-import type { AuthMethod } from "./auth-method.ts";
+import type { LoginStep } from "./auth-method.ts";
 import type { Credential } from "./credential.ts";
 import type { Policy } from "./policy.ts";
 
@@ -18,13 +18,22 @@ export interface RuleMatch {
   readonly notAfterMs?: number;
 }
 
+/** The session ends here: its client is a jump host's, and reaches these targets. */
+export interface ServePlan {
+  readonly kind: "jump";
+  /** Names of targets, `tag:NAME`, or `*` for all. */
+  readonly targets: readonly string[];
+}
+
 /** One line of the routing table, its adapters made. */
 export interface Rule {
   readonly name: string;
   readonly match: RuleMatch;
-  /** How the client proves itself; any one suffices, tried in this order. */
-  readonly login: readonly AuthMethod[];
+  /** How the client proves itself: each step in turn. */
+  readonly login: readonly LoginStep[];
+  /** Where there is `serve`, it has no addresses: it is how the gateway logs in at a target, without credentials if it does not. */
   readonly upstream: UpstreamPlan;
+  readonly serve?: ServePlan;
   /** Allow-list of host patterns (`*` within one name or address) for hosts that the client's own name supplies. */
   readonly targets?: readonly string[];
   /** Absent: everything passes. */
@@ -73,8 +82,10 @@ export interface Route {
   readonly user: string;
   /** For templates of the rule's adapters. */
   readonly captures: Captures;
-  readonly login: readonly AuthMethod[];
+  readonly login: readonly LoginStep[];
   readonly plan: UpstreamPlan;
+  /** Present: there is no upstream, and no address. */
+  readonly serve?: ServePlan;
   /** What who is in may do; absent: everything. */
   readonly policy?: Policy;
 }

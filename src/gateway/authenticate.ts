@@ -1,9 +1,9 @@
-import { type Captures, type Clock, formatHostPort, type Log, PosternError } from "#base";
+import { type Captures, type Clock, type Log, PosternError } from "#base";
 import type {
   Auditor,
   AuthContext,
   AuthMethod,
-  CredentialContext,
+  KeyProof,
   PeerAddress,
   Principal,
   Proof,
@@ -12,6 +12,7 @@ import type {
 } from "#contract";
 import type { Link } from "#link";
 import { fingerprint } from "#ssh/keys";
+import type { InfoRequest } from "#ssh/messages";
 import { type ConnClose, type PacketHandler, type PacketView, payloadOf } from "#ssh/transport";
 import {
   type PublicKeyAttempt,
@@ -20,12 +21,15 @@ import {
   type UserauthServerEvent,
 } from "#ssh/userauth";
 import { gatewayErrors } from "./errors.ts";
-import { LoginAudit, type RefusedAttempt } from "./login-audit.ts";
 import type { AttemptKind, FailureDelays } from "./failure-delays.ts";
 import type { GatewayLimits } from "./limits.ts";
+import { LoginAudit, type RefusedAttempt } from "./login-audit.ts";
+import { LoginProgress, methodsOf, type PassedStep } from "./login-progress.ts";
+import { askNewPassword } from "./new-password.ts";
 import type { Router } from "./router.ts";
-import { connectUpstream, type DownstreamLeg, type UpstreamPorts } from "./upstream.ts";
-import { type LoginOutcome, UpstreamLogin } from "./upstream-login.ts";
+import type { DownstreamLeg, UpstreamPorts } from "./upstream.ts";
+import { UpstreamEntry } from "./upstream-entry.ts";
+import type { UpstreamLogin } from "./upstream-login.ts";
 
 export interface AuthenticationOptions {
   /** The gateway's name for the session. */
@@ -61,18 +65,21 @@ export class ClientLeft extends Error {
   }
 }
 
+/** The client began another attempt in the midst of an exchange (RFC 4256, section 3.1): that one is looked at next. */
+class GivenUp extends Error {}
+
 /** Methods named to a client when no rule offers any: it must look like any other gateway. */
 const methodsOfNobody = ["publickey", "password"];
 
-/** What a client is told to go on with: the same for everybody, so that a name that is not known looks like one that is. */
+/** How every login may begin: the same for everybody, so that a name that is not known looks like one that is. */
 export function offeredMethods(router: Router): readonly string[] {
-  const methods = new Set(router.rules.flatMap((rule) => rule.login.map((login) => login.method)));
-  return methods.size === 0 ? methodsOfNobody : [...methods];
+  const methods = methodsOf(router.rules.flatMap(({ login }) => login[0] ?? []));
+  return methods.length === 0 ? methodsOfNobody : methods;
 }
 
 /**
- * The login of one client: its proofs are judged by the rule of its name, and the upstream is entered before the client is told of
- * success. What a refusal may not tell, and how, stands in docs/threat-model.md.
+ * The login of one client: its proofs are judged by the rule of its name, step by step, and the upstream is entered before the
+ * client is told of success. What a refusal may not tell, and how, stands in docs/threat-model.md.
  */
 export class Authentication implements AsyncDisposable {
   readonly #options: AuthenticationOptions;
@@ -80,17 +87,21 @@ export class Authentication implements AsyncDisposable {
   readonly #offered: readonly string[];
   readonly #audit: LoginAudit;
   readonly #over = new AbortController();
+  readonly #upstream: UpstreamEntry;
   #event = Promise.withResolvers<UserauthServerEvent>();
-  #upstream: UpstreamLogin | undefined;
-  /** The rule that the upstream was connected to for. */
-  #upstreamRule: string | undefined;
-  /** Passwords tried under the current name. */
+  /** Came in the place of an answer. */
+  #ahead: UserauthServerEvent | undefined;
+  /** When the client last said something, in monotonic milliseconds. */
+  #heardMs = 0;
+  /** What the current name has proven; undefined: nothing. */
+  #progress: LoginProgress | undefined;
+  /** Passwords and answers tried under the current name. */
   #passwords = 0;
-  /** The upstream asked for a new password. */
-  #changing = false;
+  /** Answers of the exchange under way, to be wiped. */
+  #answers: Uint8Array[] = [];
 
   constructor(options: AuthenticationOptions) {
-    const { link, limits } = options;
+    const { link, limits, sessionId, upstream: ports, downstream, clock } = options;
     this.#options = options;
     this.#offered = offeredMethods(options.router);
     this.#audit = new LoginAudit(options.audit);
@@ -102,15 +113,25 @@ export class Authentication implements AsyncDisposable {
       maxAttempts: limits.maxAuthTries,
       maxKeyQueries: limits.maxKeyQueries,
     });
+    this.#upstream = new UpstreamEntry({
+      sessionId,
+      ports,
+      downstream,
+      answerMs: limits.upstreamLoginSeconds * 1000,
+      clock,
+      audit: this.#audit,
+      signal: this.#over.signal,
+    });
   }
 
   /** Throws ClientLeft, and what is to end the connection with its own words. */
   async run(): Promise<Authenticated> {
     this.#options.link.attach(this.#handler());
     for (;;) {
-      const event = await this.#next();
-      // Challenges are never sent, so the only events are attempts.
-      if (event.kind === "responses") continue;
+      const event = this.#ahead ?? (await this.#next());
+      this.#ahead = undefined;
+      // Answers come only to what an exchange asked, and it takes them itself.
+      if (event.kind === "responses") throw new gatewayErrors.BUG_SESSION("answers to nothing");
       if (event.changed) await this.#forget();
       const done = await this.#answer(event.user, event.attempt).catch((error: unknown) => {
         // Given up in the midst of it: then that is why it failed.
@@ -146,142 +167,179 @@ export class Authentication implements AsyncDisposable {
     await this.#forget();
   }
 
-  /** The upstream of a login that came to nothing. */
+  /** All that was gathered for a name: the upstream of a login that came to nothing, too. */
   async #forget(): Promise<void> {
     this.#passwords = 0;
-    this.#changing = false;
-    await this.#dropUpstream();
-  }
-
-  async #dropUpstream(): Promise<void> {
-    const upstream = this.#upstream;
-    this.#upstream = undefined;
-    await upstream?.[Symbol.asyncDispose]();
+    this.#progress?.forget();
+    this.#progress = undefined;
+    await this.#upstream.drop();
   }
 
   async #answer(user: string, attempt: UserauthAttempt): Promise<Authenticated | undefined> {
     switch (attempt.method) {
       case "none":
-        this.#server.reject(this.#offered);
+        this.#reject();
         return undefined;
-      case "keyboard-interactive":
-      case "other": {
-        const method = attempt.method === "other" ? attempt.name : attempt.method;
-        this.#audit.refused(user, { method, reason: "the method is not offered" });
-        this.#server.reject(this.#offered);
-        return undefined;
+      case "other":
+        return this.#notOffered(user, attempt.name);
+      case "password": {
+        const { password, newPassword } = attempt;
+        return await this.#judge(user, { method: "password", password }, this.#passwordKind(), newPassword);
       }
-      case "password":
-        return await this.#password(user, attempt.password, attempt.newPassword);
       case "publickey":
         return await this.#publicKey(user, attempt);
+      case "keyboard-interactive":
+        return await this.#interview(user);
     }
-  }
-
-  async #password(
-    user: string,
-    password: Uint8Array,
-    newPassword: Uint8Array | undefined,
-  ): Promise<Authenticated | undefined> {
-    const started = this.#options.clock.monotonic();
-    const kind: AttemptKind = this.#passwords++ === 0 ? "first-password" : "next-password";
-    const proof: Proof = { method: "password", password };
-    const route = this.#route(user);
-    const methods = route?.login.filter((login) => login.method === "password") ?? [];
-    if (route === undefined || methods.length === 0) {
-      await this.#pretend(user, proof, kind, started);
-      return undefined;
-    }
-    let reason = "";
-    for (const method of methods) {
-      const verdict = await this.#judge(method, proof, user, route.captures);
-      if (verdict.kind === "accepted" && newPassword === undefined) {
-        return await this.#enter(route, user, verdict, password);
-      }
-      if (verdict.kind !== "deferred") {
-        reason =
-          verdict.kind === "denied" ? verdict.reason : "a new password was given where none was asked for";
-        continue;
-      }
-      this.#audit.passed(user, "deferred", "password", route.rule);
-      const outcome = await this.#askUpstream(route, user, password, newPassword);
-      if (outcome.kind === "entered") {
-        this.#audit.passed(user, "accepted", "password", route.rule, "upstream");
-        return this.#success(route, user, "password", "upstream");
-      }
-      if (outcome.kind === "password-change") {
-        this.#changing = true;
-        this.#server.requestPasswordChange(outcome.prompt);
-        return undefined;
-      }
-      if (outcome.whose === "operator") throw this.#refusedUpstream(route);
-      this.#options.delays.record(route.rule, kind, this.#options.clock.monotonic() - started);
-      reason = "the upstream refused the password";
-    }
-    await this.#deny(user, kind, started, 0, { method: "password", rule: route.rule, reason });
-    return undefined;
-  }
-
-  /** For a name that cannot log in like this: the work and the time of one that could, and the same answer. */
-  async #pretend(user: string, proof: Proof, kind: AttemptKind, started: number): Promise<void> {
-    const { router, delays } = this.#options;
-    const choices = router.rules.filter((rule) => rule.login.some((login) => login.method === proof.method));
-    const shadow = delays.shadow(user, choices);
-    let atLeastMs = 0;
-    for (const method of shadow?.login ?? []) {
-      if (method.method !== proof.method) continue;
-      if (method.defers) atLeastMs = delays.sample(shadow?.name ?? "", kind);
-      else await this.#judge(method, proof, user, { user, 0: user });
-    }
-    const reason = "no rule lets this name in like this";
-    const key = proof.method === "publickey" ? { key: fingerprint(proof.blob) } : {};
-    await this.#deny(user, kind, started, atLeastMs, { method: proof.method, ...key, reason });
   }
 
   async #publicKey(user: string, attempt: PublicKeyAttempt): Promise<Authenticated | undefined> {
-    const started = this.#options.clock.monotonic();
-    const { algorithm, blob, key, proof: state, verdict: presence } = attempt;
-    if (key === undefined || state === "invalid") {
+    const { algorithm, blob, key, proof, verdict: presence } = attempt;
+    if (key === undefined || proof === "invalid") {
       const reason = attempt.refusal ?? "the key cannot be used";
-      await this.#deny(user, "key", started, 0, { method: "publickey", key: fingerprint(blob), reason });
+      await this.#deny(user, "key", 0, { method: "publickey", key: fingerprint(blob), reason });
       return undefined;
     }
-    const proven = state === "valid";
-    const proof: Proof = {
+    const shown: KeyProof = {
       method: "publickey",
       algorithm,
       key,
       blob,
-      proven,
+      proven: proof === "valid",
       ...(presence?.touched === undefined ? {} : { touched: presence.touched }),
       ...(presence?.verified === undefined ? {} : { verified: presence.verified }),
     };
-    const route = this.#route(user);
-    const methods = route?.login.filter((login) => login.method === "publickey") ?? [];
-    if (route === undefined || methods.length === 0) {
-      await this.#pretend(user, proof, "key", started);
+    return await this.#judge(user, shown, "key");
+  }
+
+  async #interview(user: string): Promise<Authenticated | undefined> {
+    const method = "keyboard-interactive";
+    if (!this.#offers.includes(method)) return this.#notOffered(user, method);
+    try {
+      const ask = (request: InfoRequest): Promise<Uint8Array[]> => this.#ask(request);
+      return await this.#judge(user, { method, ask }, this.#passwordKind());
+    } catch (error) {
+      if (!(error instanceof GivenUp)) throw error;
+      this.#audit.refused(user, { method, reason: "the exchange was given up" });
+      return undefined;
+    } finally {
+      for (const answer of this.#answers.splice(0)) answer.fill(0);
+    }
+  }
+
+  /** One round of an exchange. Throws GivenUp. */
+  async #ask(request: InfoRequest): Promise<Uint8Array[]> {
+    this.#over.signal.throwIfAborted();
+    this.#server.challenge(request);
+    const event = await this.#next();
+    if (event.kind === "attempt") {
+      this.#ahead = event;
+      throw new GivenUp();
+    }
+    const answers = event.responses.map((response) => Uint8Array.from(response));
+    this.#answers.push(...answers);
+    return answers;
+  }
+
+  /** A proof is judged by the step that is due; if it will do, the login goes on. */
+  async #judge(
+    user: string,
+    proof: Proof,
+    kind: AttemptKind,
+    newPassword?: Uint8Array,
+  ): Promise<Authenticated | undefined> {
+    const progress = this.#progress ?? this.#begin(user);
+    const methods = progress?.judges(proof.method) ?? [];
+    if (progress === undefined || (methods.length === 0 && !progress.started)) {
+      await this.#pretend(user, proof, kind);
       return undefined;
     }
-    let reason = "";
-    for (const method of methods) {
-      const verdict = await this.#judge(method, proof, user, route.captures);
-      if (verdict.kind === "accepted") {
-        if (proven) return await this.#enter(route, user, verdict, undefined);
-        this.#server.acceptKey();
-        return undefined;
+    const { route } = progress;
+    let reason = "another method is due";
+    for (const [at, method] of methods.entries()) {
+      if (at > 0) await this.#pause(user, proof, kind, 0);
+      const verdict = await this.#attempt(method, proof, user, route.captures);
+      const password = passwordOf(proof, verdict);
+      if (verdict.kind === "accepted" && newPassword === undefined) {
+        if (proof.method === "publickey" && !proof.proven) {
+          this.#server.acceptKey();
+          return undefined;
+        }
+        const { by, restrictions = [] } = verdict;
+        return await this.#pass(user, progress, { method: proof.method, by, restrictions, password });
       }
-      reason = verdict.kind === "denied" ? verdict.reason : verdict.kind;
+      if (verdict.kind !== "deferred" || password === undefined) {
+        reason =
+          verdict.kind === "denied" ? verdict.reason : "a new password was given where none was asked for";
+        continue;
+      }
+      this.#audit.passed(user, "deferred", proof.method, route.rule);
+      const judged = await this.#judgeUpstream(route, user, proof, password, newPassword);
+      if (judged === "asked") return undefined;
+      if (judged === "entered")
+        return await this.#pass(user, progress, {
+          method: proof.method,
+          by: "upstream",
+          restrictions: [],
+          password,
+        });
+      this.#options.delays.record(route.rule, kind, this.#options.clock.monotonic() - this.#heardMs);
+      reason = "the upstream refused the password";
     }
-    const fields = { method: "publickey", key: fingerprint(blob), rule: route.rule, proven, reason };
-    await this.#deny(user, "key", started, 0, fields);
+    const shown = proof.method === "publickey" ? { key: fingerprint(proof.blob), proven: proof.proven } : {};
+    await this.#deny(user, kind, 0, { method: proof.method, ...shown, rule: route.rule, reason });
     return undefined;
+  }
+
+  /** `asked`: the client has been asked for a new password, by SSH's own message. */
+  async #judgeUpstream(
+    route: Route,
+    user: string,
+    proof: Proof,
+    password: Uint8Array,
+    newPassword: Uint8Array | undefined,
+  ): Promise<"entered" | "refused" | "asked"> {
+    for (let fresh = newPassword; ; ) {
+      const outcome = await this.#upstream.judge(route, user, password, fresh);
+      if (outcome.kind !== "password-change") return outcome.kind;
+      if (proof.method !== "keyboard-interactive") {
+        this.#server.requestPasswordChange(outcome.prompt);
+        return "asked";
+      }
+      fresh = await askNewPassword(proof, outcome.prompt);
+      if (fresh === undefined) return "refused";
+    }
+  }
+
+  /** For a name that cannot log in like this: the work, the questions and the time of one that could, and the same answer. */
+  async #pretend(user: string, proof: Proof, kind: AttemptKind): Promise<void> {
+    const { router, delays } = this.#options;
+    const judges = ({ methods }: AuthMethod): boolean => methods.includes(proof.method);
+    const shadow = delays.shadow(
+      user,
+      router.rules.filter(({ login }) => login[0]?.some(judges)),
+    );
+    let atLeastMs = 0;
+    for (const [at, method] of (shadow?.login[0] ?? []).filter(judges).entries()) {
+      if (at > 0) await this.#pause(user, proof, kind, atLeastMs);
+      const verdict = await this.#attempt(method, proof, user, { user, 0: user }, true);
+      if (verdict.kind === "deferred") atLeastMs = delays.sample(shadow?.name ?? "", kind);
+    }
+    const reason = "no rule lets this name in like this";
+    const key = proof.method === "publickey" ? { key: fingerprint(proof.blob) } : {};
+    await this.#deny(user, kind, atLeastMs, { method: proof.method, ...key, reason });
+  }
+
+  /** Between two methods of one exchange: the next question would tell how long the last answer was thought about. */
+  async #pause(user: string, proof: Proof, kind: AttemptKind, atLeastMs: number): Promise<void> {
+    if (proof.method !== "keyboard-interactive") return;
+    await this.#options.delays.wait(user, kind, this.#heardMs, atLeastMs, this.#over.signal);
   }
 
   /** Refuses, no sooner than refusals are due. The reason is for the log alone. */
   async #deny(
     user: string,
     kind: AttemptKind,
-    started: number,
     atLeastMs: number,
     fields: RefusedAttempt & { readonly proven?: boolean },
   ): Promise<void> {
@@ -290,127 +348,70 @@ export class Authentication implements AsyncDisposable {
     const level = fields.proven === false ? "debug" : "info";
     log[level]("auth-denied", { user, ...fields });
     this.#audit.refused(user, fields);
-    await delays.wait(user, kind, started, atLeastMs, this.#over.signal);
-    if (!this.#over.signal.aborted) this.#server.reject(this.#offered);
+    await delays.wait(user, kind, this.#heardMs, atLeastMs, this.#over.signal);
+    if (!this.#over.signal.aborted) this.#reject();
   }
 
-  #route(user: string): Route | undefined {
+  #notOffered(user: string, method: string): undefined {
+    this.#audit.refused(user, { method, reason: "the method is not offered" });
+    this.#reject();
+    return undefined;
+  }
+
+  #reject(): void {
+    this.#server.reject(this.#offers);
+  }
+
+  /** What the client may go on with. Only who has proven something is told of a rule's further steps. */
+  get #offers(): readonly string[] {
+    return this.#progress?.offered ?? this.#offered;
+  }
+
+  #passwordKind(): AttemptKind {
+    return this.#passwords++ === 0 ? "first-password" : "next-password";
+  }
+
+  #begin(user: string): LoginProgress | undefined {
     const { router, from, clock } = this.#options;
-    return router.route({ user, from, nowMs: clock.now() });
+    const route = router.route({ user, from, nowMs: clock.now() });
+    return route === undefined ? undefined : new LoginProgress(route);
   }
 
-  async #judge(method: AuthMethod, proof: Proof, user: string, captures: Captures): Promise<Verdict> {
+  async #attempt(
+    method: AuthMethod,
+    proof: Proof,
+    user: string,
+    captures: Captures,
+    pretended = false,
+  ): Promise<Verdict> {
     const { from, clock } = this.#options;
-    const context: AuthContext = { user, captures, from, nowMs: clock.now(), signal: this.#over.signal };
+    const { signal } = this.#over;
+    const context: AuthContext = { user, captures, from, nowMs: clock.now(), signal, pretended };
     return await method.attempt(proof, context);
   }
 
-  /** The proof was right: now the upstream, so that what goes wrong there can still be told. */
-  async #enter(
-    route: Route,
-    user: string,
-    { by, restrictions }: Verdict & { readonly kind: "accepted" },
-    password: Uint8Array | undefined,
-  ): Promise<Authenticated> {
-    this.#options.entering(route);
-    const method = password === undefined ? "publickey" : "password";
-    this.#audit.passed(user, "accepted", method, route.rule, by);
-    const upstream = await this.#connected(route, user);
-    const outcome = await this.#login(route, upstream, () =>
-      upstream.login(this.#context(route, user, password), false),
-    );
-    if (outcome.kind !== "entered") throw this.#refusedUpstream(route);
-    return this.#success(route, user, method, by, restrictions);
+  /** A step is done: on to the next, or in. */
+  async #pass(user: string, progress: LoginProgress, step: PassedStep): Promise<Authenticated | undefined> {
+    const { route } = progress;
+    progress.pass(step);
+    this.#progress = progress;
+    const outcome = progress.complete ? "accepted" : "partial";
+    this.#audit.passed(user, outcome, step.method, route.rule, step.by);
+    if (progress.complete) return await this.#enter(user, progress);
+    this.#options.log.info("auth-partial", { user, method: step.method, by: step.by, rule: route.rule });
+    this.#server.reject(progress.offered, true);
+    return undefined;
   }
 
-  /** The upstream judges the password. Its connection is kept for the next try. */
-  async #askUpstream(
-    route: Route,
-    user: string,
-    clientPassword: Uint8Array,
-    newPassword: Uint8Array | undefined,
-  ): Promise<LoginOutcome> {
-    const changing = this.#changing;
-    this.#changing = false;
-    const context = this.#context(route, user, clientPassword);
-    if (newPassword !== undefined) {
-      const upstream = this.#upstream;
-      if (!changing || upstream === undefined || upstream.over) return { kind: "refused", whose: "client" };
-      return await this.#login(route, upstream, () => upstream.changePassword(context, newPassword));
+  /** All is proven: now the upstream, so that what goes wrong there can still be told. */
+  async #enter(user: string, progress: LoginProgress): Promise<Authenticated> {
+    const { route } = progress;
+    if (!this.#upstream.entered) {
+      this.#options.entering(route);
+      await this.#upstream.enter(route, user, progress.password);
     }
-    const upstream = await this.#connected(route, user);
-    return await this.#login(route, upstream, () => upstream.login(context, true));
-  }
-
-  async #login(
-    route: Route,
-    { address }: UpstreamLogin,
-    work: () => Promise<LoginOutcome>,
-  ): Promise<LoginOutcome> {
-    const outcome = await this.#audit.watch(route, () => address, work);
-    if (outcome.kind === "refused")
-      this.#audit.entered(route, address, "refused", `what the ${outcome.whose} gave`);
-    else if (outcome.kind === "entered") this.#audit.entered(route, address, "entered");
-    return outcome;
-  }
-
-  #context(route: Route, user: string, clientPassword: Uint8Array | undefined): CredentialContext {
-    return {
-      sessionId: this.#options.sessionId,
-      user,
-      captures: route.captures,
-      upstreamUser: route.user,
-      ...(clientPassword === undefined ? {} : { clientPassword }),
-    };
-  }
-
-  async #connected(route: Route, user: string): Promise<UpstreamLogin> {
-    const kept = this.#upstream;
-    if (kept !== undefined && !kept.over && this.#upstreamRule === route.rule) return kept;
-    // Of another rule: time has passed, and the name belongs to a different one now.
-    await this.#dropUpstream();
-    const { upstream: ports, downstream, clock, limits } = this.#options;
-    this.#audit.decided(user, route);
-    const { link, address } = await this.#audit.watch(
-      route,
-      () => undefined,
-      () => connectUpstream(route, ports, this.#over.signal, downstream),
-    );
-    const upstream = new UpstreamLogin({
-      link,
-      address,
-      user: route.user,
-      credentials: route.plan.credentials,
-      allowSha1: route.plan.dangerouslyAllowSha1 === true,
-      answerMs: limits.upstreamLoginSeconds * 1000,
-      clock,
-      log: ports.log,
-    });
-    this.#upstream = upstream;
-    this.#upstreamRule = route.rule;
-    // The client may have left while we dialled.
-    if (this.#over.signal.aborted) {
-      await this.#forget();
-      throw this.#over.signal.reason;
-    }
-    return upstream;
-  }
-
-  #refusedUpstream(route: Route): PosternError {
-    const upstream = this.#upstream;
-    const where = upstream === undefined ? "" : ` at ${formatHostPort(upstream.address)}`;
-    return new gatewayErrors.UPSTREAM_LOGIN_REFUSED(`rule ${route.rule}: ${route.user}${where}`);
-  }
-
-  #success(
-    route: Route,
-    user: string,
-    method: string,
-    by: string,
-    restrictions: Principal["restrictions"] = [],
-  ): Authenticated {
-    const upstream = this.#upstream;
-    if (upstream === undefined || this.#over.signal.aborted) throw this.#over.signal.reason;
+    if (this.#over.signal.aborted) throw this.#over.signal.reason;
+    const { method, by, restrictions } = progress.proven;
     const proven: Pick<Principal, "user" | "method" | "by" | "restrictions"> = {
       user,
       method,
@@ -419,10 +420,12 @@ export class Authentication implements AsyncDisposable {
     };
     this.#options.log.info("auth-success", { user, method, by, rule: route.rule });
     // Only now: to a name that is not let in, an upstream's words would tell that there is an upstream.
-    for (const text of upstream.banners) this.#server.banner(text);
+    for (const text of this.#upstream.banners) this.#server.banner(text);
     this.#server.accept();
     // Only now is it the session's: until here, whatever goes wrong releases it.
-    this.#upstream = undefined;
+    const upstream = this.#upstream.take();
+    if (upstream === undefined) throw new gatewayErrors.BUG_SESSION("in, without an upstream");
+    progress.forget();
     return { principal: proven as Principal, route, upstream };
   }
 
@@ -441,7 +444,9 @@ export class Authentication implements AsyncDisposable {
       ready: () => !this.#server.busy && !this.#server.accepted,
       packet: (packet: PacketView) => {
         const event = this.#server.receive(payloadOf(packet));
-        if (event !== undefined) this.#event.resolve(event);
+        if (event === undefined) return;
+        this.#heardMs = this.#options.clock.monotonic();
+        this.#event.resolve(event);
       },
       closed: (close) => this.abort(whyClosed(close)),
     };
@@ -450,4 +455,10 @@ export class Authentication implements AsyncDisposable {
 
 function whyClosed(close: ConnClose): unknown {
   return close.kind === "failed" && close.error instanceof PosternError ? close.error : new ClientLeft();
+}
+
+/** The password of the client's that is in a proof, or that an exchange has brought out. */
+function passwordOf(proof: Proof, verdict: Verdict): Uint8Array | undefined {
+  if (proof.method === "password") return proof.password;
+  return "password" in verdict ? verdict.password : undefined;
 }

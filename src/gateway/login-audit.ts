@@ -21,8 +21,14 @@ export class LoginAudit {
     this.#audit?.({ event: "auth", user, method, outcome: "refused", key, rule, reason });
   }
 
-  /** `deferred`: the upstream is asked. */
-  passed(user: string, outcome: "accepted" | "deferred", method: string, rule: string, by?: string): void {
+  /** `partial`: another step is due; `deferred`: the upstream is asked. */
+  passed(
+    user: string,
+    outcome: "accepted" | "partial" | "deferred",
+    method: string,
+    rule: string,
+    by?: string,
+  ): void {
     this.#audit?.({ event: "auth", user, method, outcome, rule, by });
   }
 

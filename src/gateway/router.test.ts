@@ -6,8 +6,9 @@ import { Router, type RouteQuery } from "./router.ts";
 
 const password: AuthMethod = {
   kind: "password",
-  method: "password",
+  methods: ["password"],
   defers: true,
+  givesPassword: true,
   attempt: async () => ({ kind: "deferred" }),
   [Symbol.asyncDispose]: async () => {},
 };
@@ -40,7 +41,7 @@ function rule({
   return {
     name,
     match,
-    login: [password],
+    login: [[password]],
     upstream: {
       addresses: hosts.map((host) => ({ host: parseTemplate(host), port: parseTemplate(port) })),
       spread: spread ?? "in-order",

@@ -30,7 +30,10 @@ export interface Explanation {
 }
 
 /** A route before this file vouches for it. */
-type Unbranded = Pick<Route, "rule" | "addresses" | "user" | "captures" | "login" | "plan" | "policy">;
+type Unbranded = Pick<
+  Route,
+  "rule" | "addresses" | "user" | "captures" | "login" | "plan" | "serve" | "policy"
+>;
 
 interface PreparedRule {
   readonly rule: Rule;
@@ -106,8 +109,11 @@ export class Router {
     if (user === undefined) return `"${plan.user.text}" names a capture that took no part in the match`;
     if (user === "") return "the upstream's user name is empty";
     if (plan.spread === "random") shuffle(addresses, this.#random);
-    const { name, login, policy } = rule;
-    const more = policy === undefined ? {} : { policy };
+    const { name, login, serve, policy } = rule;
+    const more = {
+      ...(serve === undefined ? {} : { serve }),
+      ...(policy === undefined ? {} : { policy }),
+    };
     const route: Unbranded = { rule: name, addresses, user, captures, login, plan, ...more };
     return route as Route;
   }
@@ -195,9 +201,16 @@ export function checkRule(rule: Rule): void {
   if (match.user !== undefined && match.userPattern !== undefined) {
     throw invalid("give user or userPattern, not both");
   }
-  if (plan.addresses.length === 0) throw invalid("the upstream has no address");
-  if (rule.login.length === 0) throw invalid("no way to log in is listed");
-  if (plan.credentials.length === 0) throw invalid("the upstream has no credentials");
+  if (rule.login.length === 0 || rule.login.some((step) => step.length === 0))
+    throw invalid("no way to log in is listed");
+  if (rule.serve !== undefined) {
+    if (plan.addresses.length > 0) throw invalid("a session that is served here has no upstream of its own");
+    if (rule.login.flat().some((method) => method.defers))
+      throw invalid("there is no upstream to check a password: give its hash");
+    if (plan.credentials.some((credential) => credential.needsClientPassword))
+      throw invalid("the client's password is not kept: list a credential of another kind");
+  } else if (plan.addresses.length === 0) throw invalid("the upstream has no address");
+  else if (plan.credentials.length === 0) throw invalid("the upstream has no credentials");
   const known = capturesOf(match.userPattern);
   for (const template of [plan.user, ...plan.addresses.flatMap(({ host, port }) => [host, port])]) {
     const unknown = template.names.find((name) => !known.has(name));
@@ -213,11 +226,19 @@ export function checkRule(rule: Rule): void {
     if (host.names.length === 0 && !isDialable(host.text))
       throw invalid(`"${host.text}" is no host name or address`);
   }
-  const byKey = rule.login.some((method) => method.method === "publickey");
-  if (byKey && plan.credentials.every((credential) => credential.needsClientPassword)) {
-    throw invalid("who logs in by key has no password to send on: list a credential of another kind as well");
+  const without = rule.login.every((step) => step.some((method) => !method.givesPassword));
+  if (
+    rule.serve === undefined &&
+    without &&
+    plan.credentials.every((credential) => credential.needsClientPassword)
+  ) {
+    throw invalid(
+      "who logs in without a password has none to send on: list a credential of another kind as well",
+    );
   }
-  const needsPassword = rule.login.some((method) => method.defers);
+  if (rule.login.filter((step) => step.some((method) => method.defers)).length > 1)
+    throw invalid("the upstream can check one password in a login, not two");
+  const needsPassword = rule.login.flat().some((method) => method.defers);
   if (needsPassword && !plan.credentials.some((credential) => credential.needsClientPassword)) {
     throw invalid("a password checked by the upstream needs the credential client-password");
   }

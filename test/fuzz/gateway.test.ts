@@ -51,8 +51,9 @@ test("templates: what was filled in is never read as a template", () => {
 
 const login: AuthMethod = {
   kind: "password",
-  method: "password",
+  methods: ["password"],
   defers: true,
+  givesPassword: true,
   attempt: async () => ({ kind: "deferred" }),
   [Symbol.asyncDispose]: async () => {},
 };
@@ -68,7 +69,7 @@ const router = new Router([
   {
     name: "named",
     match: { userPattern: new Pattern("(?s)(.*)\\+(?<host>[^:]*)(:(?<port>.*))?") },
-    login: [login],
+    login: [[login]],
     targets: ["*.example.lan", "!db.example.lan"],
     upstream: {
       addresses: [{ host: parseTemplate("{host}"), port: parseTemplate("{port}") }],

@@ -1,6 +1,15 @@
 import type { Duplex } from "node:stream";
 import { type Clock, type Log, type LogFields, Pattern, parseTemplate, silentLog } from "#base";
-import type { AuthMethod, Credential, FileRead, HostKeyPolicy, LoginWay, Rule, Verdict } from "#contract";
+import type {
+  AuthMethod,
+  Credential,
+  FileRead,
+  HostKeyPolicy,
+  LoginStep,
+  LoginWay,
+  Rule,
+  Verdict,
+} from "#contract";
 import { Acceptor, Admission, FailureDelays, Gateway, Router, TargetRouter, type World } from "#gateway";
 import { defaultAlgorithms, systemRandom } from "#ssh/algorithms";
 import { defaultRekeyLimits } from "#ssh/transport";
@@ -13,6 +22,8 @@ export interface FakeRule {
   readonly user?: string;
   readonly pattern?: string;
   readonly login: readonly AuthMethod[];
+  /** In place of `login`, where each of several steps is due. */
+  readonly steps?: readonly LoginStep[];
   readonly credentials: readonly Credential[];
   readonly hosts?: readonly string[];
   readonly hostKey?: HostKeyPolicy;
@@ -167,7 +178,7 @@ function ruleOf(rule: FakeRule, at: number): Rule {
       ...(rule.user === undefined ? {} : { user: rule.user }),
       ...(rule.pattern === undefined ? {} : { userPattern: new Pattern(rule.pattern) }),
     },
-    login: rule.login,
+    login: rule.steps ?? [rule.login],
     upstream: {
       addresses: (rule.hosts ?? ["upstream"]).map((host) => ({
         host: parseTemplate(host),
@@ -203,8 +214,9 @@ export function recordingLog(lines: LoggedLine[], inherited: LogFields): Log {
 /** Checked by the upstream. */
 export const deferred: AuthMethod = {
   kind: "password",
-  method: "password",
+  methods: ["password"],
   defers: true,
+  givesPassword: true,
   attempt: async () => ({ kind: "deferred" }),
   [Symbol.asyncDispose]: async () => {},
 };
@@ -213,8 +225,9 @@ export const deferred: AuthMethod = {
 export function knownPassword(right: string): AuthMethod & { asked: number } {
   const method = {
     kind: "password",
-    method: "password" as const,
+    methods: ["password"] as const,
     defers: false,
+    givesPassword: true,
     asked: 0,
     attempt: async (proof: Parameters<AuthMethod["attempt"]>[0]): Promise<Verdict> => {
       method.asked++;
@@ -230,8 +243,9 @@ export function knownPassword(right: string): AuthMethod & { asked: number } {
 export function knownKey(right: Uint8Array): AuthMethod {
   return {
     kind: "publickey",
-    method: "publickey",
+    methods: ["publickey"],
     defers: false,
+    givesPassword: false,
     attempt: async (proof) =>
       proof.method === "publickey" && Buffer.compare(proof.blob, right) === 0
         ? { kind: "accepted", by: "key" }

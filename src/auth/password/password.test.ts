@@ -12,6 +12,7 @@ const context: AuthContext = {
   from: { text: "unix" },
   nowMs: 0,
   signal: AbortSignal.timeout(60_000),
+  pretended: false,
 };
 const proof = (text: string): Proof => ({ method: "password", password: Buffer.from(text) });
 

@@ -59,5 +59,12 @@ async function check(hashes: readonly PasswordHash[], proof: Proof): Promise<Ver
 }
 
 function method(defers: boolean, attempt: (proof: Proof) => Promise<Verdict>): AuthMethod {
-  return { kind: "password", method: "password", defers, attempt, [Symbol.asyncDispose]: async () => {} };
+  return {
+    kind: "password",
+    methods: ["password"],
+    defers,
+    givesPassword: true,
+    attempt,
+    [Symbol.asyncDispose]: async () => {},
+  };
 }

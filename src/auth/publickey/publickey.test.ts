@@ -24,7 +24,14 @@ function portsWith(files: Record<string, string | FileRead>): AuthPorts {
 
 function context(user: string, ip = "192.0.2.7"): AuthContext {
   const signal = AbortSignal.timeout(60_000);
-  return { user, captures: { user }, from: { ip, text: ip }, nowMs: 1_000_000_000_000, signal };
+  return {
+    user,
+    captures: { user },
+    from: { ip, text: ip },
+    nowMs: 1_000_000_000_000,
+    signal,
+    pretended: false,
+  };
 }
 
 interface Case {

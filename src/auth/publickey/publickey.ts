@@ -71,8 +71,9 @@ export const publickey: AuthKind<PublicKeyConfig> = {
     const listed = keys.map(listedKey);
     return {
       kind: "publickey",
-      method: "publickey",
+      methods: ["publickey"],
       defers: false,
+      givesPassword: false,
       attempt: (proof, context) => attempt(proof, context, listed, files, ports),
       [Symbol.asyncDispose]: async () => {},
     };
