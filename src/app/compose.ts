@@ -7,6 +7,7 @@ import { createCredential } from "#credential";
 import { tcp } from "#dialer";
 import { createReception } from "#entry";
 import { PinnedKeys, Router, TargetRouter, type World } from "#gateway";
+import { createJump } from "#serve";
 import { signatureAlgorithms, systemRandom } from "#ssh/algorithms";
 import type { PrivateKey } from "#ssh/keys";
 import { AuditTrail } from "./audit-trail.ts";
@@ -47,6 +48,7 @@ export async function compose(config: Config, ports: ComposePorts): Promise<Comp
   const world: World = {
     router,
     targets,
+    servers: { jump: createJump(ports) },
     reception,
     limits,
     settings: {
@@ -79,7 +81,7 @@ async function createRule(rule: RuleConfig, ports: ComposePorts, made: AsyncDisp
       credentials.push(made.use(await createCredential(each, ports)));
     // Parsed only to find mistakes now and not at the first login.
     void new PinnedKeys(rule.upstream.hostKey);
-    const { name, match, targets, policy } = rule;
+    const { name, match, targets, serve, policy } = rule;
     const upstream = { ...rule.upstream, credentials };
     return {
       name,
@@ -87,6 +89,7 @@ async function createRule(rule: RuleConfig, ports: ComposePorts, made: AsyncDisp
       login: [login],
       upstream,
       ...(targets === undefined ? {} : { targets }),
+      ...(serve === undefined ? {} : { serve }),
       ...(policy === undefined ? {} : { policy }),
     };
   } catch (error) {

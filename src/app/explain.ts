@@ -1,6 +1,6 @@
 import { formatHostPort } from "#base";
 import type { Config, RuleConfig } from "#config";
-import type { AuthMethod, Credential, NameEntry, PeerAddress, Rule } from "#contract";
+import type { AuthMethod, Credential, NameEntry, PeerAddress, Rule, ServePlan } from "#contract";
 import { Router, type RuleExplanation, type TargetExplanation, TargetRouter } from "#gateway";
 
 /** Who is asked about. */
@@ -19,6 +19,8 @@ export interface ExplainedUser {
     /** `host:port`, in the order in which they are tried. */
     readonly addresses: readonly string[];
   };
+  /** The session ends here. */
+  readonly serve?: ServePlan;
 }
 
 /** Which rule takes a user name, and why. Reads no file: whoever may read the configuration may ask. */
@@ -27,6 +29,7 @@ export async function explain(config: Config, { user, from, nowMs }: ExplainQuer
   const router = new Router(config.rules.map(sketch), () => 0.999_999);
   const { rules, route } = router.explain({ user, from: whence(from), nowMs });
   if (route === undefined) return { rules };
+  if (route.serve !== undefined) return { rules, serve: route.serve };
   return { rules, upstream: { user: route.user, addresses: route.addresses.map(formatHostPort) } };
 }
 
@@ -52,7 +55,7 @@ function whence(from: string | undefined): PeerAddress {
 
 /** The rule with adapters that only look like the real ones. */
 function sketch(rule: RuleConfig): Rule {
-  const { name, match, targets } = rule;
+  const { name, match, targets, serve } = rule;
   const login = rule.login.map(
     (each): AuthMethod => ({
       kind: each.kind,
@@ -77,5 +80,6 @@ function sketch(rule: RuleConfig): Rule {
     login: [login],
     upstream: { ...rule.upstream, credentials },
     ...(targets === undefined ? {} : { targets }),
+    ...(serve === undefined ? {} : { serve }),
   };
 }

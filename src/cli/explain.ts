@@ -54,7 +54,7 @@ export function explainCommand(context: CliContext, finish: Finish): Command {
       const explained = await app.explain(config, { user, from, nowMs: at ?? Date.now() });
       const places = new Map(config.rules.map(({ name, place }) => [name, place]));
       for (const line of linesOf(explained, places)) say(context, line);
-      if (explained.upstream === undefined) finish(exitCodes.failed);
+      if (explained.upstream === undefined && explained.serve === undefined) finish(exitCodes.failed);
     });
 }
 
@@ -84,7 +84,9 @@ function targetLines(
 
 function linesOf(explained: ExplainedUser, places: ReadonlyMap<string, string>): string[] {
   const lines = ruleLines(explained.rules, places);
-  const { upstream } = explained;
+  const { upstream, serve } = explained;
+  if (serve !== undefined)
+    return [...lines, `The session ends here: a jump host, which leads on to ${serve.targets.join(", ")}.`];
   if (upstream === undefined) return [...lines, "Nobody goes anywhere by that name: the login is refused."];
   return [...lines, `The session goes to ${upstream.addresses.join(", then ")} as ${upstream.user}.`];
 }

@@ -231,6 +231,13 @@ export const fixedLimits: readonly FixedLimit[] = [
     precedent: "Linux audit cuts lines at about 8,000",
   },
   {
+    constant: "gateway/passages:maxSaidChars",
+    value: 256,
+    unit: "count",
+    about: "Characters of the name that a jump host's client asks for, in a line of the log or the audit.",
+    precedent: "A name in DNS has 253 at most",
+  },
+  {
     constant: "entry/ssh/ssh:maxEarly",
     value: 64,
     unit: "count",

@@ -233,7 +233,10 @@ class Loader {
         main.problem(["rules"], "has no rule, so nobody can log in", { severity: "warning" }),
       );
     }
-    this.#problems.push(...adviceOn(this.#rules), ...checkTargets(this.#targets, this.#splices));
+    const serves = this.#rules.flatMap(({ rule: { serve }, document, at }) =>
+      serve === undefined ? [] : [{ targets: serve.targets, document, at }],
+    );
+    this.#problems.push(...adviceOn(this.#rules), ...checkTargets(this.#targets, this.#splices, serves));
   }
 
   #finish(name: string, main: MainFile, document: YamlDocument): Config {

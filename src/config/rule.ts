@@ -1,12 +1,12 @@
 import { type AuthConfig, authKinds } from "#auth";
 import { type Pattern, pattern, type Template } from "#base";
-import type { Policy, RuleMatch } from "#contract";
+import type { Policy, RuleMatch, ServePlan } from "#contract";
 import { z } from "zod";
 import { withoutAbsent } from "./absent.ts";
 import { holds } from "./holds.ts";
 import { kindUnion } from "./kind-union.ts";
 import { policyNames, policySchema } from "./policy.ts";
-import { type UpstreamConfig, upstreamSchema } from "./upstream.ts";
+import { noUpstream, type UpstreamConfig, upstreamSchema } from "./upstream.ts";
 
 /** One rule, its adapters not yet made. */
 export interface RuleConfig {
@@ -15,6 +15,8 @@ export interface RuleConfig {
   readonly login: readonly AuthConfig[];
   readonly targets?: readonly string[];
   readonly upstream: UpstreamConfig;
+  /** Present: the session ends here, and the upstream has no address. */
+  readonly serve?: ServePlan;
   /** Absent: everything passes. */
   readonly policy?: Policy;
   /** Where it stands, for people: `file:line`. */
@@ -75,17 +77,38 @@ export const ruleSchema: z.ZodType<Omit<RuleConfig, "place">> = z
       .min(1)
       .optional()
       .describe(
-        "Hosts that the client may name by captures: patterns with * and ?, and ! in front to refuse.",
+        "Hosts that the client may name by captures: patterns with * and ?, and ! in front to refuse. With `serve`: what may be reached, as names of targets, tag:NAME, or * for all.",
       )
       .meta({ examples: [["*.example.lan", "!db.example.lan"]] }),
-    upstream: upstreamSchema,
+    serve: z
+      .literal("jump")
+      .optional()
+      .describe(
+        "In place of an upstream: a jump host, whose clients go on to the `targets` by `ssh -J`. See [jump-host.md](jump-host.md).",
+      ),
+    upstream: upstreamSchema
+      .optional()
+      .describe(
+        "Where the session goes; required without `serve`. With `serve`: how the gateway logs in at a target that is chosen in the menu, without host and port; absent, there is no menu.",
+      ),
     policy: policySchema
       .optional()
       .describe("What who is in may do: only what stands here. Without policy, everything passes, unread."),
   })
-  .transform(({ mode, ...rule }) => {
+  .transform(({ mode, serve, upstream, targets, ...rule }, ctx) => {
     void mode;
-    return withoutAbsent(rule);
+    const missing = (key: string, message: string): void =>
+      ctx.addIssue({ code: "custom", path: [key], message });
+    if (serve !== undefined) {
+      if (targets === undefined) missing("targets", "is missing: say what may be reached");
+      if (upstream !== undefined && upstream.addresses.length > 0)
+        missing("upstream", "can have no host here: each target has its own");
+      const plan: ServePlan = { kind: serve, targets: targets ?? [] };
+      return withoutAbsent({ ...rule, targets: undefined, serve: plan, upstream: upstream ?? noUpstream });
+    }
+    if (upstream === undefined) missing("upstream", "is missing");
+    else if (upstream.addresses.length === 0) missing("upstream", "is missing: give host, or addresses");
+    return withoutAbsent({ ...rule, targets, serve: undefined, upstream: upstream ?? noUpstream });
   })
   .superRefine((rule, ctx) => {
     const names = namesOf(rule.match.userPattern);
@@ -100,7 +123,13 @@ export const ruleSchema: z.ZodType<Omit<RuleConfig, "place">> = z
     const asksUpstream = rule.login.findIndex(
       (login) => login.kind === "password" && login.check === "upstream",
     );
-    if (asksUpstream >= 0 && !rule.upstream.credentials.some(({ kind }) => kind === "client-password")) {
+    if (asksUpstream >= 0 && rule.serve !== undefined) {
+      const message = "there is no upstream to ask: give hashes";
+      ctx.addIssue({ code: "custom", path: ["login", asksUpstream, "check"], message });
+    } else if (
+      asksUpstream >= 0 &&
+      !rule.upstream.credentials.some(({ kind }) => kind === "client-password")
+    ) {
       const message = "needs the credential client-password among the upstream's, to send the password there";
       ctx.addIssue({ code: "custom", path: ["login", asksUpstream, "check"], message });
     }

@@ -17,6 +17,13 @@ export interface PlacedSplice {
   readonly at: number;
 }
 
+/** A rule that serves clients who ask for targets. */
+export interface PlacedServe {
+  readonly targets: readonly string[];
+  readonly document: YamlDocument;
+  readonly at: number;
+}
+
 /** Names that no pattern ought to take together: one is the gateway's own machine, the other anywhere. */
 const anywhere = ["localhost", "www.example.com"];
 
@@ -24,6 +31,7 @@ const anywhere = ["localhost", "www.example.com"];
 export function* checkTargets(
   targets: readonly PlacedTarget[],
   rules: readonly PlacedSplice[],
+  serves: readonly PlacedServe[],
 ): Generator<Problem> {
   yield* twice(targets);
   for (const { target, document, at } of targets) {
@@ -32,16 +40,24 @@ export function* checkTargets(
     const text = "takes any name, so clients may name any host that this machine can reach";
     yield document.problem(["targets", at, "pattern"], text, { severity: "warning" });
   }
+  for (const placed of serves) yield* unknownTargets(targets, placed);
   for (const { rule, document, at } of rules) {
-    for (const [number, selector] of rule.targets.entries()) {
-      if (targets.some(({ target }) => selects(selector, target))) continue;
-      const text = `there is no target ${selector.startsWith("tag:") ? "with the tag" : "called"} "${selector.replace(/^tag:/, "")}"`;
-      yield document.problem(["rules", at, "targets", number], text);
-    }
+    yield* unknownTargets(targets, { targets: rule.targets, document, at });
     if (rule.match.from !== undefined) continue;
     const text =
       "splices for everybody: nothing says who may (match.from), so its targets are open to all who reach this gateway";
     yield document.problem(["rules", at], text, { severity: "warning" });
+  }
+}
+
+function* unknownTargets(
+  targets: readonly PlacedTarget[],
+  { targets: selectors, document, at }: PlacedServe,
+): Generator<Problem> {
+  for (const [number, selector] of selectors.entries()) {
+    if (targets.some(({ target }) => selects(selector, target))) continue;
+    const text = `there is no target ${selector.startsWith("tag:") ? "with the tag" : "called"} "${selector.replace(/^tag:/, "")}"`;
+    yield document.problem(["rules", at, "targets", number], text);
   }
 }
 

@@ -135,9 +135,21 @@ const fields = z.strictObject({
     .describe("Accept ssh-rsa signatures (SHA-1) from an old upstream that knows nothing else."),
 });
 
+/** Of a rule that leads to none. */
+export const noUpstream: UpstreamConfig = {
+  addresses: [],
+  spread: "in-order",
+  user: parseTemplate("{user}"),
+  credentials: [],
+  hostKey: {},
+  connectTimeoutMs: 10_000,
+};
+
 export const upstreamSchema: z.ZodType<UpstreamConfig> = fields
   .transform((value, ctx): UpstreamConfig => {
-    const addresses = addressesOf(value, ctx);
+    // Whether there must be an address is for the rule to say.
+    const placed = value.host !== undefined || value.port !== undefined || value.addresses !== undefined;
+    const addresses = placed ? addressesOf(value, ctx) : [];
     return {
       addresses,
       spread: value.spread,

@@ -120,6 +120,39 @@ const rows = {
       reason: { type: "text", about: "Why it was refused.", optional: true },
     },
   },
+  target: {
+    about: "The client named a target, to be joined with it unopened.",
+    fields: {
+      entry: { type: "text", about: "The way by which the name came." },
+      name: { type: "text", about: "The name, or the socket's path, as the client said it." },
+      outcome: {
+        type: "text",
+        about:
+          "`refused`: there is no such target, or it is not for this client; `failed`: it did not answer.",
+        oneOf: ["opened", "refused", "failed"],
+      },
+      stream: {
+        type: "number",
+        about: "Of a jump host's client: which of its openings, from 1.",
+        optional: true,
+      },
+      rule: { type: "text", about: "The rule by which it was decided.", optional: true },
+      target: { type: "text", about: "The target that the name stands for.", optional: true },
+      upstream: { type: "text", about: "The address that answered.", optional: true },
+      reason: { type: "text", about: "Why not.", optional: true },
+    },
+  },
+  "target-end": {
+    about: "A jump host's client and a target are parted.",
+    fields: {
+      stream: { type: "number", about: "Which of the client's openings." },
+      target: { type: "text", about: "The target." },
+      seconds: { type: "number", about: "How long it lasted." },
+      bytesFromClient: { type: "number", about: "Bytes passed on." },
+      bytesToClient: { type: "number", about: "Bytes passed on." },
+      reason: { type: "text", about: "What ended it." },
+    },
+  },
   end: {
     about: "The session is over.",
     fields: {

@@ -39,7 +39,25 @@ export {
 export type { FileAppender, FileRead, FileReader, Kind } from "./kind.ts";
 export type { Policy, Restrictions } from "./policy.ts";
 export type { Principal } from "./principal.ts";
-export type { AddressPlan, HostKeyPolicy, Route, Rule, RuleMatch, UpstreamPlan } from "./route.ts";
+export type {
+  AddressPlan,
+  HostKeyPolicy,
+  Route,
+  Rule,
+  RuleMatch,
+  ServePlan,
+  UpstreamPlan,
+} from "./route.ts";
+export type {
+  JumpDesk,
+  JumpJoined,
+  JumpOpened,
+  JumpQuestion,
+  ListedTarget,
+  ServedSession,
+  Server,
+  ServerPorts,
+} from "./server.ts";
 export type { SessionEnd, SessionPhase, SessionRecord } from "./session.ts";
 export type { NameEntry, SpliceMatch, SpliceRoute, SpliceRule, Target, TargetQuery } from "./target.ts";
 export type {

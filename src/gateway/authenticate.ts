@@ -54,8 +54,8 @@ export interface AuthenticationOptions {
 export interface Authenticated {
   readonly principal: Principal;
   readonly route: Route;
-  /** Logged in; its link waits for who joins the two sides. */
-  readonly upstream: UpstreamLogin;
+  /** Logged in; its link waits for who joins the two sides. Absent: the session is served here. */
+  readonly upstream?: UpstreamLogin;
 }
 
 /** The client ended the connection before it was in: nobody's fault. */
@@ -408,7 +408,7 @@ export class Authentication implements AsyncDisposable {
     const { route } = progress;
     if (!this.#upstream.entered) {
       this.#options.entering(route);
-      await this.#upstream.enter(route, user, progress.password);
+      if (route.serve === undefined) await this.#upstream.enter(route, user, progress.password);
     }
     if (this.#over.signal.aborted) throw this.#over.signal.reason;
     const { method, by, restrictions } = progress.proven;
@@ -424,9 +424,11 @@ export class Authentication implements AsyncDisposable {
     this.#server.accept();
     // Only now is it the session's: until here, whatever goes wrong releases it.
     const upstream = this.#upstream.take();
-    if (upstream === undefined) throw new gatewayErrors.BUG_SESSION("in, without an upstream");
     progress.forget();
-    return { principal: proven as Principal, route, upstream };
+    const principal = proven as Principal;
+    if (upstream !== undefined) return { principal, route, upstream };
+    if (route.serve === undefined) throw new gatewayErrors.BUG_SESSION("in, without an upstream");
+    return { principal, route };
   }
 
   async #next(): Promise<UserauthServerEvent> {

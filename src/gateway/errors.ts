@@ -25,6 +25,14 @@ const rows = {
     user: "There is no such target here, or it is not for you.",
     operator: "a client asked for a target that no rule gives it",
   },
+  DENIED_FORWARDING: {
+    user: "This way on is not allowed here.",
+    operator: "a client asked a jump host for what its key, certificate or rule forbids",
+  },
+  PEER_LEFT_TARGET: {
+    user: "The connection was closed.",
+    operator: "the client of a jump host left before its target had answered",
+  },
   BUG_SESSION: {
     user: "The gateway made an error; its log says more.",
     operator: "a session ended by an error that nobody expected",

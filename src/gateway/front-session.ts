@@ -5,6 +5,7 @@ import { Splice } from "#splice";
 import type { Duplex } from "node:stream";
 import { gatewayErrors } from "./errors.ts";
 import { Session, type SessionOptions } from "./session.ts";
+import { dialTarget } from "./target-dial.ts";
 import { versionLines } from "./version-line.ts";
 
 /** One client's story: of a login here (Session), or of what came by another entry. */
@@ -122,7 +123,9 @@ export class FrontSession implements LiveSession {
     this.#route = route;
     let upstream: Duplex;
     try {
-      upstream = await this.#dial(route);
+      const reached = await dialTarget(route, { ...this.#options, signal: this.#over.signal });
+      upstream = reached.stream;
+      this.#upstreamName = formatHostPort(reached.address);
     } catch (error) {
       const known =
         error instanceof PosternError ? error : new gatewayErrors.BUG_SESSION(undefined, { cause: error });
@@ -149,27 +152,6 @@ export class FrontSession implements LiveSession {
     if (this.#decided !== undefined) return { blame: "none", reason: this.#decided.code };
     if (error !== undefined) return { blame: by === "upstream" ? "UPSTREAM" : "PEER", reason: codeOf(error) };
     return { blame: "none", reason: `the ${by === "downstream" ? "client" : by} closed the connection` };
-  }
-
-  /** The first address that can be reached. */
-  async #dial({ addresses, connectTimeoutMs: timeoutMs }: SpliceRoute): Promise<Duplex> {
-    const { world, log } = this.#options;
-    const failures: PosternError[] = [];
-    for (const address of addresses) {
-      try {
-        const stream = await world.dialer.dial(address, { timeoutMs, signal: this.#over.signal });
-        this.#upstreamName = formatHostPort(address);
-        return stream;
-      } catch (error) {
-        if (!(error instanceof PosternError) || error.blame !== "UPSTREAM" || this.#over.signal.aborted)
-          throw error;
-        log.warn("upstream-address-failed", { upstream: formatHostPort(address), error });
-        failures.push(error);
-      }
-    }
-    const [only] = failures;
-    if (only !== undefined && failures.length === 1) throw only;
-    throw new gatewayErrors.UPSTREAM_ADDRESSES_FAILED(failures.map(({ message }) => message).join("; "));
   }
 
   /** Last words to an SSH client, in the form that its program shows. The link sees to the end of the stream. */

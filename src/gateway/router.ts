@@ -203,13 +203,8 @@ export function checkRule(rule: Rule): void {
   }
   if (rule.login.length === 0 || rule.login.some((step) => step.length === 0))
     throw invalid("no way to log in is listed");
-  if (rule.serve !== undefined) {
-    if (plan.addresses.length > 0) throw invalid("a session that is served here has no upstream of its own");
-    if (rule.login.flat().some((method) => method.defers))
-      throw invalid("there is no upstream to check a password: give its hash");
-    if (plan.credentials.some((credential) => credential.needsClientPassword))
-      throw invalid("the client's password is not kept: list a credential of another kind");
-  } else if (plan.addresses.length === 0) throw invalid("the upstream has no address");
+  if (rule.serve !== undefined) checkServed(rule, invalid);
+  else if (plan.addresses.length === 0) throw invalid("the upstream has no address");
   else if (plan.credentials.length === 0) throw invalid("the upstream has no credentials");
   const known = capturesOf(match.userPattern);
   for (const template of [plan.user, ...plan.addresses.flatMap(({ host, port }) => [host, port])]) {
@@ -226,12 +221,9 @@ export function checkRule(rule: Rule): void {
     if (host.names.length === 0 && !isDialable(host.text))
       throw invalid(`"${host.text}" is no host name or address`);
   }
+  if (rule.serve !== undefined) return;
   const without = rule.login.every((step) => step.some((method) => !method.givesPassword));
-  if (
-    rule.serve === undefined &&
-    without &&
-    plan.credentials.every((credential) => credential.needsClientPassword)
-  ) {
+  if (without && plan.credentials.every((credential) => credential.needsClientPassword)) {
     throw invalid(
       "who logs in without a password has none to send on: list a credential of another kind as well",
     );
@@ -242,6 +234,14 @@ export function checkRule(rule: Rule): void {
   if (needsPassword && !plan.credentials.some((credential) => credential.needsClientPassword)) {
     throw invalid("a password checked by the upstream needs the credential client-password");
   }
+}
+
+/** Where the client's connection ends, there is no upstream to judge or to take its password. */
+function checkServed({ upstream, login }: Rule, invalid: (detail: string) => Error): void {
+  if (upstream.addresses.length > 0) throw invalid("what is served here has no upstream of its own");
+  if (login.flat().some((method) => method.defers)) throw invalid("there is no upstream to check a password");
+  if (upstream.credentials.some((credential) => credential.needsClientPassword))
+    throw invalid("the client's password is not kept: list a credential of another kind");
 }
 
 /** Names that templates may use with this pattern. */

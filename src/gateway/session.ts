@@ -18,6 +18,7 @@ import { type Authenticated, Authentication, ClientLeft } from "./authenticate.t
 import { gatewayErrors } from "./errors.ts";
 import type { FailureDelays } from "./failure-delays.ts";
 import { Permissions } from "./permissions.ts";
+import { Passages } from "./passages.ts";
 import { SessionTaps } from "./session-taps.ts";
 import { TerminalNotices } from "./terminal-notice.ts";
 import type { DownstreamLeg } from "./upstream.ts";
@@ -99,7 +100,7 @@ export class Session {
   close(why: PosternError): void {
     this.#decided ??= why;
     if (this.#pipe !== undefined) this.#pipe.close(why.disconnect, why.user);
-    else if (this.#authentication !== undefined) this.#authentication.abort(why);
+    else if (this.#authentication !== undefined && this.#phase !== "open") this.#authentication.abort(why);
     else this.#link?.disconnect(why.disconnect, why.user);
   }
 
@@ -135,11 +136,13 @@ export class Session {
     this.#own(authenticated);
     // From here to the join nothing may wait: who is gone by now would not tell again.
     authentication.throwIfOver();
-    if (authenticated.upstream.over) throw new gatewayErrors.UPSTREAM_LOST(this.#upstreamName);
+    if (authenticated.upstream?.over === true) throw new gatewayErrors.UPSTREAM_LOST(this.#upstreamName);
     if (this.#decided !== undefined) throw this.#decided;
     grace.dispose();
     this.#options.ticket.authenticated();
-    const pipe = this.#join(link, authenticated);
+    const { upstream } = authenticated;
+    if (upstream === undefined) return await this.#serve(link, authenticated);
+    const pipe = this.#join(link, { ...authenticated, upstream });
     return this.#explain(await pipe.closed);
   }
 
@@ -191,11 +194,32 @@ export class Session {
   #own({ principal, route, upstream }: Authenticated): void {
     this.#principal = principal;
     this.#rule = route.rule;
+    if (upstream === undefined) return;
     this.#upstream = upstream.link;
     this.#upstreamName = `${route.user}@${formatHostPort(upstream.address)}`;
   }
 
-  #join(downstream: Link, { principal, route, upstream: { link: upstream } }: Authenticated): Pipe {
+  /** The connection ends here. */
+  async #serve(link: Link, { principal, route }: Authenticated): Promise<SessionEnd> {
+    const { world, arrival, clock, log } = this.#options;
+    const server = world.servers[route.serve?.kind ?? "jump"];
+    const permissions = this.#permissions(principal, route);
+    const audit = this.#audit;
+    this.#phase = "open";
+    log.info("session-opened", { user: principal.user, rule: route.rule, serve: server.kind });
+    const close = await server.serve({
+      conn: link,
+      desk: new Passages({ world, route, arrival, permissions, clock, log, audit }),
+      user: principal.user,
+      keepalive: world.keepalive,
+      maxChannels: world.limits.maxChannels,
+      audit,
+      log,
+    });
+    return this.#explain({ by: close.kind === "local" ? "gateway" : "downstream", close });
+  }
+
+  #join(downstream: Link, { principal, route, upstream: { link: upstream } }: Required<Authenticated>): Pipe {
     const { world, clock, log } = this.#options;
     const taps = this.#taps(downstream, principal, route);
     this.#phase = "open";
@@ -219,21 +243,8 @@ export class Session {
   }
 
   /** None when nobody wants to look: then all packets pass unread. */
-  #taps(
-    link: Link,
-    { user, method, by, restrictions }: Principal,
-    { rule, captures, policy }: Route,
-  ): SessionTaps | undefined {
-    const { from } = this.#options.arrival;
-    const permissions = Permissions.of(policy, restrictions, {
-      session: this.id,
-      user,
-      from: from.ip ?? "unix",
-      rule,
-      method,
-      by,
-      captures,
-    });
+  #taps(link: Link, principal: Principal, route: Route): SessionTaps | undefined {
+    const permissions = this.#permissions(principal, route);
     const audit = this.#audit;
     if (permissions === undefined && audit === undefined) return undefined;
     const client = {
@@ -241,6 +252,16 @@ export class Session {
       whenRead: (then: () => void) => this.#pipe?.whenRead(then),
     };
     return new SessionTaps({ permissions, audit, client });
+  }
+
+  /** None when there is nothing that would not be allowed. */
+  #permissions(
+    { user, method, by, restrictions }: Principal,
+    { rule, captures, policy }: Route,
+  ): Permissions | undefined {
+    const from = this.#options.arrival.from.ip ?? "unix";
+    const someone = { session: this.id, user, from, rule, method, by, captures };
+    return Permissions.of(policy, restrictions, someone);
   }
 
   #explain({ by, close }: PipeEnd): SessionEnd {

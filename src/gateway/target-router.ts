@@ -1,5 +1,5 @@
 import type { Captures, HostPort } from "#base";
-import type { SpliceRoute, SpliceRule, Target, TargetQuery } from "#contract";
+import type { ListedTarget, SpliceRoute, SpliceRule, Target, TargetQuery } from "#contract";
 import { gatewayErrors } from "./errors.ts";
 import { isDialable } from "./host-pattern.ts";
 import { fillAddresses, type RuleExplanation, shuffle } from "./router.ts";
@@ -68,6 +68,18 @@ export class TargetRouter {
     if (found === undefined || !rule.targets.some((selector) => selects(selector, found.target)))
       return undefined;
     return this.#resolve(rule.name, found, query);
+  }
+
+  /** What `routeWithin` leads to, in the order of the configuration. */
+  listWithin({ targets: selectors }: Pick<SpliceRule, "targets">): ListedTarget[] {
+    return this.#targets
+      .filter((target) => selectors.some((selector) => selects(selector, target)))
+      .map(({ name, names, tags, pattern }) => ({
+        name,
+        names,
+        tags,
+        ...(pattern === undefined ? {} : { pattern: pattern.source }),
+      }));
   }
 
   /** The same decision as `route`, with a reason for each rule. */

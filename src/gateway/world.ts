@@ -1,4 +1,4 @@
-import type { AuditSink, Dialer, FileAppender, FileReader, Reception } from "#contract";
+import type { AuditSink, Dialer, FileAppender, FileReader, Reception, ServePlan, Server } from "#contract";
 import type { HostKeySigner } from "#link";
 import type { AnnouncedHostKey, KeepaliveOptions } from "#pipe";
 import type { GatewayLimits } from "./limits.ts";
@@ -14,6 +14,8 @@ export interface World extends AsyncDisposable {
   readonly router: Router;
   /** For names that come by other ways than the user name. */
   readonly targets: TargetRouter;
+  /** Ends of connections that are not piped, by the kind of a rule's `serve`. */
+  readonly servers: Readonly<Record<ServePlan["kind"], Server>>;
   readonly reception: Reception;
   readonly limits: GatewayLimits & { readonly maxChannels: number };
   readonly settings: LinkSettings;

@@ -104,6 +104,9 @@ export class FakeGateway implements AsyncDisposable {
     return {
       router: new Router(rules.map(ruleOf)),
       targets: new TargetRouter([], []),
+      servers: {
+        jump: { kind: "jump", serve: () => Promise.reject(new Error("nobody is served here")) },
+      },
       reception: {
         takes: () => false,
         receive: async ({ stream }) => ({ kind: "session", stream }),

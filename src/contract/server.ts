@@ -1,0 +1,68 @@
+import type { Duplex } from "node:stream";
+import type { Clock, Log } from "#base";
+import type { ConnClose, PacketConn } from "#ssh/transport";
+import type { Auditor } from "./audit-sink.ts";
+
+/** A target, as it is shown to who may reach it. */
+export interface ListedTarget {
+  readonly name: string;
+  readonly names: readonly string[];
+  readonly tags: readonly string[];
+  /** It stands for all names that match this. */
+  readonly pattern?: string;
+}
+
+/** What a client of a jump host wants to be joined with. */
+export type JumpQuestion =
+  | { readonly name: string; readonly port: number }
+  /** The name is what a UNIX socket's path stands for; empty if for nothing. */
+  | { readonly name: string; readonly path: string };
+
+/** Bytes flow. */
+export interface JumpJoined {
+  /** Resolves when both directions have ended. */
+  readonly ended: Promise<void>;
+}
+
+/** A target that answers. Owned by who asked, until it is joined. */
+export interface JumpOpened extends Disposable {
+  /** Takes the stream over: what it carries is the target's from now on. */
+  join(stream: Duplex): JumpJoined;
+}
+
+/** What one client may reach, and the way there. */
+export interface JumpDesk {
+  /** All that may be reached, in the order of the configuration. */
+  targets(): readonly ListedTarget[];
+  /**
+   * Throws DENIED_ errors, with the same text for what is not there and what is not for this client, and UPSTREAM_ errors when the
+   * target does not answer.
+   */
+  open(question: JumpQuestion, signal: AbortSignal): Promise<JumpOpened>;
+  /** Why the client may not have a terminal, or the like; undefined: it may. */
+  refusal(asked: "pty" | "agent"): string | undefined;
+  /** Runs in place of whatever the client asks for. */
+  readonly forcedCommand: string | undefined;
+}
+
+/** A client that has logged in, and whose connection is served here. */
+export interface ServedSession {
+  readonly conn: PacketConn;
+  readonly desk: JumpDesk;
+  readonly user: string;
+  readonly keepalive: { readonly intervalMs: number; readonly maxMissed: number };
+  readonly maxChannels: number;
+  readonly audit: Auditor | undefined;
+  readonly log: Log;
+}
+
+export interface ServerPorts {
+  readonly clock: Clock;
+}
+
+/** An end of connections. */
+export interface Server {
+  readonly kind: string;
+  /** Takes the connection over; resolves with its end. */
+  serve(session: ServedSession): Promise<ConnClose>;
+}

@@ -1,0 +1,177 @@
+import { type Clock, formatHostPort, type Log, PosternError } from "#base";
+import type {
+  Arrival,
+  Auditor,
+  JumpDesk,
+  JumpJoined,
+  JumpOpened,
+  JumpQuestion,
+  ListedTarget,
+  Route,
+  SpliceRoute,
+} from "#contract";
+import { Splice } from "#splice";
+import type { Duplex } from "node:stream";
+import { gatewayErrors } from "./errors.ts";
+import type { Permissions } from "./permissions.ts";
+import { dialTarget } from "./target-dial.ts";
+import type { World } from "./world.ts";
+
+export interface PassagesOptions {
+  readonly world: Pick<World, "targets" | "dialer">;
+  readonly route: Pick<Route, "rule" | "serve">;
+  readonly arrival: Pick<Arrival, "from">;
+  readonly permissions: Permissions | undefined;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly audit: Auditor | undefined;
+}
+
+/** Characters of a client's own words in a line of the log or the audit. */
+const maxSaidChars = 256;
+
+/** What one client of a jump host may reach, by its rule's targets and its key's restrictions; and the way there. */
+export class Passages implements JumpDesk {
+  readonly #options: PassagesOptions;
+  readonly #selection: { readonly name: string; readonly targets: readonly string[] };
+  #asked = 0;
+
+  constructor(options: PassagesOptions) {
+    this.#options = options;
+    const { rule, serve } = options.route;
+    this.#selection = { name: rule, targets: serve?.targets ?? [] };
+  }
+
+  get forcedCommand(): string | undefined {
+    return this.#options.permissions?.forcedCommand;
+  }
+
+  targets(): readonly ListedTarget[] {
+    return this.#options.world.targets.listWithin(this.#selection);
+  }
+
+  refusal(asked: "pty" | "agent"): string | undefined {
+    return this.#options.permissions?.refusal(
+      asked === "pty" ? { kind: "pty", term: "" } : { kind: "agent" },
+    );
+  }
+
+  async open(question: JumpQuestion, signal: AbortSignal): Promise<JumpOpened> {
+    const passage = new Passage(this.#options, question, ++this.#asked);
+    const route = this.#route(question, passage);
+    passage.decided(route);
+    return await passage.reach(route, signal);
+  }
+
+  /** Throws DENIED_ errors. What a key forbids is told before names are looked at, so that it tells nothing about them. */
+  #route(question: JumpQuestion, passage: Passage): SpliceRoute {
+    const { permissions, world, arrival, clock } = this.#options;
+    const place = "path" in question ? { path: question.path } : { host: question.name, port: question.port };
+    const refusal = permissions?.refusal({ kind: "forward-local", ...place });
+    if (refusal !== undefined) {
+      passage.refused(refusal);
+      throw new gatewayErrors.DENIED_FORWARDING(undefined, { user: refusal });
+    }
+    const route = world.targets.routeWithin(this.#selection, {
+      entry: "jump",
+      name: question.name,
+      ...("port" in question ? { port: question.port } : {}),
+      from: arrival.from,
+      nowMs: clock.now(),
+    });
+    if (route !== undefined) return route;
+    const reason = "no such target, or not for this client";
+    passage.refused(reason);
+    throw new gatewayErrors.DENIED_TARGET(reason);
+  }
+}
+
+/** One way through the jump host, for the log and the audit. */
+class Passage {
+  readonly #options: PassagesOptions;
+  readonly #name: string;
+  readonly #number: number;
+  readonly #startedMs: number;
+  #route: SpliceRoute | undefined;
+  #upstream: string | undefined;
+
+  constructor(options: PassagesOptions, question: JumpQuestion, number: number) {
+    this.#options = options;
+    const said = "path" in question ? question.path : question.name;
+    this.#name = said.slice(0, maxSaidChars);
+    this.#number = number;
+    this.#startedMs = options.clock.monotonic();
+  }
+
+  decided(route: SpliceRoute): void {
+    this.#route = route;
+  }
+
+  refused(reason: string): void {
+    this.#options.log.info("target-refused", { name: this.#name, reason });
+    this.#tell("refused", reason);
+  }
+
+  async reach(route: SpliceRoute, signal: AbortSignal): Promise<JumpOpened> {
+    const { log } = this.#options;
+    try {
+      const { stream, address } = await dialTarget(route, { ...this.#options, signal });
+      this.#upstream = formatHostPort(address);
+      if (signal.aborted) {
+        stream.destroy();
+        throw new gatewayErrors.PEER_LEFT_TARGET();
+      }
+      return {
+        join: (client) => this.#join(client, stream),
+        [Symbol.dispose]: () => void stream.destroy(),
+      };
+    } catch (error) {
+      const reason = signal.aborted ? "the client left" : codeOf(error);
+      log[signal.aborted ? "info" : "warn"]("target-failed", { target: route.target, reason, error });
+      this.#tell("failed", reason);
+      throw error;
+    }
+  }
+
+  #join(client: Duplex, upstream: Duplex): JumpJoined {
+    const { log } = this.#options;
+    const target = this.#route?.target ?? "";
+    const splice = new Splice(client, upstream);
+    log.info("target-opened", { stream: this.#number, target, upstream: this.#upstream });
+    this.#tell("opened", undefined);
+    return { ended: this.#whenEnded(splice, target) };
+  }
+
+  async #whenEnded(splice: Splice, target: string): Promise<void> {
+    const { log, audit, clock } = this.#options;
+    const { by, error } = await splice.ended;
+    const seconds = Math.round(clock.monotonic() - this.#startedMs) / 1000;
+    const bytes = { bytesFromClient: splice.bytesToUpstream, bytesToClient: splice.bytesToDownstream };
+    const who = by === "downstream" ? "client" : by;
+    const reason = error === undefined ? `the ${who} closed the connection` : codeOf(error);
+    const fields = { stream: this.#number, target, seconds, ...bytes, reason };
+    log.info("target-closed", fields);
+    audit?.({ event: "target-end", ...fields });
+  }
+
+  #tell(outcome: "opened" | "refused" | "failed", reason: string | undefined): void {
+    const { audit, route } = this.#options;
+    audit?.({
+      event: "target",
+      entry: "jump",
+      name: this.#name,
+      stream: this.#number,
+      rule: route.rule,
+      target: this.#route?.target,
+      upstream: this.#upstream,
+      outcome,
+      reason,
+    });
+  }
+}
+
+function codeOf(error: unknown): string {
+  if (error instanceof PosternError) return error.code;
+  const { code, message } = error as NodeJS.ErrnoException;
+  return code ?? message;
+}

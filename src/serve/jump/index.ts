@@ -1,0 +1,1 @@
+export { createJump } from "./jump.ts";
