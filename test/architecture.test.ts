@@ -22,6 +22,7 @@ const engine = [
   "ssh/transport",
   "ssh/userauth",
   "ssh/connection",
+  "ssh/sftp",
 ];
 const adapter: Row = { rooms: ["base", "contract", ...engine, "link"] };
 const adapters = ["entry", "serve", "auth", "credential", "dialer", "audit"];
@@ -33,7 +34,8 @@ const table: Readonly<Record<string, Row>> = {
   "ssh/messages": { rooms: ["base", "ssh/wire"], outside: [] },
   "ssh/algorithms": {
     rooms: ["base", "ssh/wire", "ssh/messages"],
-    outside: ["node:crypto", "@noble/ciphers"],
+    // The native part is loaded as Node loads addons; there is no other way.
+    outside: ["node:crypto", "node:module", "node:url", "@noble/ciphers"],
   },
   "ssh/keys": {
     rooms: ["base", "ssh/wire", "ssh/messages", "ssh/algorithms"],
@@ -60,6 +62,7 @@ const table: Readonly<Record<string, Row>> = {
     rooms: ["base", "ssh/wire", "ssh/messages", "ssh/algorithms", "ssh/keys", "ssh/transport"],
     outside: ["node:stream"],
   },
+  "ssh/sftp": { rooms: ["base", "ssh/wire"], outside: [] },
   contract: {
     rooms: ["base", "ssh/keys", "ssh/messages", "ssh/transport"],
     typesOnly: ["base", "ssh/keys", "ssh/messages", "ssh/transport"],
