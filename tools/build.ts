@@ -1,6 +1,6 @@
 /** `npm run build [FOLDER]`: src/ as JavaScript in dist/ (or that folder), which starts faster and takes less memory than type stripping. */
 import { execFileSync } from "node:child_process";
-import { cpSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { projectDir, projectPackage } from "./project.ts";
 
@@ -31,3 +31,5 @@ const manifest = {
 };
 writeFileSync(join(outDir, "package.json"), `${JSON.stringify(manifest, undefined, 2)}\n`);
 cpSync(join(projectDir, "LICENSE"), join(outDir, "LICENSE"));
+const native = join(projectDir, "native", "build", "packets.node");
+if (existsSync(native)) cpSync(native, join(outDir, "native", "packets.node"));

@@ -2,6 +2,7 @@ import { chmodSync, chownSync, mkdirSync, statSync } from "node:fs";
 import { openLog, type RootLog, systemClock, version } from "#base";
 import { type Config, formatProblem } from "#config";
 import { Acceptor, Admission } from "#gateway";
+import { nativePackets } from "#ssh/algorithms";
 import { compose } from "./compose.ts";
 import { ControlServer } from "./control.ts";
 import { type Crew, LocalCrew } from "./crew.ts";
@@ -134,6 +135,7 @@ async function start(
     pid: process.pid,
     workers: config.workers,
     rules: config.rules.length,
+    ciphers: nativePackets === undefined ? "node:crypto" : "native",
   });
   await listening.commit();
   notifyManager(environment, log, "READY=1");

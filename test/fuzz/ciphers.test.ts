@@ -4,9 +4,17 @@ import { createRequire } from "node:module";
 import { test } from "node:test";
 import * as fc from "fast-check";
 import { PosternError } from "#base";
-import { createPacketBatch, kexMethods, maxPacketBytes, signatureAlgorithms, Slow } from "#ssh/algorithms";
+import {
+  createPacketBatch,
+  kexMethods,
+  maxPacketBytes,
+  nativePackets,
+  signatureAlgorithms,
+  Slow,
+} from "#ssh/algorithms";
 import {
   bodyFor,
+  nativeSuites,
   openPieces,
   type PacketSuite,
   packetSuites,
@@ -261,4 +269,111 @@ test("no bytes are a valid signature, and none make it throw", () => {
     ),
     { numRuns: numRuns * 5 },
   );
+});
+
+for (const { native, pure } of nativeSuites) {
+  test(`${native.name}: the native part and the pure path write the same bytes`, () => {
+    fc.assert(
+      fc.property(payloads, sequences, (texts, sequence) => {
+        const [one, other] = [native, pure].map((suite) => {
+          const sealer = suite.sealer();
+          sealer.sequence = sequence;
+          return sealAll(
+            sealer,
+            texts.map((text) => bodyFor(sealer, text)),
+          );
+        });
+        assert.deepEqual(one, other);
+      }),
+      { numRuns },
+    );
+  });
+
+  test(`${native.name}: the native part and the pure path say the same of a changed stream`, () => {
+    fc.assert(
+      fc.property(
+        payloads,
+        fc.nat(5000),
+        fc.nat(255),
+        fc.integer({ min: 1, max: 5 }),
+        (texts, where, change, max) => {
+          const sealer = pure.sealer();
+          const wire = sealAll(
+            sealer,
+            texts.map((text) => bodyFor(sealer, text)),
+          );
+          const at = where % wire.length;
+          wire[at] = (wire[at] ?? 0) ^ change;
+          const [one, other] = [native, pure].map((suite) => {
+            const opener = suite.opener();
+            const batch = createPacketBatch();
+            const copy = wire.slice();
+            const steps: unknown[] = [];
+            const code = blamed(() => {
+              for (let from = 0; ; ) {
+                from = opener.open(copy, from, copy.length, batch, max);
+                if (batch.count === 0) break;
+                for (let n = 0; n < batch.count; n++)
+                  steps.push(batch.bytes[n]?.slice(batch.start[n], batch.end[n]));
+              }
+            });
+            return { code, steps };
+          });
+          assert.deepEqual(one, other);
+        },
+      ),
+      { numRuns },
+    );
+  });
+}
+
+test("the native part refuses arguments that do not fit, without a crash", () => {
+  const native = nativePackets;
+  if (native === undefined) return;
+  const key = someBytes(16);
+  const iv = someBytes(12);
+  assert.equal(native.create(0, true, key.subarray(1), iv), undefined);
+  assert.equal(native.create(9, true, key, iv), undefined);
+  const anything = fc.oneof(
+    fc.integer({ min: -5, max: 2 ** 32 }),
+    fc.double(),
+    fc.uint8Array({ maxLength: 300 }),
+    fc.constantFrom(
+      undefined,
+      null,
+      {},
+      new Uint32Array(3),
+      new Uint32Array(300),
+      "text",
+      new DataView(new ArrayBuffer(8)),
+    ),
+  );
+  const numbers = fc.oneof(fc.nat(400), fc.constantFrom(2 ** 31, 2 ** 32 - 1));
+  const direction = { seal: native.create(0, true, key, iv), open: native.create(0, false, key, iv) };
+  assert.ok(direction.seal !== undefined && direction.open !== undefined);
+  const { open, seal } = native as unknown as Record<"open" | "seal", (...args: unknown[]) => unknown>;
+  const own = fc.constantFrom<unknown>(direction.seal, direction.open);
+  const called = (result: unknown): void => assert.ok(Number.isInteger(result) && Number(result) <= 64);
+  fc.assert(
+    fc.property(fc.oneof(own, anything), fc.array(anything, { maxLength: 7 }), (one, rest) => {
+      called(open(one, ...rest));
+      called(seal(one, ...rest));
+    }),
+    { numRuns },
+  );
+  fc.assert(
+    fc.property(
+      own,
+      fc.array(numbers, { minLength: 4, maxLength: 4 }),
+      fc.uint8Array({ maxLength: 300 }),
+      (one, at, bytes) => {
+        called(open(one, bytes, ...at, new Uint32Array(Math.min(at[3] ?? 0, 200))));
+        called(seal(one, bytes, Uint32Array.from(at), at[1], at[2]));
+      },
+    ),
+    { numRuns },
+  );
+  native.free(direction.seal);
+  native.free(direction.seal);
+  assert.ok(native.seal(direction.seal, new Uint8Array(40), new Uint32Array(2), 1, 0) < 0);
 });

@@ -10,6 +10,7 @@ import {
   type PacketSealer,
   plainOpener,
   plainSealer,
+  pureCiphers,
 } from "#ssh/algorithms";
 
 /** One way to protect packets, with fixed keys: each pair of opener and sealer made from it fits. */
@@ -58,9 +59,23 @@ function suiteOf(cipher: CipherAlgorithm, mac?: MacAlgorithm): PacketSuite {
 }
 
 /** Every cipher with every MAC that it takes. */
-export const packetSuites: readonly PacketSuite[] = [...cipherAlgorithms.values()].flatMap((cipher) =>
+const usedSuites: readonly PacketSuite[] = [...cipherAlgorithms.values()].flatMap((cipher) =>
   cipher.aead ? [suiteOf(cipher)] : [...macAlgorithms.values()].map((mac) => suiteOf(cipher, mac)),
 );
+
+/** Ciphers that the native part does, each beside the pure form of it; empty where it is not built. */
+export const nativeSuites: readonly { readonly native: PacketSuite; readonly pure: PacketSuite }[] = [
+  ...cipherAlgorithms.values(),
+].flatMap((cipher) => {
+  const pure = pureCiphers.get(cipher.name);
+  if (pure === undefined || pure === cipher) return [];
+  return [
+    { native: suiteOf(cipher), pure: { ...suiteOf(pure), name: `${pure.name} without the native part` } },
+  ];
+});
+
+/** All that packets may be protected by: what is in use, and what would be without the native part. */
+export const packetSuites: readonly PacketSuite[] = [...usedSuites, ...nativeSuites.map(({ pure }) => pure)];
 
 /** What protects nothing, before the first NEWKEYS. */
 export const plainSuite: PacketSuite = {

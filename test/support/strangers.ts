@@ -4,7 +4,7 @@ import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";
 
 export interface Stranger {
-  /** Debian package that brings it. */
+  /** Debian packages that bring it. */
   readonly debian: string;
   /** A program in PATH or in sbin. */
   readonly program?: string;
@@ -37,6 +37,7 @@ export const strangerNames = [
   "ip",
   "shellcheck",
   "logrotate",
+  "cc",
 ] as const;
 export type StrangerName = (typeof strangerNames)[number];
 
@@ -62,6 +63,7 @@ export const strangers: Readonly<Record<StrangerName, Stranger>> = {
   ip: { debian: "iproute2", program: "ip" },
   shellcheck: { debian: "shellcheck", program: "shellcheck" },
   logrotate: { debian: "logrotate", program: "logrotate" },
+  cc: { debian: "gcc libc6-dev", program: "cc" },
 };
 
 /** Where a program is, looking in sbin too. */

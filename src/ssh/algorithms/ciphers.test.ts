@@ -11,6 +11,7 @@ import {
 import {
   bodyFor,
   openPieces,
+  nativeSuites,
   type PacketSuite,
   packetSuites,
   plainSuite,
@@ -49,7 +50,7 @@ test("the table holds what it should", () => {
       ["aes256-ctr", 32, 16, false],
     ],
   );
-  assert.equal(packetSuites.length, 3 + 3 * 4);
+  assert.equal(packetSuites.length, 3 + 3 * 4 + nativeSuites.length);
 });
 
 for (const suite of all) {

@@ -1,6 +1,8 @@
 import { chachaPoly } from "./chacha-poly.ts";
 import { ctrAlgorithm } from "./ctr.ts";
 import { gcmAlgorithm } from "./gcm.ts";
+import { nativePackets } from "./native.ts";
+import { withNative } from "./native-ciphers.ts";
 import type { CipherAlgorithm } from "./packet-cipher.ts";
 
 const rows: readonly CipherAlgorithm[] = [
@@ -12,7 +14,13 @@ const rows: readonly CipherAlgorithm[] = [
   ctrAlgorithm("aes256-ctr", 32),
 ];
 
-/** Every packet cipher; the plain one before the first NEWKEYS is not in it and cannot be negotiated. */
+/** Every packet cipher on node:crypto and TypeScript alone, which always works. */
+export const pureCiphers: ReadonlyMap<string, CipherAlgorithm> = new Map(rows.map((row) => [row.name, row]));
+
+/**
+ * Every packet cipher, the native part doing those it can; the plain one before the first NEWKEYS is not in it and cannot be
+ * negotiated.
+ */
 export const cipherAlgorithms: ReadonlyMap<string, CipherAlgorithm> = new Map(
-  rows.map((row) => [row.name, row]),
+  rows.map((row) => [row.name, withNative(row, nativePackets)]),
 );

@@ -20,6 +20,10 @@ const rows = {
     user: "The gateway made an error; its log says more.",
     operator: "a packet cipher was used after its keys were dropped",
   },
+  BUG_CIPHER_FAILED: {
+    user: "The gateway made an error; its log says more.",
+    operator: "the native part of a packet cipher failed; POSTERN_NATIVE=off goes on without it",
+  },
   BUG_CIPHER_MAC: {
     user: "The gateway made an error; its log says more.",
     operator: "a packet cipher was made with a MAC it does not take, or without the one it needs",

@@ -4,7 +4,7 @@
  * Law: knows one cipher, MAC, key exchange or signature at a time, over bytes and KeyObjects; never which was negotiated, never a
  * key file, a message or a socket. Primitives come from node:crypto, else from @noble: only their composition is ours.
  */
-export { cipherAlgorithms } from "./ciphers.ts";
+export { cipherAlgorithms, pureCiphers } from "./ciphers.ts";
 export { type AlgorithmPreferences, defaultAlgorithms } from "./defaults.ts";
 export { algorithmErrors } from "./errors.ts";
 export { groupExchanges, kexMethods } from "./kex.ts";
@@ -29,6 +29,7 @@ export {
   type PacketOpener,
   type PacketSealer,
 } from "./packet-cipher.ts";
+export { nativePackets } from "./native.ts";
 export { plainOpener, plainSealer } from "./plain.ts";
 export { systemRandom } from "./random.ts";
 export { type SignatureAlgorithm, type SignatureHash, signatureAlgorithms } from "./signatures.ts";

@@ -1,0 +1,59 @@
+import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
+
+/** One direction under one set of keys, on the other side. */
+export interface NativeDirection {
+  readonly native: unique symbol;
+}
+
+/** Packets of one call, as in native/addon.c. */
+export const nativeBatchPackets = 64;
+
+/** Results below zero, as in native/packets.h. */
+export const NATIVE = { BAD_LENGTH: -1, BAD_TAG: -2 } as const;
+
+/** The functions of native/addon.c: batches of packets in place, and nothing else. */
+export interface NativePackets {
+  /** `cipher`: row of `nativeCiphers`. Undefined when OpenSSL has none such. Copies the key. */
+  create(cipher: number, sealing: boolean, key: Uint8Array, iv: Uint8Array): NativeDirection | undefined;
+  /** How many packets were opened, or a number below zero. `table[0]`: offset after the last; then begin and end of each body. */
+  open(
+    direction: NativeDirection,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    sequence: number,
+    max: number,
+    table: Uint32Array,
+  ): number;
+  /** Zero, or a number below it. `table`: for each packet the offset of its length, and the bytes of its body. */
+  seal(
+    direction: NativeDirection,
+    bytes: Uint8Array,
+    table: Uint32Array,
+    count: number,
+    sequence: number,
+  ): number;
+  free(direction: NativeDirection): void;
+}
+
+/** Beside the code of a release, and where `npm ci` builds it. */
+const places = ["../../native/packets.node", "../../../native/build/packets.node"];
+
+function load(): NativePackets | undefined {
+  if (process.env["POSTERN_NATIVE"] === "off") return undefined;
+  // In the executable file there is no folder beside the code, and nothing on the disk is trusted to be part of it.
+  if (import.meta.url.startsWith("file:///dev/null/")) return undefined;
+  const require = createRequire(import.meta.url);
+  for (const place of places) {
+    try {
+      return require(fileURLToPath(new URL(place, import.meta.url))) as NativePackets;
+    } catch {
+      // Not built, or for another machine: the pure path does the same.
+    }
+  }
+  return undefined;
+}
+
+/** The native part, where it was built and is not switched off by POSTERN_NATIVE=off. */
+export const nativePackets: NativePackets | undefined = load();
