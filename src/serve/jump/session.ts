@@ -34,7 +34,7 @@ export class JumpSession {
   }
 
   #request({ type, data }: IncomingRequest): boolean {
-    const { desk, audit, log } = this.#session;
+    const { desk, audit } = this.#session;
     switch (type) {
       case "pty-req": {
         decodePtyRequest(data);
@@ -55,9 +55,11 @@ export class JumpSession {
         const name = decodeSubsystemRequest(data);
         const reason = "A jump host has no files and no subsystems: use -J.";
         audit?.({ event: "request", type, outcome: "refused", subsystem: name.slice(0, 1024), reason });
-        log.debug("subsystem-refused", { subsystem: name });
-        this.#tell(`${reason}\n`);
-        return false;
+        // Not by a failure: ssh shows no words of ours after one.
+        return this.#start(async () => {
+          this.#tell(`${reason}\n`);
+          return statusFailed;
+        });
       }
       case "window-change":
         return this.#terminal;
@@ -111,7 +113,8 @@ export class JumpSession {
       const opened = await this.#session.desk.open(question, signal);
       const channel = this.#channel;
       // As netcat: the end of what the target says is the end of it all.
-      channel.once("finish", () => void channel.finish({ status: 0 }));
+      channel.exitWhenEnded({ status: 0 });
+      channel.once("finish", () => channel.destroy());
       opened.join(channel);
       return undefined;
     } catch (error) {

@@ -80,6 +80,24 @@ function credit(peer: RawPeer): number {
   return bytes.reduce((sum, each) => sum + each, 0);
 }
 
+test("a session that ends by itself tells how, after its last byte and EOF, and before CLOSE", async () => {
+  const { peer, channel } = await opened({ window: 3 });
+  channel.exitWhenEnded({ status: 7 });
+  channel.end("abcdef");
+  channel.once("finish", () => channel.destroy());
+  await settled();
+  assert.deepEqual(sizes(peer.take()), [3]);
+  peer.send(encodeWindowAdjust({ recipient: 0, bytes: 3 }));
+  await settled();
+  const sent = peer.take();
+  assert.deepEqual(
+    sent.map(([number]) => number),
+    [MSG.CHANNEL_DATA, MSG.CHANNEL_EOF, MSG.CHANNEL_REQUEST, MSG.CHANNEL_CLOSE],
+  );
+  const { type, data: status } = decodeChannelRequest(sent[2] ?? none);
+  assert.deepEqual([type, Buffer.from(status).toString("hex")], ["exit-status", "00000007"]);
+});
+
 test("data leave in messages no larger than the peer's maximum, as far as its window goes", async () => {
   const { peer, channel } = await opened({ window: 10, maxPacket: 4 });
   channel.write("abcdefghijklmnop");

@@ -85,6 +85,7 @@ export class Channel extends WindowedDuplex {
   readonly over: Promise<"peer" | "connection">;
   readonly #core: ChannelCore;
   #gotEof = false;
+  #exit: Exit | undefined;
 
   constructor(parts: Parts) {
     super();
@@ -155,15 +156,25 @@ export class Channel extends WindowedDuplex {
         this.end();
       });
     }
+    this.#tellExit(exit);
+    this.destroy();
+  }
+
+  /** For a session whose writer knows nothing of exits: how it ended is told when `end()` was called and all has left. */
+  exitWhenEnded(exit: Exit): void {
+    this.#exit = exit;
+  }
+
+  #tellExit(exit: Exit | undefined): void {
     if (exit !== undefined && "status" in exit) this.notify("exit-status", encodeExitStatus(exit.status));
     else if (exit !== undefined) this.notify("exit-signal", encodeExitSignal(exit));
-    this.destroy();
   }
 
   override _final(done: (error?: Error | null) => void): void {
     // EOF is for the channel, so stderr's last byte must be out before it.
     this.stderr.end(() => {
       this.#core.end();
+      this.#tellExit(this.#exit);
       done();
     });
   }
