@@ -33,7 +33,7 @@ for (const example of examples) {
     for (const { login, upstream } of config.rules) {
       for (const method of login) {
         if (method.kind === "password") for (const hash of method.hashes ?? []) parsePasswordHash(hash);
-        else for (const key of method.keys ?? []) parsePublicKeyLine(key);
+        else if (method.kind === "publickey") for (const key of method.keys ?? []) parsePublicKeyLine(key);
       }
       for (const key of upstream.hostKey.authorities ?? []) parsePublicKeyLine(key);
     }

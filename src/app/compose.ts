@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
-import { createAuthMethod } from "#auth";
+import { createAuthMethod, Users } from "#auth";
 import { type Clock, formatEndpoint, type Log, PosternError, version } from "#base";
-import type { Config, RuleConfig } from "#config";
-import type { Rule } from "#contract";
+import { type Config, loginSteps, type RuleConfig } from "#config";
+import type { AuthPorts, Rule } from "#contract";
 import { createCredential } from "#credential";
 import { tcp } from "#dialer";
 import { createReception } from "#entry";
@@ -21,6 +21,9 @@ export interface ComposePorts {
   readonly files: Files;
 }
 
+/** What rules are made with, besides. */
+type LoginPorts = ComposePorts & Pick<AuthPorts, "users" | "updates" | "stateDir">;
+
 /** A world, and what the process that holds it needs to know besides. */
 export interface Composed {
   readonly config: Config;
@@ -36,8 +39,17 @@ export interface Composed {
 export async function compose(config: Config, ports: ComposePorts): Promise<Composed> {
   await using made = new AsyncDisposableStack();
   const hostKeys = await HostKeys.read(config.hostKeys, ports);
+  const timingSecret = timingSecretOf(hostKeys.plain);
+  const users = new Users(config.users, { ...ports, secret: timingSecret });
+  await users.check();
+  const loginPorts: LoginPorts = {
+    ...ports,
+    updates: ports.files,
+    users,
+    stateDir: config.stateDir,
+  };
   const rules: Rule[] = [];
-  for (const rule of config.rules) rules.push(await createRule(rule, ports, made));
+  for (const rule of config.rules) rules.push(await createRule(rule, loginPorts, made));
   const router = new Router(rules);
   const dialer = made.use(await tcp.create({ kind: "tcp" }, ports));
   const audit = made.use(await AuditTrail.open(config.audit, ports));
@@ -69,10 +81,10 @@ export async function compose(config: Config, ports: ComposePorts): Promise<Comp
     ...(audit === undefined ? {} : { audit }),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
-  return { config, world, timingSecret: timingSecretOf(hostKeys.plain) };
+  return { config, world, timingSecret };
 }
 
-async function createRule(rule: RuleConfig, ports: ComposePorts, made: AsyncDisposableStack): Promise<Rule> {
+async function createRule(rule: RuleConfig, ports: LoginPorts, made: AsyncDisposableStack): Promise<Rule> {
   try {
     const login = [];
     for (const each of rule.login) login.push(made.use(await createAuthMethod(each, ports)));
@@ -86,7 +98,7 @@ async function createRule(rule: RuleConfig, ports: ComposePorts, made: AsyncDisp
     return {
       name,
       match,
-      login: [login],
+      login: loginSteps(login, ({ kind }) => kind, rule.require),
       upstream,
       ...(targets === undefined ? {} : { targets }),
       ...(serve === undefined ? {} : { serve }),

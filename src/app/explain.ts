@@ -1,5 +1,6 @@
+import type { AuthConfig } from "#auth";
 import { formatHostPort } from "#base";
-import type { Config, RuleConfig } from "#config";
+import { type Config, loginSteps, type RuleConfig } from "#config";
 import type { AuthMethod, Credential, NameEntry, PeerAddress, Rule, ServePlan } from "#contract";
 import { Router, type RuleExplanation, type TargetExplanation, TargetRouter } from "#gateway";
 
@@ -59,7 +60,7 @@ function sketch(rule: RuleConfig): Rule {
   const login = rule.login.map(
     (each): AuthMethod => ({
       kind: each.kind,
-      methods: [each.kind],
+      methods: methodsOf(each),
       defers: each.kind === "password" && each.check === "upstream",
       givesPassword: each.kind === "password",
       attempt: async () => ({ kind: "denied", reason: "only explained" }),
@@ -77,9 +78,14 @@ function sketch(rule: RuleConfig): Rule {
   return {
     name,
     match,
-    login: [login],
+    login: loginSteps(login, ({ kind }) => kind, rule.require),
     upstream: { ...rule.upstream, credentials },
     ...(targets === undefined ? {} : { targets }),
     ...(serve === undefined ? {} : { serve }),
   };
+}
+
+function methodsOf(each: AuthConfig): AuthMethod["methods"] {
+  if (each.kind === "totp") return ["keyboard-interactive"];
+  return each.kind === "password" ? (each.methods ?? ["password"]) : [each.kind];
 }

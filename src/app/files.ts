@@ -1,7 +1,8 @@
 import { constants } from "node:fs";
-import { type FileHandle, open, stat, unlink } from "node:fs/promises";
+import { type FileHandle, mkdir, open, rename, stat, unlink } from "node:fs/promises";
+import { dirname } from "node:path";
 import type { Clock } from "#base";
-import type { FileAppender, FileRead, FileReader } from "#contract";
+import type { FileAppender, FileRead, FileReader, FileUpdater } from "#contract";
 import { appErrors } from "./errors.ts";
 
 /** A lock held longer than this is left over from a process that died: appending a line takes milliseconds. */
@@ -18,10 +19,10 @@ const maxAppendBytes = 16 * 1024 * 1024;
 export type KeptFiles = Map<string, FileRead>;
 
 /** Files as adapters see them. */
-export class Files implements FileReader, FileAppender {
+export class Files implements FileReader, FileAppender, FileUpdater {
   readonly #clock: Clock;
   readonly #kept: KeptFiles;
-  readonly #appending = new Map<string, Promise<void>>();
+  readonly #writing = new Map<string, Promise<void>>();
   #keeping = false;
 
   constructor(clock: Clock, kept: KeptFiles = new Map()) {
@@ -64,41 +65,35 @@ export class Files implements FileReader, FileAppender {
   }
 
   async append(path: string, decide: (text: string) => string | undefined): Promise<void> {
-    const before = this.#appending.get(path) ?? Promise.resolve();
-    const mine = before.catch(() => {}).then(() => this.#appendLocked(path, decide));
-    this.#appending.set(path, mine);
+    await this.#inTurn(path, () => appendLine(path, decide));
+  }
+
+  async update(path: string, change: (text: string) => string | undefined): Promise<void> {
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
+      throw unwritable(path, cause);
+    });
+    await this.#inTurn(path, () => replaceText(path, change));
+  }
+
+  /** One after another, in this process and among all. */
+  async #inTurn(path: string, work: () => Promise<void>): Promise<void> {
+    const before = this.#writing.get(path) ?? Promise.resolve();
+    const mine = before.catch(() => {}).then(() => this.#locked(path, work));
+    this.#writing.set(path, mine);
     try {
       await mine;
     } finally {
-      if (this.#appending.get(path) === mine) this.#appending.delete(path);
+      if (this.#writing.get(path) === mine) this.#writing.delete(path);
     }
   }
 
-  async #appendLocked(path: string, decide: (text: string) => string | undefined): Promise<void> {
+  async #locked(path: string, work: () => Promise<void>): Promise<void> {
     const lock = `${path}.lock`;
-    const unwritable = (cause: unknown): Error =>
-      new appErrors.OPERATOR_FILE_UNWRITABLE(`${path}: ${reasonOf(cause)}`, { cause });
     await this.#acquire(lock).catch((cause: unknown) => {
-      throw unwritable(cause);
+      throw unwritable(path, cause);
     });
     try {
-      const flags = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT;
-      const file = await open(path, flags, 0o600).catch((cause: unknown) => {
-        throw unwritable(cause);
-      });
-      try {
-        const { bytes } = await readAll(file, path, maxAppendBytes);
-        const text = Buffer.from(bytes).toString("utf8");
-        const line = decide(text);
-        if (line === undefined) return;
-        const start = text === "" || text.endsWith("\n") ? "" : "\n";
-        await file.appendFile(`${start}${line}\n`).catch((cause: unknown) => {
-          throw unwritable(cause);
-        });
-        await file.sync();
-      } finally {
-        await file.close();
-      }
+      await work();
     } finally {
       await unlink(lock).catch(() => {});
     }
@@ -124,6 +119,72 @@ export class Files implements FileReader, FileAppender {
       }
     }
   }
+}
+
+async function appendLine(path: string, decide: (text: string) => string | undefined): Promise<void> {
+  const flags = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT;
+  const file = await open(path, flags, 0o600).catch((cause: unknown) => {
+    throw unwritable(path, cause);
+  });
+  try {
+    const { bytes } = await readAll(file, path, maxAppendBytes);
+    const text = Buffer.from(bytes).toString("utf8");
+    const line = decide(text);
+    if (line === undefined) return;
+    const start = text === "" || text.endsWith("\n") ? "" : "\n";
+    await file.appendFile(`${start}${line}\n`).catch((cause: unknown) => {
+      throw unwritable(path, cause);
+    });
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+/** Written beside it, made durable, and put in its place: a reader sees the old text or the new, never a part. */
+async function replaceText(path: string, change: (text: string) => string | undefined): Promise<void> {
+  const { text, mode, owner } = await current(path);
+  const changed = change(text);
+  if (changed === undefined) return;
+  const beside = `${path}.new`;
+  try {
+    // What a process that died left there is nobody's: this one holds the lock.
+    await unlink(beside).catch(() => {});
+    {
+      await using file = await open(beside, "wx", 0o600);
+      await file.writeFile(changed);
+      if (owner !== undefined && process.getuid?.() === 0) await file.chown(owner.uid, owner.gid);
+      await file.chmod(mode);
+      await file.sync();
+    }
+    await rename(beside, path);
+    await using folder = await open(dirname(path), constants.O_RDONLY);
+    await folder.sync();
+  } catch (cause) {
+    await unlink(beside).catch(() => {});
+    throw unwritable(path, cause);
+  }
+}
+
+async function current(
+  path: string,
+): Promise<{
+  text: string;
+  mode: number;
+  owner: { readonly uid: number; readonly gid: number } | undefined;
+}> {
+  try {
+    await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    const { bytes, mode } = await readAll(file, path, maxAppendBytes);
+    return { text: Buffer.from(bytes).toString("utf8"), mode, owner: await file.stat() };
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== "ENOENT") throw unwritable(path, cause);
+    return { text: "", mode: 0o600, owner: await stat(dirname(path)).catch(() => undefined) };
+  }
+}
+
+function unwritable(path: string, cause: unknown): Error {
+  return new appErrors.OPERATOR_FILE_UNWRITABLE(`${path}: ${reasonOf(cause)}`, { cause });
 }
 
 async function readAll(file: FileHandle, path: string, maxBytes: number): Promise<FileRead> {

@@ -6,16 +6,27 @@
 import type { AuthKind, AuthMethod, AuthPorts } from "#contract";
 import { password, type PasswordConfig } from "./password/index.ts";
 import { publickey, type PublicKeyConfig } from "./publickey/index.ts";
+import { totp, type TotpConfig } from "./totp/index.ts";
 
 export { hashPassword, parsePasswordHash, type PasswordHash, passwordErrors } from "./password/index.ts";
 export { publicKeyErrors } from "./publickey/index.ts";
 
-export type AuthConfig = PasswordConfig | PublicKeyConfig;
+export { base32, codeAt, otpauthAddress, SpentCodes, totpErrors } from "./totp/index.ts";
+export {
+  changeUser,
+  type NewUser,
+  totpField,
+  type UserChange,
+  Users,
+  type UsersConfig,
+  usersErrors,
+  usersSchema,
+} from "./users/index.ts";
 
-export const authKinds: readonly [AuthKind<PasswordConfig>, AuthKind<PublicKeyConfig>] = [
-  password,
-  publickey,
-];
+export type AuthConfig = PasswordConfig | PublicKeyConfig | TotpConfig;
+
+export const authKinds: readonly [AuthKind<PasswordConfig>, AuthKind<PublicKeyConfig>, AuthKind<TotpConfig>] =
+  [password, publickey, totp];
 
 /** Makes a method of any kind in the list. */
 export async function createAuthMethod(config: AuthConfig, ports: AuthPorts): Promise<AuthMethod> {
@@ -24,5 +35,7 @@ export async function createAuthMethod(config: AuthConfig, ports: AuthPorts): Pr
       return await password.create(config, ports);
     case "publickey":
       return await publickey.create(config, ports);
+    case "totp":
+      return await totp.create(config, ports);
   }
 }

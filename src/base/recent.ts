@@ -7,6 +7,11 @@ export class Recent<Key, Value> {
     this.#max = max;
   }
 
+  /** The value of a key, if it is there. */
+  peek(key: Key): Value | undefined {
+    return this.#values.get(key);
+  }
+
   /** The value of a key, made if it is not there. What `make` throws is not kept. */
   of(key: Key, make: () => Value): Value {
     if (this.#values.has(key)) {

@@ -5,6 +5,7 @@ import { z } from "zod";
 import { withoutAbsent } from "./absent.ts";
 import { holds } from "./holds.ts";
 import { kindUnion } from "./kind-union.ts";
+import { faultInSteps, type RequiredKinds, requireSchema } from "./login-steps.ts";
 import { policyNames, policySchema } from "./policy.ts";
 import { noUpstream, type UpstreamConfig, upstreamSchema } from "./upstream.ts";
 
@@ -13,6 +14,8 @@ export interface RuleConfig {
   readonly name: string;
   readonly match: RuleMatch;
   readonly login: readonly AuthConfig[];
+  /** Absent: any one of `login`. */
+  readonly require?: RequiredKinds;
   readonly targets?: readonly string[];
   readonly upstream: UpstreamConfig;
   /** Present: the session ends here, and the upstream has no address. */
@@ -71,7 +74,11 @@ export const ruleSchema: z.ZodType<Omit<RuleConfig, "place">> = z
     match: match
       .prefault({})
       .describe("Whom it takes: all conditions given must hold. Without user and userPattern: any name."),
-    login: z.array(kindUnion(authKinds)).min(1).describe("How the client proves itself: any one suffices."),
+    login: z
+      .array(kindUnion(authKinds))
+      .min(1)
+      .describe("How the client proves itself: any one suffices, unless `require` says more."),
+    require: requireSchema.optional(),
     targets: z
       .array(z.string().min(1))
       .min(1)
@@ -120,6 +127,8 @@ export const ruleSchema: z.ZodType<Omit<RuleConfig, "place">> = z
       ctx.addIssue({ code: "custom", path, message });
     }
     for (const { path, message } of openHosts(rule)) ctx.addIssue({ code: "custom", path, message });
+    const fault = faultInSteps(rule.login, rule.require);
+    if (fault !== undefined) ctx.addIssue({ code: "custom", path: [fault.key], message: fault.message });
     const asksUpstream = rule.login.findIndex(
       (login) => login.kind === "password" && login.check === "upstream",
     );

@@ -1,4 +1,5 @@
 import { type AuditConfig, auditKinds } from "#audit";
+import { type UsersConfig, usersSchema } from "#auth";
 import { count, duration, logLevels, type LogLevel, path } from "#base";
 import {
   type AlgorithmPreferences,
@@ -47,6 +48,7 @@ export interface Config {
   readonly drain: { readonly limitSeconds: number };
   readonly algorithms: AlgorithmPreferences;
   readonly tls: TlsPlan;
+  readonly users: UsersConfig;
   readonly targets: readonly Target[];
   /** Rules that open sessions here. */
   readonly rules: readonly RuleConfig[];
@@ -216,6 +218,7 @@ export const mainSchema: z.ZodType<MainFile> = z.strictObject({
   drain: drain.prefault({}),
   algorithms: algorithms.prefault({}),
   tls: tlsSchema.prefault({}),
+  users: usersSchema.prefault({}),
   include,
   targets,
   rules,

@@ -2,8 +2,9 @@ import type { Captures, Clock, Log } from "#base";
 import type { Certificate, PublicKey } from "#ssh/keys";
 import type { InfoRequest } from "#ssh/messages";
 import type { PeerAddress } from "./arrival.ts";
-import type { FileReader, Kind } from "./kind.ts";
+import type { FileReader, FileUpdater, Kind } from "./kind.ts";
 import type { Restrictions } from "./policy.ts";
+import type { UserDirectory } from "./users.ts";
 
 export interface PasswordProof {
   readonly method: "password";
@@ -79,6 +80,10 @@ export interface AuthPorts {
   readonly clock: Clock;
   readonly log: Log;
   readonly files: FileReader;
+  readonly updates: FileUpdater;
+  readonly users: UserDirectory;
+  /** Where what must be remembered over restarts is kept. */
+  readonly stateDir: string;
 }
 
 export type AuthKind<Config = unknown> = Kind<Config, AuthMethod, AuthPorts>;

@@ -36,7 +36,7 @@ export {
   auditEvents,
   type AuditRecord,
 } from "./events.ts";
-export type { FileAppender, FileRead, FileReader, Kind } from "./kind.ts";
+export type { FileAppender, FileRead, FileReader, FileUpdater, Kind } from "./kind.ts";
 export type { Policy, Restrictions } from "./policy.ts";
 export type { Principal } from "./principal.ts";
 export type {
@@ -69,3 +69,4 @@ export type {
   ReceptionDesk,
   TlsPlan,
 } from "./reception.ts";
+export type { TotpSecret, User, UserDirectory } from "./users.ts";

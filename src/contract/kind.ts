@@ -34,3 +34,14 @@ export interface FileAppender {
    */
   append(path: string, decide: (text: string) => string | undefined): Promise<void>;
 }
+
+/** A small file that is replaced as a whole, and that several of our processes may change. */
+export interface FileUpdater {
+  /**
+   * Calls `change` with the file's text ("" when there is none) while nobody else of ours may write, and puts what it returns in
+   * its place, whole or not at all, also when the machine stops in the midst of it. Undefined: it stays as it is. The file keeps
+   * its mode and owner; one that is made gets mode 0600, and so do directories that were missing, 0700. Throws
+   * OPERATOR_FILE_UNWRITABLE.
+   */
+  update(path: string, change: (text: string) => string | undefined): Promise<void>;
+}

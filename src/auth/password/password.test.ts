@@ -2,10 +2,16 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { silentLog, systemClock } from "#base";
 import type { AuthContext, AuthPorts, Proof } from "#contract";
+import { noUsers } from "#test/support/auth-ports";
 import { hashPassword } from "./hash.ts";
 import { password } from "./password.ts";
 
-const ports: AuthPorts = { clock: systemClock, log: silentLog, files: { read: async () => undefined } };
+const ports: AuthPorts = {
+  clock: systemClock,
+  log: silentLog,
+  files: { read: async () => undefined },
+  ...noUsers,
+};
 const context: AuthContext = {
   user: "x",
   captures: {},

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { parseTemplate, silentLog, systemClock } from "#base";
 import type { AuthContext, AuthPorts, FileRead, Verdict } from "#contract";
 import { formatPublicKey, generatePrivateKey, type PublicKey } from "#ssh/keys";
+import { noUsers } from "#test/support/auth-ports";
 import { publickey } from "./publickey.ts";
 
 const ada = generatePrivateKey("ssh-ed25519").publicKey;
@@ -19,6 +20,7 @@ function portsWith(files: Record<string, string | FileRead>): AuthPorts {
         return typeof file === "string" ? { bytes: Buffer.from(file), mode: 0o644 } : file;
       },
     },
+    ...noUsers,
   };
 }
 
