@@ -231,6 +231,36 @@ export const fixedLimits: readonly FixedLimit[] = [
     precedent: "Linux audit cuts lines at about 8,000",
   },
   {
+    constant: "gateway/waiting-client:maxHeldBytes",
+    value: 1024 * 1024,
+    unit: "bytes",
+    about:
+      "What a client that is in sends before it has an upstream; then it is left unread until it has one.",
+    precedent: "None; OpenSSH sends 1 KB or so",
+  },
+  {
+    constant: "gateway/client-channel:maxClientChannelBytes",
+    value: 512 * 1024,
+    unit: "bytes",
+    about: "What a client may send unread from its agent.",
+    precedent: "OpenSSH takes 256 KiB in one reply of an agent",
+  },
+  {
+    constant: "gateway/client-channel:maxPacketBytes",
+    value: 32 * 1024,
+    unit: "bytes",
+    about: "Data in one message from a client's agent.",
+    precedent: "OpenSSH CHAN_SES_PACKET_DEFAULT",
+  },
+  {
+    constant: "gateway/waiting-client:maxPacketBytes",
+    value: 32 * 1024,
+    unit: "bytes",
+    about:
+      "Data in one message in a session channel that the gateway confirmed; for an upstream that takes less they are cut.",
+    precedent: "OpenSSH CHAN_SES_PACKET_DEFAULT",
+  },
+  {
     constant: "gateway/passages:maxSaidChars",
     value: 256,
     unit: "count",

@@ -15,7 +15,27 @@ export type LoginWay =
       readonly method: "publickey";
       /** The key, or how to come by it when its turn has come; rejects with OPERATOR_ or DENIED_ errors. */
       readonly key: KeySigner | (() => Promise<KeySigner>);
+    }
+  | {
+      readonly method: "publickey";
+      /** Keys of the client's, to be tried in order, when their turn has come; rejects as above. */
+      readonly keys: (binding: UpstreamBinding) => Promise<readonly KeySigner[]>;
     };
+
+/** Which connection to an upstream is signed for. */
+export interface UpstreamBinding {
+  /** The upstream's host key, as a blob. */
+  readonly hostKey: Uint8Array;
+  readonly sessionId: Uint8Array;
+  /** The whole signature blob of the host key over the session identifier. */
+  readonly hostKeySignature: Uint8Array;
+}
+
+/** The agent that a client forwards. */
+export interface ClientAgent {
+  /** All keys that it offers for this connection, likely ones first. `timeoutMs`: for each answer. Rejects with DENIED_ errors. */
+  keys(binding: UpstreamBinding, timeoutMs: number): Promise<readonly KeySigner[]>;
+}
 
 export interface CredentialContext {
   /** The gateway's name for the session, as in the log. */
@@ -26,6 +46,7 @@ export interface CredentialContext {
   /** Whom the upstream is to log in. */
   readonly upstreamUser: string;
   readonly clientPassword?: Uint8Array;
+  readonly clientAgent?: ClientAgent;
 }
 
 /** How we log in upstream. */
@@ -33,6 +54,11 @@ export interface Credential extends AsyncDisposable {
   readonly kind: string;
   /** It needs the client's password: without one it offers nothing. */
   readonly needsClientPassword: boolean;
+  /**
+   * It needs the agent that the client forwards, and can therefore be used only when the client is in: then the upstream is entered
+   * later. Milliseconds that the client may take to offer it.
+   */
+  readonly clientAgent?: { readonly waitMs: number };
   /** What it can offer now, best first; empty if nothing. Throws OPERATOR_ errors. */
   ways(context: CredentialContext): Promise<readonly LoginWay[]>;
 }

@@ -19,11 +19,13 @@ export type {
   Verdict,
 } from "./auth-method.ts";
 export type {
+  ClientAgent,
   Credential,
   CredentialContext,
   CredentialKind,
   CredentialPorts,
   LoginWay,
+  UpstreamBinding,
 } from "./credential.ts";
 export type { Destination } from "./destination.ts";
 export type { Dialer, DialerKind, DialerPorts, DialOptions } from "./dialer.ts";

@@ -1,10 +1,11 @@
 /**
  * credential: how we log in upstream. This door is the list of kinds.
  *
- * Law: offers what the operator listed and nothing else: no agent, no default key file. Knows nothing of rules and sessions.
+ * Law: offers what the operator listed and nothing else: no agent of the gateway's own account, no default key file. Knows nothing of rules and sessions.
  */
 import type { Credential, CredentialKind, CredentialPorts } from "#contract";
 import { localAgent, type LocalAgentConfig } from "./local-agent/index.ts";
+import { agent, type AgentConfig } from "./agent/index.ts";
 import { certificate, type CertificateConfig } from "./certificate/index.ts";
 import { clientPassword, type ClientPasswordConfig } from "./client-password/index.ts";
 import { key, type KeyConfig } from "./key/index.ts";
@@ -18,6 +19,7 @@ export type CredentialConfig =
   | ClientPasswordConfig
   | StoredPasswordConfig
   | KeyConfig
+  | AgentConfig
   | LocalAgentConfig
   | CertificateConfig
   | NoneConfig;
@@ -27,9 +29,10 @@ export const credentialKinds: readonly [
   CredentialKind<StoredPasswordConfig>,
   CredentialKind<KeyConfig>,
   CredentialKind<CertificateConfig>,
+  CredentialKind<AgentConfig>,
   CredentialKind<LocalAgentConfig>,
   CredentialKind<NoneConfig>,
-] = [clientPassword, storedPassword, key, certificate, localAgent, none];
+] = [clientPassword, storedPassword, key, certificate, agent, localAgent, none];
 
 /** Makes a credential of any kind in the list. */
 export async function createCredential(
@@ -45,6 +48,8 @@ export async function createCredential(
       return await key.create(config, ports);
     case "certificate":
       return await certificate.create(config, ports);
+    case "agent":
+      return await agent.create(config, ports);
     case "local-agent":
       return await localAgent.create(config, ports);
     case "none":

@@ -3,6 +3,7 @@ import type {
   Auditor,
   AuthContext,
   AuthMethod,
+  ClientAgent,
   KeyProof,
   PeerAddress,
   Principal,
@@ -133,19 +134,38 @@ export class Authentication implements AsyncDisposable {
       // Answers come only to what an exchange asked, and it takes them itself.
       if (event.kind === "responses") throw new gatewayErrors.BUG_SESSION("answers to nothing");
       if (event.changed) await this.#forget();
-      const done = await this.#answer(event.user, event.attempt).catch((error: unknown) => {
-        // Given up in the midst of it: then that is why it failed.
-        throw this.#over.signal.aborted ? this.#over.signal.reason : error;
-      });
+      const done = await this.#here(this.#answer(event.user, event.attempt));
       // Who is in owns the upstream, also when the client has gone meanwhile: the session asks `throwIfOver`.
       if (done !== undefined) return done;
       if (this.#over.signal.aborted) throw this.#over.signal.reason;
     }
   }
 
+  /** The upstream of a client that is in already; the caller's from then on. Throws what `run` does, and errors of credentials. */
+  async enterLater(
+    { principal, route }: Authenticated,
+    agent: ClientAgent | undefined,
+  ): Promise<UpstreamLogin> {
+    await this.#here(this.#upstream.enter(route, principal.user, this.#progress?.password, agent));
+    this.throwIfOver();
+    return this.#take();
+  }
+
+  /** Fires when the login, or what is left of it, is to end. */
+  get signal(): AbortSignal {
+    return this.#over.signal;
+  }
+
   /** Throws if the client has gone since `run` returned. */
   throwIfOver(): void {
     this.#over.signal.throwIfAborted();
+  }
+
+  /** Given up in the midst of it: then that is why it failed. */
+  async #here<T>(work: Promise<T>): Promise<T> {
+    return await work.catch((error: unknown) => {
+      throw this.#over.signal.aborted ? this.#over.signal.reason : error;
+    });
   }
 
   /** Gives up, wherever the login is: `run` throws `why`. */
@@ -408,7 +428,7 @@ export class Authentication implements AsyncDisposable {
     const { route } = progress;
     if (!this.#upstream.entered) {
       this.#options.entering(route);
-      if (route.serve === undefined) await this.#upstream.enter(route, user, progress.password);
+      if (!entersLater(route)) await this.#upstream.enter(route, user, progress.password);
     }
     if (this.#over.signal.aborted) throw this.#over.signal.reason;
     const { method, by, restrictions } = progress.proven;
@@ -422,13 +442,17 @@ export class Authentication implements AsyncDisposable {
     // Only now: to a name that is not let in, an upstream's words would tell that there is an upstream.
     for (const text of this.#upstream.banners) this.#server.banner(text);
     this.#server.accept();
-    // Only now is it the session's: until here, whatever goes wrong releases it.
-    const upstream = this.#upstream.take();
-    progress.forget();
     const principal = proven as Principal;
-    if (upstream !== undefined) return { principal, route, upstream };
-    if (route.serve === undefined) throw new gatewayErrors.BUG_SESSION("in, without an upstream");
-    return { principal, route };
+    if (route.serve !== undefined) progress.forget();
+    return this.#upstream.entered ? { principal, route, upstream: this.#take() } : { principal, route };
+  }
+
+  /** Only now is the upstream the session's: until here, whatever goes wrong releases it. */
+  #take(): UpstreamLogin {
+    const upstream = this.#upstream.take();
+    if (upstream === undefined) throw new gatewayErrors.BUG_SESSION("in, without an upstream");
+    this.#progress?.forget();
+    return upstream;
   }
 
   async #next(): Promise<UserauthServerEvent> {
@@ -455,7 +479,13 @@ export class Authentication implements AsyncDisposable {
   }
 }
 
-function whyClosed(close: ConnClose): unknown {
+/** There is nowhere to go, or a credential can do nothing before the client is in. */
+function entersLater({ serve, plan }: Route): boolean {
+  return serve !== undefined || plan.credentials.some(({ clientAgent }) => clientAgent !== undefined);
+}
+
+/** Why a login is over when its connection is. */
+export function whyClosed(close: ConnClose): unknown {
   return close.kind === "failed" && close.error instanceof PosternError ? close.error : new ClientLeft();
 }
 

@@ -33,6 +33,46 @@ const rows = {
     user: "The connection was closed.",
     operator: "the client of a jump host left before its target had answered",
   },
+  DENIED_AGENT_NOT_OFFERED: {
+    disconnect: 14,
+    user: "The server behind this gateway is entered with your own key, so the gateway needs your agent: connect with `ssh -A`, or write `ForwardAgent yes` for this host into your ssh_config. The gateway keeps no key of its own.",
+    operator: "the client forwarded no agent, and the rule has no other credential",
+  },
+  DENIED_AGENT_NO_SESSION: {
+    disconnect: 14,
+    user: "The server behind this gateway is entered with your own key, and your agent can be asked only through a session: connect with `ssh -A` and without `-N`, or open a session in time.",
+    operator: "the client opened no session in which it could have forwarded its agent",
+  },
+  DENIED_AGENT_EMPTY: {
+    disconnect: 14,
+    user: "Your agent holds no key that may be used here. Add one with `ssh-add`; `ssh-add -l` lists them.",
+    operator: "the client's agent has no usable key",
+  },
+  DENIED_AGENT_KEYS: {
+    disconnect: 14,
+    user: "The server behind this gateway takes none of the keys that your agent offered. `ssh-add -l` lists them; the right one must be among the first that it has.",
+    operator: "the upstream refused every key of the client's agent that it was asked about",
+  },
+  DENIED_AGENT_REFUSED: {
+    disconnect: 14,
+    user: "Your agent refused to sign for the server behind this gateway: it may be locked, its key may be restricted to other hosts, or nobody confirmed.",
+    operator: "the client's agent, or the client itself, refused what was asked",
+  },
+  DENIED_AGENT_SILENT: {
+    disconnect: 14,
+    user: "Your agent did not answer in time. If it waits for a confirmation or a touch, try again and give it.",
+    operator: "the client's agent did not answer in time",
+  },
+  DENIED_AGENT_BROKEN: {
+    disconnect: 14,
+    user: "Your agent answered with something that makes no sense.",
+    operator: "the client's agent does not keep to the agent protocol",
+  },
+  DENIED_AGENT_GONE: {
+    disconnect: 14,
+    user: "Your agent ended the conversation before it had signed.",
+    operator: "the client closed the channel to its agent",
+  },
   BUG_SESSION: {
     user: "The gateway made an error; its log says more.",
     operator: "a session ended by an error that nobody expected",

@@ -13,15 +13,18 @@ import { Link } from "#link";
 import { joinPipe, type Pipe, type PipeEnd } from "#pipe";
 import { isCertificateType } from "#ssh/keys";
 import { DISCONNECT, type Extensions } from "#ssh/messages";
+import type { PacketConn } from "#ssh/transport";
 import type { Ticket } from "./admission.ts";
-import { type Authenticated, Authentication, ClientLeft } from "./authenticate.ts";
+import { type Authenticated, Authentication, ClientLeft, whyClosed } from "./authenticate.ts";
 import { gatewayErrors } from "./errors.ts";
 import type { FailureDelays } from "./failure-delays.ts";
+import { type LateEntered, LateEntry } from "./late-entry.ts";
 import { Permissions } from "./permissions.ts";
 import { Passages } from "./passages.ts";
 import { SessionTaps } from "./session-taps.ts";
 import { TerminalNotices } from "./terminal-notice.ts";
 import type { DownstreamLeg } from "./upstream.ts";
+import type { UpstreamLogin } from "./upstream-login.ts";
 import { versionLines } from "./version-line.ts";
 import type { World } from "./world.ts";
 
@@ -45,6 +48,7 @@ export class Session {
   #phase: SessionPhase = "handshake";
   #link: Link | undefined;
   #authentication: Authentication | undefined;
+  #late: LateEntry | undefined;
   #pipe: Pipe | undefined;
   readonly #notices = new TerminalNotices();
   #upstream: Link | undefined;
@@ -90,7 +94,7 @@ export class Session {
     try {
       end = await this.#live();
     } catch (error) {
-      end = this.#fail(error);
+      end = await this.#fail(error);
     }
     await this.#release();
     this.#logEnd(end);
@@ -113,11 +117,8 @@ export class Session {
 
   async #live(): Promise<SessionEnd> {
     const { world, clock } = this.#options;
-    using grace = new DisposableStack();
-    grace.use(
-      clock.after(world.limits.loginGraceSeconds * 1000, () =>
-        this.close(new gatewayErrors.PEER_LOGIN_GRACE()),
-      ),
+    using grace = clock.after(world.limits.loginGraceSeconds * 1000, () =>
+      this.close(new gatewayErrors.PEER_LOGIN_GRACE()),
     );
     const link = this.#openLink();
     const { negotiated, peerVersion, bulkCipher } = await link.established;
@@ -133,17 +134,45 @@ export class Session {
       version: peerVersion,
     });
     const authenticated = await authentication.run();
-    this.#own(authenticated);
+    this.#principal = authenticated.principal;
+    this.#rule = authenticated.route.rule;
+    // An upstream that comes later has as much time as the login had.
+    grace.refresh();
+    const { downstream, upstream } = await this.#ends(link, authentication, authenticated);
+    this.#own(authenticated.route, upstream);
     // From here to the join nothing may wait: who is gone by now would not tell again.
     authentication.throwIfOver();
-    if (authenticated.upstream?.over === true) throw new gatewayErrors.UPSTREAM_LOST(this.#upstreamName);
+    if (upstream?.over === true) throw new gatewayErrors.UPSTREAM_LOST(this.#upstreamName);
     if (this.#decided !== undefined) throw this.#decided;
-    grace.dispose();
+    grace[Symbol.dispose]();
     this.#options.ticket.authenticated();
-    const { upstream } = authenticated;
     if (upstream === undefined) return await this.#serve(link, authenticated);
-    const pipe = this.#join(link, { ...authenticated, upstream });
+    const pipe = this.#join(downstream, authenticated, upstream.link);
     return this.#explain(await pipe.closed);
+  }
+
+  /** What is to be joined: at once or, where the client must be in before its upstream can be entered, later (ADR 11). */
+  async #ends(
+    link: Link,
+    authentication: Authentication,
+    authenticated: Authenticated,
+  ): Promise<Pick<LateEntered, "downstream"> & Partial<LateEntered>> {
+    const { upstream, route, principal } = authenticated;
+    if (upstream !== undefined) return { downstream: link, upstream };
+    if (route.serve !== undefined) return { downstream: link };
+    const { clock, log, ticket } = this.#options;
+    ticket.authenticated();
+    this.#late = new LateEntry({
+      conn: link,
+      principal,
+      route,
+      clock,
+      log,
+      signal: authentication.signal,
+      closed: (close) => authentication.abort(whyClosed(close)),
+      enter: (agent) => authentication.enterLater(authenticated, agent),
+    });
+    return await this.#late.run();
   }
 
   #openLink(): Link {
@@ -191,9 +220,7 @@ export class Session {
     return this.#authentication;
   }
 
-  #own({ principal, route, upstream }: Authenticated): void {
-    this.#principal = principal;
-    this.#rule = route.rule;
+  #own(route: Route, upstream: UpstreamLogin | undefined): void {
     if (upstream === undefined) return;
     this.#upstream = upstream.link;
     this.#upstreamName = `${route.user}@${formatHostPort(upstream.address)}`;
@@ -219,7 +246,8 @@ export class Session {
     return this.#explain({ by: close.kind === "local" ? "gateway" : "downstream", close });
   }
 
-  #join(downstream: Link, { principal, route, upstream: { link: upstream } }: Required<Authenticated>): Pipe {
+  /** `downstream` is the client's link, or what shows it to the pipe. */
+  #join(downstream: PacketConn, { principal, route }: Authenticated, upstream: Link): Pipe {
     const { world, clock, log } = this.#options;
     const taps = this.#taps(downstream, principal, route);
     this.#phase = "open";
@@ -243,12 +271,12 @@ export class Session {
   }
 
   /** None when nobody wants to look: then all packets pass unread. */
-  #taps(link: Link, principal: Principal, route: Route): SessionTaps | undefined {
+  #taps(conn: PacketConn, principal: Principal, route: Route): SessionTaps | undefined {
     const permissions = this.#permissions(principal, route);
     const audit = this.#audit;
     if (permissions === undefined && audit === undefined) return undefined;
     const client = {
-      send: (payload: Uint8Array) => link.send(payload),
+      send: (payload: Uint8Array) => conn.send(payload),
       whenRead: (then: () => void) => this.#pipe?.whenRead(then),
     };
     return new SessionTaps({ permissions, audit, client });
@@ -279,7 +307,7 @@ export class Session {
   }
 
   /** The one place where what was thrown becomes last words and a line in the log. */
-  #fail(thrown: unknown): SessionEnd {
+  async #fail(thrown: unknown): Promise<SessionEnd> {
     // What was decided here ends the rest in its own ways: then that is why.
     const error = this.#decided ?? thrown;
     if (error instanceof ClientLeft)
@@ -290,6 +318,7 @@ export class Session {
     if (known.blame === "BUG" || known.blame === "OPERATOR") log.error("session-failed", { error: known });
     else if (known.blame === "UPSTREAM") log.warn("session-failed", { rule: this.#rule, error: known });
     else log.info("session-failed", { code: known.code, reason: known.message });
+    if (this.#pipe === undefined) await this.#late?.tell(known);
     // Programs that do not show a disconnect's text show a banner.
     const tellTwice = known.blame === "UPSTREAM" || known.blame === "OPERATOR";
     if (tellTwice && this.#pipe === undefined) this.#authentication?.banner(known.user);

@@ -1,5 +1,5 @@
 import { type Clock, formatHostPort, type PosternError } from "#base";
-import type { CredentialContext, Route } from "#contract";
+import type { ClientAgent, CredentialContext, Route } from "#contract";
 import { gatewayErrors } from "./errors.ts";
 import type { LoginAudit } from "./login-audit.ts";
 import { connectUpstream, type DownstreamLeg, type UpstreamPorts } from "./upstream.ts";
@@ -38,11 +38,22 @@ export class UpstreamEntry {
   }
 
   /** The client has proven itself: logs in by what the rule lists. Throws UPSTREAM_ errors, and those of credentials. */
-  async enter(route: Route, user: string, clientPassword: Uint8Array | undefined): Promise<void> {
+  async enter(
+    route: Route,
+    user: string,
+    clientPassword: Uint8Array | undefined,
+    clientAgent?: ClientAgent,
+  ): Promise<void> {
     const upstream = await this.#connected(route, user);
-    const context = this.#context(route, user, clientPassword);
+    const context = {
+      ...this.#context(route, user, clientPassword),
+      ...(clientAgent === undefined ? {} : { clientAgent }),
+    };
     const outcome = await this.#watched(route, upstream, () => upstream.login(context, false));
-    if (outcome.kind !== "entered") throw this.#refused(route);
+    if (outcome.kind === "entered") return;
+    if (upstream.clientKeys > 0)
+      throw new gatewayErrors.DENIED_AGENT_KEYS(`${upstream.clientKeys} were tried`);
+    throw this.#refused(route);
   }
 
   /** The upstream judges the client's password, or changes it. Throws UPSTREAM_ errors, and those of credentials. */

@@ -58,6 +58,8 @@ export class UpstreamLogin implements AsyncDisposable {
   #clientProven = false;
   /** Of the last `password-change`. */
   #prompt = "";
+  /** Keys of the client's that the upstream was asked about. */
+  #clientKeys = 0;
   /** Why the gateway itself could not make use of a way, the first time that happened. */
   #fault: PosternError | undefined;
 
@@ -85,6 +87,11 @@ export class UpstreamLogin implements AsyncDisposable {
   /** The upstream has ended the connection. */
   get over(): boolean {
     return this.#close !== undefined;
+  }
+
+  /** Keys of the client's that the upstream was asked about. */
+  get clientKeys(): number {
+    return this.#clientKeys;
   }
 
   /** What the upstream has had shown so far, to be told to the client once it is in. */
@@ -186,7 +193,7 @@ export class UpstreamLogin implements AsyncDisposable {
 
   async #try(way: LoginWay): Promise<Result> {
     if (way.method === "none") return await this.#tryNone();
-    if (way.method === "publickey") return await this.#tryKey(way);
+    if (way.method === "publickey") return await this.#tryKeys(way);
     if (this.#methods.length === 0 || this.#methods.includes("password")) {
       this.#client.tryPassword(way.password);
       this.#shown = true;
@@ -203,9 +210,25 @@ export class UpstreamLogin implements AsyncDisposable {
     return await this.#result();
   }
 
-  async #tryKey(way: LoginWay & { readonly method: "publickey" }): Promise<Result> {
-    const key = typeof way.key === "function" ? await this.#usable(way.key) : way.key;
-    if (key === undefined) return "failed";
+  async #tryKeys(way: LoginWay & { readonly method: "publickey" }): Promise<Result> {
+    if ("key" in way) {
+      const key = typeof way.key === "function" ? await this.#usable(way.key) : way.key;
+      return key === undefined ? "failed" : await this.#tryKey(key);
+    }
+    const { hostKey, sessionId, hostKeySignature } = this.link;
+    if (hostKeySignature === undefined) throw new gatewayErrors.BUG_SESSION("an upstream that never signed");
+    const keys = await this.#usable(() => way.keys({ hostKey, sessionId, hostKeySignature }));
+    for (const key of keys ?? []) {
+      this.#clientKeys++;
+      const result = await this.#tryKey(key);
+      if (result !== "failed") return result;
+      // It has ended the connection, or judged the login in another way.
+      if (this.over || !this.#takes("publickey")) break;
+    }
+    return "failed";
+  }
+
+  async #tryKey(key: KeySigner): Promise<Result> {
     const sha1 = this.#options.allowSha1 && key.publicKey.type === "ssh-rsa";
     const algorithms = sha1 ? [...key.algorithms, "ssh-rsa"] : key.algorithms;
     if (!this.#client.tryKey({ blob: key.blob, algorithms })) return "failed";

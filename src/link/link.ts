@@ -41,6 +41,7 @@ export class Link implements PacketConn {
   readonly #establish: PromiseWithResolvers<Established>;
   #handler: PacketHandler | undefined;
   #extensions: Extensions = new Map();
+  #hostKeySignature: Uint8Array | undefined;
   #deadline: Timer | undefined;
   #ticker: Timer | undefined;
   /** Pieces that the kernel has not taken yet. */
@@ -99,6 +100,11 @@ export class Link implements PacketConn {
 
   get hostKey(): Uint8Array {
     return this.#transport.hostKey;
+  }
+
+  /** As client: the upstream's signature over the session identifier, for agents that ask what they sign for. */
+  get hostKeySignature(): Uint8Array | undefined {
+    return this.#hostKeySignature;
   }
 
   get writable(): boolean {
@@ -245,6 +251,7 @@ export class Link implements PacketConn {
         this.#later(event.task.run(), (agreement: Agreement) => this.#transport.agreed(agreement));
         return;
       case "need-host-key":
+        this.#hostKeySignature ??= event.signature;
         this.#checkHostKey(event.algorithm, event.hostKey);
         return;
       case "kex-done":

@@ -51,7 +51,7 @@ async function issued(
     files: { read: async () => ({ bytes: Buffer.from(text), mode: 0o600 }) },
   });
   const [way] = await credential.ways({ ...context, ...who });
-  assert.ok(way?.method === "publickey" && typeof way.key === "function");
+  assert.ok(way?.method === "publickey" && "key" in way && typeof way.key === "function");
   const key = await way.key();
   return { certificate: decodeCertificate(key.blob), algorithms: key.algorithms };
 }

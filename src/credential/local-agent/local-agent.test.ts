@@ -155,7 +155,7 @@ test("the credential asks its agent when its turn has come, and no sooner", asyn
   );
   const context: CredentialContext = { sessionId: "s", user: "ada", captures: {}, upstreamUser: "root" };
   const [way] = await credential.ways(context);
-  assert.ok(way?.method === "publickey" && typeof way.key === "function");
+  assert.ok(way?.method === "publickey" && "key" in way && typeof way.key === "function");
   assert.equal(agent.requests.length, 0);
   assert.deepEqual((await way.key()).blob, key.blob);
 });

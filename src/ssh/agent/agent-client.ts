@@ -4,7 +4,9 @@ import {
   agentFlagsFor,
   decodeAgentReply,
   encodeIdentitiesRequest,
+  encodeSessionBind,
   encodeSignRequest,
+  type SessionBinding,
 } from "./messages.ts";
 
 /** Length of one reply: OpenSSH's MAX_AGENT_REPLY_LEN. */
@@ -23,7 +25,7 @@ export interface AgentClientOptions {
  */
 export class AgentClient {
   readonly #options: AgentClientOptions;
-  readonly #asked: ("identities" | "signature")[] = [];
+  readonly #asked: ("identities" | "signature" | "success")[] = [];
   readonly #length: Buffer = Buffer.alloc(lengthBytes);
   /** Bytes of the current reply's length, then of its payload, that have come. */
   #have = 0;
@@ -37,6 +39,11 @@ export class AgentClient {
   /** A request is unanswered. */
   get waiting(): boolean {
     return this.#asked.length > 0;
+  }
+
+  /** Tells which connection is to be signed for. The answer is success, or a failure from an agent that cannot be told. */
+  bindSession(binding: SessionBinding): void {
+    this.#send("success", encodeSessionBind(binding));
   }
 
   requestIdentities(): void {
@@ -70,7 +77,7 @@ export class AgentClient {
     }
   }
 
-  #send(kind: "identities" | "signature", payload: Uint8Array): void {
+  #send(kind: "identities" | "signature" | "success", payload: Uint8Array): void {
     const bytes = new Uint8Array(lengthBytes + payload.length);
     new DataView(bytes.buffer).setUint32(0, payload.length);
     bytes.set(payload, lengthBytes);

@@ -13,6 +13,8 @@ export {
   type AgentSignRequest,
   decodeAgentReply,
   encodeIdentitiesRequest,
+  encodeSessionBind,
   encodeSignRequest,
   maxAgentIdentities,
+  type SessionBinding,
 } from "./messages.ts";

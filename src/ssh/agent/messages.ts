@@ -11,6 +11,7 @@ const AGENT = {
   IDENTITIES_ANSWER: 12,
   SIGN_REQUEST: 13,
   SIGN_RESPONSE: 14,
+  EXTENSION: 27,
   EXTENSION_FAILURE: 28,
 } as const;
 
@@ -64,6 +65,27 @@ export function encodeSignRequest({ blob, data, flags }: AgentSignRequest): Uint
     .string(blob)
     .string(data)
     .u32(flags)
+    .bytes();
+}
+
+/** What an agent is to know of the connection that it signs for (PROTOCOL.agent of OpenSSH, section 1). */
+export interface SessionBinding {
+  /** The server's host key, as a blob. */
+  readonly hostKey: Uint8Array;
+  readonly sessionId: Uint8Array;
+  /** The whole signature blob of the host key over the session identifier, from the first key exchange. */
+  readonly hostKeySignature: Uint8Array;
+}
+
+/** Payload of the extension request "session-bind@openssh.com", for a login: what is bound so can be bound no further. */
+export function encodeSessionBind({ hostKey, sessionId, hostKeySignature }: SessionBinding): Uint8Array {
+  return new Writer()
+    .u8(AGENT.EXTENSION)
+    .string("session-bind@openssh.com")
+    .string(hostKey)
+    .string(sessionId)
+    .string(hostKeySignature)
+    .bool(false)
     .bytes();
 }
 

@@ -33,7 +33,13 @@ export type TransportEvent =
   /** Run the task, then call `agreed`. */
   | { readonly kind: "need-secret"; readonly task: Slow<Agreement> }
   /** Client: is this the host we want? Its signature has been verified. Call `hostKeyAccepted`, or end the connection. */
-  | { readonly kind: "need-host-key"; readonly hostKey: Uint8Array; readonly algorithm: string }
+  | {
+      readonly kind: "need-host-key";
+      readonly hostKey: Uint8Array;
+      readonly algorithm: string;
+      /** The whole signature blob over the exchange hash. */
+      readonly signature: Uint8Array;
+    }
   /** Keys have changed both ways. */
   | { readonly kind: "kex-done"; readonly first: boolean; readonly negotiated: Negotiated }
   | { readonly kind: "extensions"; readonly extensions: Extensions }

@@ -47,7 +47,7 @@ export interface ExchangeContext {
 export type ExchangeStep =
   | { readonly kind: "need-secret"; readonly task: Slow<Agreement> }
   | { readonly kind: "need-signature"; readonly data: Uint8Array }
-  | { readonly kind: "need-host-key"; readonly hostKey: Uint8Array }
+  | { readonly kind: "need-host-key"; readonly hostKey: Uint8Array; readonly signature: Uint8Array }
   /** NEWKEYS may be sent, and the keys be made. */
   | { readonly kind: "agreed"; readonly material: KeyMaterial; readonly hostKey: Uint8Array };
 
@@ -215,7 +215,7 @@ export class KeyExchange {
           return { kind: "agreed", material, hostKey };
         },
       };
-      return { kind: "need-host-key", hostKey };
+      return { kind: "need-host-key", hostKey, signature: Uint8Array.from(signature) };
     });
   }
 

@@ -419,7 +419,7 @@ export class Transport {
       }
       case "need-host-key":
         this.#waiting = true;
-        this.#events.push({ kind: "need-host-key", hostKey: step.hostKey, algorithm });
+        this.#events.push({ ...step, algorithm });
         return;
       case "agreed":
         kex.material = step.material;
