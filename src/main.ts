@@ -6,6 +6,10 @@ const context: CliContext = {
   stdout: process.stdout,
   stderr: process.stderr,
   environment: process.env,
+  onSignal: (signal, then) => {
+    process.on(signal, then);
+    return { [Symbol.dispose]: () => void process.off(signal, then) };
+  },
   app: async () => (await import("#app")).app,
 };
 

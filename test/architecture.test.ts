@@ -76,12 +76,14 @@ const table: Readonly<Record<string, Row>> = {
     outside: ["node:crypto", "node:net", "node:stream"],
   },
   ...Object.fromEntries(adapters.map((room) => [room, adapter])),
+  // Beside the gateway, on the same engine: what people run at the other end of the wire.
+  client: { rooms: ["base", ...engine, "link"] },
   config: { rooms: ["base", "contract", "ssh/algorithms", ...adapters] },
   // Files of other programs in, text of ours out: it needs to know what our configuration says, and nothing of what becomes of it.
   import: { rooms: ["base", "contract", "config"] },
   app: { rooms: ["base", "contract", ...engine, "link", "pipe", "splice", "gateway", ...adapters, "config"] },
   // Keys and password hashes are made at the command line: pure functions, which a way through app would only pass on.
-  cli: { rooms: ["base", "app", "config", "import", "auth", "audit", "ssh/keys"] },
+  cli: { rooms: ["base", "app", "client", "config", "import", "auth", "audit", "ssh/keys"] },
   // main.ts alone.
   "": { rooms: ["cli", "app"], outside: [] },
 };

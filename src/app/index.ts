@@ -33,6 +33,7 @@ export type { Reloaded, ReloadOutcome, Running } from "./running.ts";
 export { serve, type ServeOptions } from "./serve.ts";
 export type { Status } from "./status-text.ts";
 
+export { notifyManager } from "./systemd.ts";
 /** What can be done with the CA's key. */
 export interface AuthorityWork {
   readonly init: typeof initAuthority;

@@ -19,7 +19,11 @@ export async function askSecret(context: CliContext, what: string, twice: boolea
   return secret;
 }
 
-async function askOnce(context: CliContext, question: string): Promise<string> {
+/** One line from a terminal without echo. Throws Interrupted. */
+export async function askOnce(
+  context: Pick<CliContext, "stdin" | "stderr">,
+  question: string,
+): Promise<string> {
   context.stderr.write(question);
   // What readline echoes goes nowhere; it still does the editing of the line.
   const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });

@@ -7,6 +7,8 @@ export interface TerminalInput extends Readable {
 
 export interface TerminalOutput extends Writable {
   readonly isTTY?: boolean;
+  readonly columns?: number;
+  readonly rows?: number;
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -17,6 +19,8 @@ export interface CliContext {
   readonly stdout: TerminalOutput;
   readonly stderr: TerminalOutput;
   readonly environment: Environment;
+  /** Calls back at each such signal, which then does not end the process, until disposed of. */
+  readonly onSignal?: (signal: NodeJS.Signals, then: () => void) => Disposable;
   /** Loaded by the commands that need it: help should not wait for it. */
   readonly app: () => Promise<App>;
 }

@@ -32,6 +32,7 @@ export function docsCommand(context: CliContext, finish: Finish, program: () => 
     .action(async (folder: string, options: { readonly check?: boolean }) => {
       // All rooms stand below the app: their errors are known once it is loaded.
       await context.app();
+      await import("#client");
       const stale: string[] = [];
       for (const [name, text] of generatedPages(program())) {
         const file = join(folder, name);

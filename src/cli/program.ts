@@ -9,6 +9,7 @@ import { demoCommand } from "./demo.ts";
 import { docsCommand } from "./docs.ts";
 import { examples } from "./examples.ts";
 import { explainCommand } from "./explain.ts";
+import { forwardCommand } from "./forward.ts";
 import { importCommand } from "./import.ts";
 import { keyCommand } from "./key.ts";
 import { logLevelCommand } from "./log-level.ts";
@@ -33,6 +34,7 @@ export function createProgram(context: CliContext, finish: Finish): Command {
     checkCommand(context, finish),
     explainCommand(context, finish),
     keyCommand(context),
+    forwardCommand(context, finish),
     caCommand(context),
     importCommand(context, finish),
     reloadCommand(context),

@@ -49,7 +49,8 @@ const configCodes: ReadonlySet<string> = new Set([
 
 /** Details of this room's own errors are whole sentences; those of others need the row's sentence before them. */
 function sentenceOf(error: unknown): string {
-  const own = Object.values(cliErrors).some((each) => error instanceof each);
+  const client = error instanceof PosternError && error.code.includes("_CLIENT_");
+  const own = client || Object.values(cliErrors).some((each) => error instanceof each);
   if (own && error instanceof PosternError) return error.detail ?? error.message;
   return error instanceof Error ? error.message : String(error);
 }

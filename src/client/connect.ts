@@ -1,0 +1,184 @@
+import { userInfo } from "node:os";
+import type { Duplex } from "node:stream";
+import { type HostPort, PosternError, systemClock, version as program } from "#base";
+import { Link } from "#link";
+import { type AlgorithmPreferences, defaultAlgorithms, systemRandom } from "#ssh/algorithms";
+import { ClientConnection, type KeepaliveOptions, type StreamSource } from "./connection.ts";
+import { dialTcp } from "./dial.ts";
+import { clientErrors } from "./errors.ts";
+import { HostKeyCheck, type HostKeyOptions, placeOf } from "./host-keys.ts";
+import { Identities } from "./identities.ts";
+import { Login, type LoginOptions } from "./login.ts";
+
+/** Where to connect, and everything that is needed to get in. Nothing is read from anywhere that is not named here. */
+export interface ConnectOptions {
+  readonly host: string;
+  /** Default 22. */
+  readonly port?: number;
+  /** Default: the name of the account that runs this. */
+  readonly user?: string;
+  readonly hostKey?: HostKeyOptions;
+  readonly login?: LoginOptions;
+  /** Servers to go through, the first one first: each opens the connection to the next. */
+  readonly jumps?: readonly ConnectOptions[];
+  /** A stream to speak SSH over, instead of a TCP connection to host and port. */
+  readonly stream?: StreamSource;
+  /** Milliseconds for the connection, and again for the first key exchange. Default 30,000. */
+  readonly timeoutMs?: number;
+  readonly keepalive?: KeepaliveOptions;
+  /** Told what was passed over, and what a server has to say: one sentence each, not for programs. */
+  readonly notice?: (text: string) => void;
+  /** Comment in our version line, after the name of this program: `Host: web1`. */
+  readonly versionComment?: string;
+  /** Software version in our version line. Default `Postern_…`. */
+  readonly software?: string;
+  readonly algorithms?: Partial<AlgorithmPreferences>;
+  /** Local address to connect from. */
+  readonly bindAddress?: string;
+  /** Only IPv4, or only IPv6. */
+  readonly family?: 4 | 6;
+  readonly signal?: AbortSignal;
+}
+
+const defaultTimeoutMs = 30_000;
+
+/** Milliseconds that a person has for the question about a host key; the server's own patience is shorter. */
+const thinkingMs = 3_600_000;
+
+/** What a connection remembers for the next one to the same place: keys that were opened. */
+export type KnownIdentities = WeakMap<object, Identities>;
+
+/**
+ * Connects to an SSH server, checks its host key and logs in.
+ *
+ * Throws UPSTREAM_CLIENT_UNREACHABLE, UPSTREAM_CLIENT_HANDSHAKE, UPSTREAM_CLIENT_HOST_KEY, UPSTREAM_CLIENT_LOST,
+ * DENIED_CLIENT_LOGIN; the `detail` of each is a sentence for people.
+ *
+ *     await using connection = await connect({ host: "web1", user: "ada", login: { keyFiles: ["id_ed25519"] } });
+ */
+export async function connect(
+  options: ConnectOptions,
+  remembered: KnownIdentities = new WeakMap(),
+): Promise<ClientConnection> {
+  const [jump, ...later] = [...(options.jumps ?? [])].reverse();
+  if (jump === undefined) return await connectOver(options, undefined, remembered);
+  // The last hop is reached over those before it.
+  const signal = options.signal ?? jump.signal;
+  const hop = await connect(
+    { ...jump, jumps: [...later].reverse(), ...(signal === undefined ? {} : { signal }) },
+    remembered,
+  );
+  try {
+    return await connectOver(options, hop, remembered);
+  } catch (error) {
+    await hop.close();
+    throw error;
+  }
+}
+
+async function connectOver(
+  options: ConnectOptions,
+  hop: ClientConnection | undefined,
+  remembered: KnownIdentities,
+): Promise<ClientConnection> {
+  const { host, port = 22, user = userInfo().username, signal } = options;
+  const address = { host, port };
+  const where = placeOf(address);
+  const stream = await streamTo(address, options, hop);
+  let link: Link | undefined;
+  const abort = (): void => {
+    link?.destroy();
+    stream.destroy();
+  };
+  signal?.addEventListener("abort", abort, { once: true });
+  try {
+    if (signal?.aborted === true) throw givenUp(where, signal.reason);
+    link = await handshake(stream, address, options);
+    const login = options.login ?? {};
+    const notice = login.notice ?? options.notice;
+    const whole = notice === undefined ? login : { ...login, notice };
+    let identities = remembered.get(login);
+    if (identities === undefined) remembered.set(login, (identities = new Identities(whole)));
+    await new Login(link, where, user, whole, identities).run();
+    return new ClientConnection({
+      link,
+      address,
+      where,
+      user,
+      keepalive: options.keepalive ?? { intervalMs: 0, maxMissed: 3 },
+      release: async () => await hop?.close(),
+    });
+  } catch (error) {
+    abort();
+    throw signal?.aborted === true ? givenUp(where, error) : error;
+  } finally {
+    signal?.removeEventListener("abort", abort);
+  }
+}
+
+async function streamTo(
+  address: HostPort,
+  options: ConnectOptions,
+  hop: ClientConnection | undefined,
+): Promise<Duplex> {
+  const { stream, timeoutMs = defaultTimeoutMs, signal, bindAddress, family } = options;
+  if (hop !== undefined) return await hop.openTcp(address);
+  if (stream !== undefined) return await stream(signal);
+  return await dialTcp(address, { timeoutMs, signal, bindAddress, family });
+}
+
+async function handshake(stream: Duplex, address: HostPort, options: ConnectOptions): Promise<Link> {
+  const { timeoutMs = defaultTimeoutMs, notice = (): void => {} } = options;
+  const check = await HostKeyCheck.open(address, options.hostKey ?? {}, notice);
+  const algorithms = { ...defaultAlgorithms, ...options.algorithms };
+  const software = options.software ?? `Postern_${program}`;
+  const comment = options.versionComment === undefined ? "" : ` ${options.versionComment}`;
+  let late = false;
+  const link = new Link(stream, {
+    role: "client",
+    version: `SSH-2.0-${software}${comment}`,
+    algorithms: { ...algorithms, hostKeys: check.order(algorithms.hostKeys) },
+    extensions: new Map(),
+    random: systemRandom,
+    clock: systemClock,
+    handshakeMs: thinkingMs,
+    checkHostKey: (_algorithm, blob) => {
+      // Somebody may be asked now: their time is not the server's.
+      clearTimeout(timer);
+      return check.check(blob);
+    },
+  });
+  const timer = setTimeout(() => {
+    late = true;
+    link.destroy();
+  }, timeoutMs);
+  try {
+    await link.established;
+    return link;
+  } catch (error) {
+    link.destroy();
+    if (error instanceof PosternError && error.code.includes("_CLIENT_")) throw error;
+    throw noHandshake(address, error, late ? timeoutMs : undefined);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+const hints: Readonly<Record<string, string>> = {
+  PEER_STREAM_ENDED: "it closed the connection before the key exchange was done. Is that an SSH server?",
+  PEER_NOT_SSH: "what answers there speaks no SSH.",
+};
+
+function noHandshake(address: HostPort, error: unknown, lateMs: number | undefined): Error {
+  const code = error instanceof PosternError ? error.code : "";
+  const late = `it accepted the connection, but did not complete the key exchange in ${(lateMs ?? 0) / 1000} s.`;
+  const said = `${error instanceof Error ? error.message : String(error)}.`;
+  const reason = lateMs === undefined ? (hints[code] ?? said) : late;
+  return new clientErrors.UPSTREAM_CLIENT_HANDSHAKE(`No SSH connection to ${placeOf(address)}: ${reason}`, {
+    cause: error,
+  });
+}
+
+function givenUp(where: string, cause: unknown): Error {
+  return new clientErrors.UPSTREAM_CLIENT_UNREACHABLE(`Cannot connect to ${where}: given up.`, { cause });
+}
