@@ -268,6 +268,20 @@ export const fixedLimits: readonly FixedLimit[] = [
     precedent: "A name in DNS has 253 at most",
   },
   {
+    constant: "serve/jump/command:maxCommandChars",
+    value: 1024,
+    unit: "count",
+    about: "Characters of a command that a jump host looks at.",
+    precedent: "A ProxyCommand has a hundred",
+  },
+  {
+    constant: "serve/jump/menu:maxFilterChars",
+    value: 64,
+    unit: "count",
+    about: "Characters that narrow the list of the menu.",
+    precedent: "None",
+  },
+  {
     constant: "entry/ssh/ssh:maxEarly",
     value: 64,
     unit: "count",

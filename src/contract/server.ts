@@ -65,4 +65,38 @@ export interface Server {
   readonly kind: string;
   /** Takes the connection over; resolves with its end. */
   serve(session: ServedSession): Promise<ConnClose>;
+  /** What a person at a terminal, who asked for a shell, chooses a target from. */
+  menu(targets: readonly ListedTarget[], terminal: MenuTerminal): Menu;
+}
+
+/** A client's terminal, as it says. */
+export interface MenuTerminal {
+  /** Its kind: the value of TERM. */
+  readonly term: string;
+  readonly columns: number;
+  readonly rows: number;
+}
+
+export type MenuOutcome =
+  /** A name by which the chosen target can be asked for. */
+  { readonly kind: "chosen"; readonly name: string } | { readonly kind: "left" };
+
+export interface MenuStep {
+  /** To be shown, as the terminal takes it. */
+  readonly output: string;
+  readonly outcome?: MenuOutcome;
+  /** Bytes that were for the menu: what follows is for the target. */
+  readonly taken: number;
+}
+
+/** Targets to choose from on a terminal: keys in, text out. */
+export interface Menu {
+  /** What begins and what ends it on the terminal. */
+  open(): string;
+  close(): string;
+  resize(terminal: Pick<MenuTerminal, "columns" | "rows">): string;
+  feed(bytes: Uint8Array): MenuStep;
+  /** What was pressed last may mean two things: when nothing has followed for a moment, `idle` decides it. */
+  readonly pending: boolean;
+  idle(): MenuStep;
 }

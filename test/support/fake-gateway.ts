@@ -105,7 +105,13 @@ export class FakeGateway implements AsyncDisposable {
       router: new Router(rules.map(ruleOf)),
       targets: new TargetRouter([], []),
       servers: {
-        jump: { kind: "jump", serve: () => Promise.reject(new Error("nobody is served here")) },
+        jump: {
+          kind: "jump",
+          serve: () => Promise.reject(new Error("nobody is served here")),
+          menu: () => {
+            throw new Error("nobody is shown a menu here");
+          },
+        },
       },
       reception: {
         takes: () => false,

@@ -5,11 +5,21 @@ import { decodeDirectStreamlocal, decodeTcpipChannel, OPEN_FAILURE } from "#ssh/
 import type { ConnClose } from "#ssh/transport";
 import { nameOfPath } from "./command.ts";
 import { Heartbeat } from "./heartbeat.ts";
+import { LineMenu } from "./line-menu.ts";
+import { TargetMenu } from "./menu.ts";
 import { JumpSession } from "./session.ts";
+
+/** Kinds of terminal that do nothing but print. */
+const plainTerminals: ReadonlySet<string> = new Set(["", "dumb", "unknown", "network", "emacs"]);
 
 /** A jump host: its clients are joined with targets, and get no shell. */
 export function createJump(ports: ServerPorts): Server {
-  return { kind: "jump", serve: async (session) => await serveJump(session, ports) };
+  return {
+    kind: "jump",
+    serve: async (session) => await serveJump(session, ports),
+    menu: (targets, terminal) =>
+      plainTerminals.has(terminal.term) ? new LineMenu(targets) : new TargetMenu(targets, terminal),
+  };
 }
 
 /** Channels that are for other machines than this one, and what their client is told. */
