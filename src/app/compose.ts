@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
-import { createAuthMethod, Users } from "#auth";
+import { createAuthMethod, openRevocation, Users } from "#auth";
 import { type Clock, formatEndpoint, type Log, PosternError, version } from "#base";
 import { type Config, loginSteps, type RuleConfig } from "#config";
-import type { AuthPorts, Rule } from "#contract";
+import type { AuthPorts, Revocation, Rule } from "#contract";
 import { createCredential } from "#credential";
 import { tcp } from "#dialer";
 import { createReception } from "#entry";
@@ -22,7 +22,8 @@ export interface ComposePorts {
 }
 
 /** What rules are made with, besides. */
-type LoginPorts = ComposePorts & Pick<AuthPorts, "users" | "updates" | "stateDir">;
+type LoginPorts = ComposePorts &
+  Pick<AuthPorts, "users" | "updates" | "stateDir"> & { readonly revocation: Revocation };
 
 /** A world, and what the process that holds it needs to know besides. */
 export interface Composed {
@@ -47,6 +48,7 @@ export async function compose(config: Config, ports: ComposePorts): Promise<Comp
     updates: ports.files,
     users,
     stateDir: config.stateDir,
+    revocation: await openRevocation(config.revoked ?? [], ports),
   };
   const rules: Rule[] = [];
   for (const rule of config.rules) rules.push(await createRule(rule, loginPorts, made));
@@ -84,8 +86,9 @@ export async function compose(config: Config, ports: ComposePorts): Promise<Comp
   return { config, world, timingSecret };
 }
 
-async function createRule(rule: RuleConfig, ports: LoginPorts, made: AsyncDisposableStack): Promise<Rule> {
+async function createRule(rule: RuleConfig, shared: LoginPorts, made: AsyncDisposableStack): Promise<Rule> {
   try {
+    const ports = { ...shared, revocation: await revocationOf(rule, shared) };
     const login = [];
     for (const each of rule.login) login.push(made.use(await createAuthMethod(each, ports)));
     const credentials = [];
@@ -111,6 +114,14 @@ async function createRule(rule: RuleConfig, ports: LoginPorts, made: AsyncDispos
       cause: error,
     });
   }
+}
+
+/** Of all rules, and of this one. */
+async function revocationOf({ revoked }: RuleConfig, ports: LoginPorts): Promise<Revocation> {
+  const { revocation: all } = ports;
+  if (revoked === undefined) return all;
+  const own = await openRevocation(revoked, ports);
+  return { reasonAgainst: async (key) => (await all.reasonAgainst(key)) ?? (await own.reasonAgainst(key)) };
 }
 
 /** All that clients may sign with: everything known but SHA-1. */

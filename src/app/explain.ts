@@ -3,6 +3,7 @@ import { formatHostPort } from "#base";
 import { type Config, loginSteps, type RuleConfig } from "#config";
 import type { AuthMethod, Credential, NameEntry, PeerAddress, Rule, ServePlan } from "#contract";
 import { Router, type RuleExplanation, type TargetExplanation, TargetRouter } from "#gateway";
+import type { Certificate, PublicKey } from "#ssh/keys";
 
 /** Who is asked about. */
 export interface ExplainQuery {
@@ -10,6 +11,8 @@ export interface ExplainQuery {
   /** An IP address; undefined if none is known. */
   readonly from: string | undefined;
   readonly nowMs: number;
+  /** What the client shows. */
+  readonly key?: PublicKey | Certificate | undefined;
 }
 
 export interface ExplainedUser {
@@ -25,17 +28,25 @@ export interface ExplainedUser {
 }
 
 /** Which rule takes a user name, and why. Reads no file: whoever may read the configuration may ask. */
-export async function explain(config: Config, { user, from, nowMs }: ExplainQuery): Promise<ExplainedUser> {
+export async function explain(
+  config: Config,
+  { user, from, nowMs, key }: ExplainQuery,
+): Promise<ExplainedUser> {
   // In their order, even where the rule shuffles them.
   const router = new Router(config.rules.map(sketch), () => 0.999_999);
-  const { rules, route } = router.explain({ user, from: whence(from), nowMs });
+  const { rules, route } = router.explain({
+    user,
+    from: whence(from),
+    nowMs,
+    ...(key === undefined ? {} : { key }),
+  });
   if (route === undefined) return { rules };
   if (route.serve !== undefined) return { rules, serve: route.serve };
   return { rules, upstream: { user: route.user, addresses: route.addresses.map(formatHostPort) } };
 }
 
 /** Whom a name is asked about that came by another way than the user name. */
-export interface ExplainNameQuery extends Omit<ExplainQuery, "user"> {
+export interface ExplainNameQuery extends Omit<ExplainQuery, "user" | "key"> {
   readonly name: string;
   readonly entry: NameEntry;
   readonly port?: number;

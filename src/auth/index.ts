@@ -10,6 +10,7 @@ import { totp, type TotpConfig } from "./totp/index.ts";
 
 export { hashPassword, parsePasswordHash, type PasswordHash, passwordErrors } from "./password/index.ts";
 export { publicKeyErrors } from "./publickey/index.ts";
+export { openRevocation } from "./revocation/index.ts";
 
 export { base32, codeAt, otpauthAddress, SpentCodes, totpErrors } from "./totp/index.ts";
 export {

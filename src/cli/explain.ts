@@ -1,6 +1,8 @@
 import type { App, ExplainedUser } from "#app";
-import { formatHostPort, instant, normalAddress } from "#base";
+import { formatHostPort, instant, normalAddress, PosternError } from "#base";
+import { type Certificate, parsePublicKeyLine, type PublicKey } from "#ssh/keys";
 import { Command, InvalidArgumentError, Option } from "commander";
+import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { configOption, type ConfigOptions, loadWithWarnings } from "./config-option.ts";
 import { type CliContext, say, type Finish } from "./context.ts";
@@ -10,6 +12,7 @@ import { examples } from "./examples.ts";
 interface ExplainOptions extends ConfigOptions {
   readonly from?: string;
   readonly at?: number;
+  readonly key?: PublicKey | Certificate;
   readonly entry: (typeof entries)[number];
 }
 
@@ -25,6 +28,7 @@ export function explainCommand(context: CliContext, finish: Finish): Command {
     .argument("<user[@name]>", "user name, as typed after ssh")
     .addOption(configOption())
     .option("--from <address>", "IP address that the client comes from", parseFrom)
+    .option("--key <file>", "public key or certificate that the client shows", readKey)
     .option("--at <moment>", "date, or time with its offset; default: now", parseMoment)
     .addOption(
       new Option("--entry <entry>", "for @NAME: the way by which it comes")
@@ -36,10 +40,11 @@ export function explainCommand(context: CliContext, finish: Finish): Command {
       examples(
         "postern explain web12",
         "postern explain @web1.gate.example.com --from 192.0.2.7 --entry tls",
+        "postern explain git@gate.example.com --key ~/.ssh/id_ed25519.pub",
         "postern explain web12@gate.example.com --from 192.0.2.7 --at 2026-12-31T18:00:00+01:00",
       ),
     )
-    .action(async (typed: string, { config: file, from, at, entry }: ExplainOptions) => {
+    .action(async (typed: string, { config: file, from, at, key, entry }: ExplainOptions) => {
       const config = await loadWithWarnings(file, context);
       const app = await context.app();
       if (typed.startsWith("@")) {
@@ -51,7 +56,8 @@ export function explainCommand(context: CliContext, finish: Finish): Command {
         return;
       }
       const user = typed.includes("@") ? typed.slice(0, typed.lastIndexOf("@")) : typed;
-      const explained = await app.explain(config, { user, from, nowMs: at ?? Date.now() });
+      const shows = key === undefined ? {} : { key };
+      const explained = await app.explain(config, { user, from, nowMs: at ?? Date.now(), ...shows });
       const places = new Map(config.rules.map(({ name, place }) => [name, place]));
       for (const line of linesOf(explained, places)) say(context, line);
       if (explained.upstream === undefined && explained.serve === undefined) finish(exitCodes.failed);
@@ -89,6 +95,18 @@ function linesOf(explained: ExplainedUser, places: ReadonlyMap<string, string>):
     return [...lines, `The session ends here: a jump host, which leads on to ${serve.targets.join(", ")}.`];
   if (upstream === undefined) return [...lines, "Nobody goes anywhere by that name: the login is refused."];
   return [...lines, `The session goes to ${upstream.addresses.join(", then ")} as ${upstream.user}.`];
+}
+
+function readKey(file: string): PublicKey | Certificate {
+  try {
+    return parsePublicKeyLine(readFileSync(file, "utf8")).key;
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    const reason = error instanceof PosternError ? (error.detail ?? error.message) : error.message;
+    throw new InvalidArgumentError(
+      `It must be a file of one public key, such as id_ed25519.pub (${reason}).`,
+    );
+  }
 }
 
 function parseFrom(text: string): string {

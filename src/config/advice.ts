@@ -1,5 +1,6 @@
 import type { YamlDocument } from "./document.ts";
 import { valueAt } from "./issue.ts";
+import { asksForKey } from "./key-match.ts";
 import type { Problem } from "./problem.ts";
 import { type RuleConfig, ruleSchema } from "./rule.ts";
 import { metaOf, schemaAt } from "./schema-walk.ts";
@@ -31,7 +32,8 @@ function* shadowed(rules: readonly PlacedRule[]): Generator<Problem> {
       yield document.problem(["rules", at], text, { severity: "warning" });
     }
     const { from, notBeforeMs, notAfterMs } = rule.match;
-    if (from === undefined && notBeforeMs === undefined && notAfterMs === undefined) certain.push(placed);
+    const always = from === undefined && notBeforeMs === undefined && notAfterMs === undefined;
+    if (always && !asksForKey(rule.match)) certain.push(placed);
   }
 }
 

@@ -1,9 +1,10 @@
 import { type AuthConfig, authKinds } from "#auth";
-import { type Pattern, pattern, type Template } from "#base";
+import { pattern, type Template } from "#base";
 import type { Policy, RuleMatch, ServePlan } from "#contract";
 import { z } from "zod";
 import { withoutAbsent } from "./absent.ts";
 import { holds } from "./holds.ts";
+import { keyLoginProblems, keyMatch, revokedSchema } from "./key-match.ts";
 import { kindUnion } from "./kind-union.ts";
 import { faultInSteps, type RequiredKinds, requireSchema } from "./login-steps.ts";
 import { policyNames, policySchema } from "./policy.ts";
@@ -20,6 +21,8 @@ export interface RuleConfig {
   readonly upstream: UpstreamConfig;
   /** Present: the session ends here, and the upstream has no address. */
   readonly serve?: ServePlan;
+  /** Files of revoked keys, besides those for all rules. */
+  readonly revoked?: readonly string[];
   /** Absent: everything passes. */
   readonly policy?: Policy;
   /** Where it stands, for people: `file:line`. */
@@ -39,6 +42,7 @@ const match: z.ZodType<RuleMatch> = z
       .describe(
         "A regular expression over the whole user name (RE2's syntax); its captures can be used below.",
       ),
+    ...keyMatch.fields,
     ...holds.fields,
   })
   .superRefine((value, ctx) => {
@@ -49,10 +53,17 @@ const match: z.ZodType<RuleMatch> = z
         message: "stands beside user; give one of the two",
       });
     }
+    keyMatch.refine(value, ctx);
     holds.refine(value, ctx);
   })
-  .transform(({ notBefore, notAfter, ...rest }) =>
-    withoutAbsent({ ...rest, notBeforeMs: notBefore, notAfterMs: notAfter }),
+  .transform(({ notBefore, notAfter, key, fingerprint, ...rest }) =>
+    withoutAbsent({
+      ...rest,
+      notBeforeMs: notBefore,
+      notAfterMs: notAfter,
+      keys: key,
+      fingerprints: fingerprint,
+    }),
   );
 
 /** A name that stands in logs. */
@@ -98,6 +109,7 @@ export const ruleSchema: z.ZodType<Omit<RuleConfig, "place">> = z
       .describe(
         "Where the session goes; required without `serve`. With `serve`: how the gateway logs in at a target that is chosen in the menu, without host and port; absent, there is no menu.",
       ),
+    revoked: revokedSchema,
     policy: policySchema
       .optional()
       .describe("What who is in may do: only what stands here. Without policy, everything passes, unread."),
@@ -118,7 +130,7 @@ export const ruleSchema: z.ZodType<Omit<RuleConfig, "place">> = z
     return withoutAbsent({ ...rule, targets, serve: undefined, upstream: upstream ?? noUpstream });
   })
   .superRefine((rule, ctx) => {
-    const names = namesOf(rule.match.userPattern);
+    const names = namesOf(rule.match);
     for (const { template, path } of templatesIn(rule, [])) {
       const more: readonly string[] = path[0] === "policy" ? policyNames : [];
       const unknown = template.names.find((name) => !names.includes(name) && !more.includes(name));
@@ -129,6 +141,8 @@ export const ruleSchema: z.ZodType<Omit<RuleConfig, "place">> = z
     for (const { path, message } of openHosts(rule)) ctx.addIssue({ code: "custom", path, message });
     const fault = faultInSteps(rule.login, rule.require);
     if (fault !== undefined) ctx.addIssue({ code: "custom", path: [fault.key], message: fault.message });
+    for (const { path, message } of keyLoginProblems(rule, rule.require?.[0]))
+      ctx.addIssue({ code: "custom", path: [...path], message });
     const asksUpstream = rule.login.findIndex(
       (login) => login.kind === "password" && login.check === "upstream",
     );
@@ -145,9 +159,9 @@ export const ruleSchema: z.ZodType<Omit<RuleConfig, "place">> = z
   });
 
 /** What templates of a rule may use. */
-function namesOf(found: Pattern | undefined): string[] {
+function namesOf({ userPattern: found, certificate }: RuleMatch): string[] {
   const numbers = Array.from({ length: found?.groupCount ?? 0 }, (_, at) => String(at + 1));
-  return ["user", "0", ...numbers, ...(found?.names ?? [])];
+  return ["user", "0", ...numbers, ...(found?.names ?? []), ...(certificate?.keyId?.names ?? [])];
 }
 
 /** All templates below a value, wherever an adapter keeps them, with their key paths as written in the file. */

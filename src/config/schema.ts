@@ -12,6 +12,7 @@ import {
 } from "#ssh/algorithms";
 import type { ListenPlan, Target, TlsPlan } from "#contract";
 import { z } from "zod";
+import { revokedSchema } from "./key-match.ts";
 import { kindUnion } from "./kind-union.ts";
 import { type Limits, limitsSchema } from "./limits.ts";
 import { listenSchema, refuseTakenAddresses, tlsSchema } from "./listen.ts";
@@ -50,6 +51,8 @@ export interface Config {
   readonly tls: TlsPlan;
   readonly users: UsersConfig;
   readonly targets: readonly Target[];
+  /** Files of revoked keys, for all rules. */
+  readonly revoked?: readonly string[] | undefined;
   /** Rules that open sessions here. */
   readonly rules: readonly RuleConfig[];
   /** Rules of `mode: splice`, in their order. */
@@ -219,6 +222,7 @@ export const mainSchema: z.ZodType<MainFile> = z.strictObject({
   algorithms: algorithms.prefault({}),
   tls: tlsSchema.prefault({}),
   users: usersSchema.prefault({}),
+  revoked: revokedSchema,
   include,
   targets,
   rules,

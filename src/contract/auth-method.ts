@@ -4,6 +4,7 @@ import type { InfoRequest } from "#ssh/messages";
 import type { PeerAddress } from "./arrival.ts";
 import type { FileReader, FileUpdater, Kind } from "./kind.ts";
 import type { Restrictions } from "./policy.ts";
+import type { Revocation } from "./revocation.ts";
 import type { UserDirectory } from "./users.ts";
 
 export interface PasswordProof {
@@ -49,6 +50,8 @@ export type Verdict =
       readonly password?: Uint8Array;
     }
   | { readonly kind: "deferred"; readonly password?: Uint8Array }
+  /** Of an unproven key: that it would do is not looked up before it is proven, and the answer to the question is yes for all. */
+  | { readonly kind: "undecided" }
   | { readonly kind: "denied"; readonly reason: string };
 
 export interface AuthContext {
@@ -59,6 +62,18 @@ export interface AuthContext {
   readonly signal: AbortSignal;
   /** The name cannot log in, and the verdict will be thrown away: the same work and the same questions, but nothing is remembered. */
   readonly pretended: boolean;
+  /** Where the rule leads; absent for a name that leads nowhere. */
+  readonly upstreamFiles?: UpstreamFiles;
+  /** The rule was chosen by the key itself, which its conditions name: that may be proof enough. */
+  readonly matchedKey?: boolean;
+}
+
+/** Files of the upstream that a rule leads to, read with the rule's own credentials: a login there for each. */
+export interface UpstreamFiles {
+  /** The same text for the same files. */
+  readonly place: string;
+  /** Undefined: there is no such file. Throws UPSTREAM_ errors and those of credentials. */
+  read(path: string, maxBytes: number): Promise<Uint8Array | undefined>;
 }
 
 /** One way to prove who one is. */
@@ -84,6 +99,8 @@ export interface AuthPorts {
   readonly users: UserDirectory;
   /** Where what must be remembered over restarts is kept. */
   readonly stateDir: string;
+  /** Of the rule, and of all rules. Absent: no key is revoked. */
+  readonly revocation?: Revocation;
 }
 
 export type AuthKind<Config = unknown> = Kind<Config, AuthMethod, AuthPorts>;

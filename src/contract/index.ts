@@ -16,6 +16,7 @@ export type {
   LoginStep,
   PasswordProof,
   Proof,
+  UpstreamFiles,
   Verdict,
 } from "./auth-method.ts";
 export type {
@@ -41,8 +42,10 @@ export {
 export type { FileAppender, FileRead, FileReader, FileUpdater, Kind } from "./kind.ts";
 export type { Policy, Restrictions } from "./policy.ts";
 export type { Principal } from "./principal.ts";
+export type { Revocation } from "./revocation.ts";
 export type {
   AddressPlan,
+  CertificateMatch,
   HostKeyPolicy,
   Route,
   Rule,

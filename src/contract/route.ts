@@ -16,6 +16,21 @@ export interface RuleMatch {
   /** Milliseconds since 1970. The rule holds from `notBeforeMs` and until before `notAfterMs`. */
   readonly notBeforeMs?: number;
   readonly notAfterMs?: number;
+  /** The client must show one of these plain keys, given as lines of the form `ssh-ed25519 AAAA…`. */
+  readonly keys?: readonly string[];
+  /** The client must show a plain key with one of these: `SHA256:…` */
+  readonly fingerprints?: readonly string[];
+  readonly certificate?: CertificateMatch;
+}
+
+/** The client must show a user certificate that is good here and now. */
+export interface CertificateMatch {
+  /** Lines as in `keys`. */
+  readonly authorities: readonly string[];
+  /** One of them must be among its principals. Absent: the user name must. */
+  readonly principals?: readonly string[];
+  /** Over the whole key id; its named captures can be used as those of `userPattern`. */
+  readonly keyId?: Pattern;
 }
 
 /** The session ends here: its client is a jump host's, and reaches these targets. */
@@ -82,6 +97,8 @@ export interface Route {
   readonly user: string;
   /** For templates of the rule's adapters. */
   readonly captures: Captures;
+  /** The key or certificate by which the rule was chosen, where it asks for one. */
+  readonly matchedKey?: Uint8Array;
   readonly login: readonly LoginStep[];
   readonly plan: UpstreamPlan;
   /** Present: there is no upstream, and no address. */

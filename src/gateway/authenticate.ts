@@ -1,7 +1,6 @@
-import { type Captures, type Clock, type Log, PosternError } from "#base";
+import { type Clock, type Log, PosternError } from "#base";
 import type {
   Auditor,
-  AuthContext,
   AuthMethod,
   ClientAgent,
   KeyProof,
@@ -24,12 +23,13 @@ import {
 import { gatewayErrors } from "./errors.ts";
 import type { AttemptKind, FailureDelays } from "./failure-delays.ts";
 import type { GatewayLimits } from "./limits.ts";
+import { contextOf, isAnswer, passwordOf } from "./attempt-context.ts";
 import { LoginAudit, type RefusedAttempt } from "./login-audit.ts";
 import { LoginProgress, methodsOf, type PassedStep } from "./login-progress.ts";
 import { askNewPassword } from "./new-password.ts";
 import type { Router } from "./router.ts";
 import type { DownstreamLeg, UpstreamPorts } from "./upstream.ts";
-import { UpstreamEntry } from "./upstream-entry.ts";
+import { UpstreamEntry, type UpstreamEntryOptions } from "./upstream-entry.ts";
 import type { UpstreamLogin } from "./upstream-login.ts";
 
 export interface AuthenticationOptions {
@@ -88,6 +88,7 @@ export class Authentication implements AsyncDisposable {
   readonly #offered: readonly string[];
   readonly #audit: LoginAudit;
   readonly #over = new AbortController();
+  readonly #entryOptions: UpstreamEntryOptions;
   readonly #upstream: UpstreamEntry;
   #event = Promise.withResolvers<UserauthServerEvent>();
   /** Came in the place of an answer. */
@@ -114,7 +115,7 @@ export class Authentication implements AsyncDisposable {
       maxAttempts: limits.maxAuthTries,
       maxKeyQueries: limits.maxKeyQueries,
     });
-    this.#upstream = new UpstreamEntry({
+    this.#entryOptions = {
       sessionId,
       ports,
       downstream,
@@ -122,7 +123,8 @@ export class Authentication implements AsyncDisposable {
       clock,
       audit: this.#audit,
       signal: this.#over.signal,
-    });
+    };
+    this.#upstream = new UpstreamEntry(this.#entryOptions);
   }
 
   /** Throws ClientLeft, and what is to end the connection with its own words. */
@@ -268,7 +270,7 @@ export class Authentication implements AsyncDisposable {
     kind: AttemptKind,
     newPassword?: Uint8Array,
   ): Promise<Authenticated | undefined> {
-    const progress = this.#progress ?? this.#begin(user);
+    const progress = this.#progress ?? this.#begin(user, proof);
     const methods = progress?.judges(proof.method) ?? [];
     if (progress === undefined || (methods.length === 0 && !progress.started)) {
       await this.#pretend(user, proof, kind);
@@ -278,13 +280,13 @@ export class Authentication implements AsyncDisposable {
     let reason = "another method is due";
     for (const [at, method] of methods.entries()) {
       if (at > 0) await this.#pause(user, proof, kind, 0);
-      const verdict = await this.#attempt(method, proof, user, route.captures);
+      const verdict = await this.#attempt(method, proof, user, route);
+      if (isAnswer(proof, verdict)) {
+        this.#server.acceptKey();
+        return undefined;
+      }
       const password = passwordOf(proof, verdict);
       if (verdict.kind === "accepted" && newPassword === undefined) {
-        if (proof.method === "publickey" && !proof.proven) {
-          this.#server.acceptKey();
-          return undefined;
-        }
         const { by, restrictions = [] } = verdict;
         return await this.#pass(user, progress, { method: proof.method, by, restrictions, password });
       }
@@ -342,7 +344,11 @@ export class Authentication implements AsyncDisposable {
     let atLeastMs = 0;
     for (const [at, method] of (shadow?.login[0] ?? []).filter(judges).entries()) {
       if (at > 0) await this.#pause(user, proof, kind, atLeastMs);
-      const verdict = await this.#attempt(method, proof, user, { user, 0: user }, true);
+      const verdict = await this.#attempt(method, proof, user, undefined);
+      if (verdict.kind === "undecided") {
+        this.#server.acceptKey();
+        return;
+      }
       if (verdict.kind === "deferred") atLeastMs = delays.sample(shadow?.name ?? "", kind);
     }
     const reason = "no rule lets this name in like this";
@@ -391,22 +397,23 @@ export class Authentication implements AsyncDisposable {
     return this.#passwords++ === 0 ? "first-password" : "next-password";
   }
 
-  #begin(user: string): LoginProgress | undefined {
+  #begin(user: string, proof: Proof): LoginProgress | undefined {
     const { router, from, clock } = this.#options;
-    const route = router.route({ user, from, nowMs: clock.now() });
+    const shown = proof.method === "publickey" ? { key: proof.key } : {};
+    const route = router.route({ user, from, nowMs: clock.now(), ...shown });
     return route === undefined ? undefined : new LoginProgress(route);
   }
 
-  async #attempt(
-    method: AuthMethod,
-    proof: Proof,
-    user: string,
-    captures: Captures,
-    pretended = false,
-  ): Promise<Verdict> {
-    const { from, clock } = this.#options;
+  /** Without a route: the name leads nowhere, and what the verdict is does not count. */
+  async #attempt(method: AuthMethod, proof: Proof, user: string, route: Route | undefined): Promise<Verdict> {
+    const { from, clock, limits } = this.#options;
     const { signal } = this.#over;
-    const context: AuthContext = { user, captures, from, nowMs: clock.now(), signal, pretended };
+    const context = contextOf(proof, route, {
+      who: { user, from, nowMs: clock.now(), signal },
+      entry: () => new UpstreamEntry({ ...this.#entryOptions, aside: true }),
+      readMs: limits.upstreamLoginSeconds * 1000,
+      clock,
+    });
     return await method.attempt(proof, context);
   }
 
@@ -487,10 +494,4 @@ function entersLater({ serve, plan }: Route): boolean {
 /** Why a login is over when its connection is. */
 export function whyClosed(close: ConnClose): unknown {
   return close.kind === "failed" && close.error instanceof PosternError ? close.error : new ClientLeft();
-}
-
-/** The password of the client's that is in a proof, or that an exchange has brought out. */
-function passwordOf(proof: Proof, verdict: Verdict): Uint8Array | undefined {
-  if (proof.method === "password") return proof.password;
-  return "password" in verdict ? verdict.password : undefined;
 }

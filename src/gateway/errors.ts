@@ -85,6 +85,10 @@ const rows = {
     user: "The server behind this gateway answered, but no secure connection to it could be made.",
     operator: "the SSH handshake with the upstream failed",
   },
+  UPSTREAM_FILE_UNREADABLE: {
+    user: "The gateway could not read a file of the server behind it. Tell the gateway's administrator.",
+    operator: "a file of the upstream could not be read over SFTP",
+  },
   UPSTREAM_HOST_KEY_MISMATCH: {
     user: "The host key of the server behind this gateway is not the one on record for it: somebody may be in between, or the server was set up anew. The login was stopped; tell the gateway's administrator.",
     operator: "the upstream's host key is not the one on record",

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Cidr, Pattern, parseTemplate } from "#base";
 import type { AuthMethod, Credential, Rule, RuleMatch } from "#contract";
+import { fingerprint, formatPublicKey, generatePrivateKey, type PublicKey } from "#ssh/keys";
 import { Router, type RouteQuery } from "./router.ts";
 
 const password: AuthMethod = {
@@ -238,4 +239,39 @@ test("a rule that cannot work is refused at the start", () => {
     const made = "login" in text ? text : rule(text);
     assert.throws(() => new Router([made]), { code: "OPERATOR_RULE_INVALID" }, why);
   }
+});
+
+test("the key decides: each goes elsewhere under one name, and who shows none passes those rules by", () => {
+  const [ada, bob, eve] = [1, 2, 3].map(() => generatePrivateKey("ssh-ed25519").publicKey);
+  assert.ok(ada && bob && eve);
+  const router = new Router([
+    rule({ name: "ada", match: { user: "git", keys: [formatPublicKey(ada.blob)] }, hosts: ["a.lan"] }),
+    rule({ name: "bob", match: { fingerprints: [fingerprint(bob.blob)] }, hosts: ["b.lan"] }),
+    rule({ name: "rest", match: { user: "git" }, hosts: ["rest.lan"] }),
+  ]);
+  const cases: readonly [string, PublicKey | undefined, string | undefined][] = [
+    ["git", ada, "ada"],
+    ["git", bob, "bob"],
+    ["other", bob, "bob"],
+    ["other", ada, undefined],
+    ["git", eve, "rest"],
+    ["git", undefined, "rest"],
+  ];
+  for (const [user, key, expected] of cases) {
+    const asked = { ...query(user), ...(key === undefined ? {} : { key }) };
+    const route = router.route(asked);
+    assert.equal(route?.rule, expected);
+    assert.equal(router.explain(asked).route?.rule, expected);
+    assert.equal(route?.matchedKey, expected === "rest" || expected === undefined ? undefined : key?.blob);
+  }
+  const { rules } = router.explain({ ...query("git"), key: bob });
+  assert.deepEqual(
+    rules.map(({ outcome }) => outcome),
+    ["skipped", "matched", "not-reached"],
+  );
+  assert.equal(rules[0]?.reason, "the key is none of its keys");
+  assert.equal(rules[1]?.reason, "it takes any name, the key is one of its keys");
+  assert.throws(() => new Router([rule({ match: { keys: ["nonsense"] } })]), {
+    code: "OPERATOR_RULE_INVALID",
+  });
 });

@@ -1,6 +1,7 @@
-import type { Captures, HostPort, Pattern, Template } from "#base";
-import type { AddressPlan, PeerAddress, Route, Rule } from "#contract";
+import type { Captures, HostPort, Template } from "#base";
+import type { AddressPlan, Route, Rule, RuleMatch } from "#contract";
 import { gatewayErrors } from "./errors.ts";
+import { KeyCondition, type KeyHolder } from "./key-condition.ts";
 import { HostPatterns, isDialable } from "./host-pattern.ts";
 
 /** A name longer than this matches nothing: it bounds the work of an operator's expression. */
@@ -10,11 +11,7 @@ export const maxUserNameChars = 256;
 const defaultPort = 22;
 
 /** Who wants to go somewhere. */
-export interface RouteQuery {
-  readonly user: string;
-  readonly from: PeerAddress;
-  readonly nowMs: number;
-}
+export type RouteQuery = KeyHolder;
 
 /** What became of one rule, for `postern explain`. */
 export interface RuleExplanation {
@@ -38,6 +35,7 @@ type Unbranded = Pick<
 interface PreparedRule {
   readonly rule: Rule;
   readonly targets: HostPatterns | undefined;
+  readonly key: KeyCondition | undefined;
 }
 
 /** Chooses the rule for a user name: from top to bottom, the first that matches wins. */
@@ -50,6 +48,7 @@ export class Router {
     for (const rule of rules) checkRule(rule);
     this.#rules = rules.map((rule) => ({
       rule,
+      key: keyConditionOf(rule),
       targets: rule.targets === undefined ? undefined : new HostPatterns(rule.targets),
     }));
     this.#random = random;
@@ -62,9 +61,9 @@ export class Router {
   /** Undefined: nobody here goes by that name, or it may not go where it wants. */
   route(query: RouteQuery): Route | undefined {
     for (const prepared of this.#rules) {
-      const captures = matchRule(prepared.rule, query);
+      const captures = matchRule(prepared, query);
       if (typeof captures === "string") continue;
-      const route = this.#resolve(prepared, captures);
+      const route = this.#resolve(prepared, captures, query);
       return typeof route === "string" ? undefined : route;
     }
     return undefined;
@@ -81,25 +80,25 @@ export class Router {
         rules.push({ rule: rule.name, outcome: "not-reached", reason: "a rule above it matched" });
         continue;
       }
-      const captures = matchRule(rule, query);
+      const captures = matchRule(prepared, query);
       if (typeof captures === "string") {
         rules.push({ rule: rule.name, outcome: "skipped", reason: captures });
         continue;
       }
       decided = true;
-      const route = this.#resolve(prepared, captures);
+      const route = this.#resolve(prepared, captures, query);
       if (typeof route === "string") {
         rules.push({ rule: rule.name, outcome: "refused", reason: route });
       } else {
         found = route;
-        rules.push({ rule: rule.name, outcome: "matched", reason: whyMatched(rule) });
+        rules.push({ rule: rule.name, outcome: "matched", reason: whyMatched(prepared) });
       }
     }
     return { rules, ...(found === undefined ? {} : { route: found }) };
   }
 
   /** A route, or the reason why there is none. */
-  #resolve({ rule, targets }: PreparedRule, captures: Captures): Route | string {
+  #resolve({ rule, targets, key }: PreparedRule, captures: Captures, query: RouteQuery): Route | string {
     const plan = rule.upstream;
     const addresses = fillAddresses(plan.addresses, captures, (template, host) =>
       refuseHost(template, host, captures, targets),
@@ -110,7 +109,9 @@ export class Router {
     if (user === "") return "the upstream's user name is empty";
     if (plan.spread === "random") shuffle(addresses, this.#random);
     const { name, login, serve, policy } = rule;
+    const matchedKey = key === undefined ? undefined : query.key?.blob;
     const more = {
+      ...(matchedKey === undefined ? {} : { matchedKey }),
       ...(serve === undefined ? {} : { serve }),
       ...(policy === undefined ? {} : { policy }),
     };
@@ -141,7 +142,8 @@ export function fillAddresses(
 }
 
 /** The captures, or the reason why the rule does not match. */
-function matchRule({ match }: Rule, { user, from, nowMs }: RouteQuery): Captures | string {
+function matchRule({ rule: { match }, key }: PreparedRule, query: RouteQuery): Captures | string {
+  const { user, from, nowMs } = query;
   if (user === "" || user.length > maxUserNameChars) return "the name is empty or too long";
   let captures: Captures = { user, 0: user };
   if (match.user !== undefined && match.user !== user) return `the name is not "${match.user}"`;
@@ -162,16 +164,28 @@ function matchRule({ match }: Rule, { user, from, nowMs }: RouteQuery): Captures
   if (match.notAfterMs !== undefined && nowMs >= match.notAfterMs) {
     return `it held until ${new Date(match.notAfterMs).toISOString()}`;
   }
-  return captures;
+  if (key === undefined) return captures;
+  const found = key.check(query);
+  return typeof found === "string" ? found : { ...found, ...captures };
 }
 
-function whyMatched({ match }: Rule): string {
+function keyConditionOf({ name, match }: Rule): KeyCondition | undefined {
+  try {
+    return KeyCondition.of(match);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new gatewayErrors.OPERATOR_RULE_INVALID(`${name}: match: ${reason}`, { cause });
+  }
+}
+
+function whyMatched({ rule: { match }, key }: PreparedRule): string {
   const reasons: string[] = [];
   if (match.user !== undefined) reasons.push(`the name is "${match.user}"`);
   if (match.userPattern !== undefined) reasons.push(`the name matches ${match.userPattern.source}`);
   if (reasons.length === 0) reasons.push("it takes any name");
   if (match.from !== undefined) reasons.push("the address is in one of its networks");
   if (match.notBeforeMs !== undefined || match.notAfterMs !== undefined) reasons.push("the time is right");
+  if (key !== undefined) reasons.push(key.reason);
   return reasons.join(", ");
 }
 
@@ -206,7 +220,7 @@ export function checkRule(rule: Rule): void {
   if (rule.serve !== undefined) checkServed(rule, invalid);
   else if (plan.addresses.length === 0) throw invalid("the upstream has no address");
   else if (plan.credentials.length === 0) throw invalid("the upstream has no credentials");
-  const known = capturesOf(match.userPattern);
+  const known = capturesOf(match);
   for (const template of [plan.user, ...plan.addresses.flatMap(({ host, port }) => [host, port])]) {
     const unknown = template.names.find((name) => !known.has(name));
     if (unknown !== undefined) {
@@ -244,11 +258,11 @@ function checkServed({ upstream, login }: Rule, invalid: (detail: string) => Err
     throw invalid("the client's password is not kept: list a credential of another kind");
 }
 
-/** Names that templates may use with this pattern. */
-function capturesOf(pattern: Pattern | undefined): ReadonlySet<string> {
+/** Names that templates may use with these conditions. */
+function capturesOf({ userPattern, certificate }: RuleMatch): ReadonlySet<string> {
   const names = new Set(["user", "0"]);
-  for (let index = 1; index <= (pattern?.groupCount ?? 0); index++) names.add(String(index));
-  for (const name of pattern?.names ?? []) names.add(name);
+  for (let index = 1; index <= (userPattern?.groupCount ?? 0); index++) names.add(String(index));
+  for (const name of [...(userPattern?.names ?? []), ...(certificate?.keyId?.names ?? [])]) names.add(name);
   return names;
 }
 

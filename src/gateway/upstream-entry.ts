@@ -16,6 +16,8 @@ export interface UpstreamEntryOptions {
   readonly audit: LoginAudit;
   /** The client has gone. */
   readonly signal: AbortSignal;
+  /** It is not the session's: only something is read there, to find out who the client is. */
+  readonly aside?: boolean;
 }
 
 /** The upstream that one client's login leads to: connected when it is needed first, kept for the next try, taken at the end. */
@@ -137,7 +139,7 @@ export class UpstreamEntry {
     // Of another rule: time has passed, and the name belongs to a different one now.
     await this.drop();
     const { ports, downstream, clock, answerMs, audit, signal } = this.#options;
-    audit.decided(user, route);
+    if (this.#options.aside !== true) audit.decided(user, route);
     const { link, address } = await audit.watch(
       route,
       () => undefined,

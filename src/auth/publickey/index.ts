@@ -3,4 +3,6 @@
  *
  * Law: says whose key may come in; that the bearer holds it was proven before, in `ssh/userauth`.
  */
-export { publickey, type PublicKeyConfig, publicKeyErrors } from "./publickey.ts";
+export { publicKeyErrors } from "./errors.ts";
+export { publickey } from "./publickey.ts";
+export type { PublicKeyConfig } from "./schema.ts";

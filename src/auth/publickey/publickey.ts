@@ -1,144 +1,169 @@
-import { hash } from "node:crypto";
-import { z } from "zod";
-import {
-  type Captures,
-  defineErrors,
-  type ErrorTable,
-  pathTemplate,
-  PosternError,
-  Recent,
-  type Template,
-} from "#base";
-import type { AuthContext, AuthKind, AuthPorts, KeyProof, Proof, Verdict } from "#contract";
+import type { Template } from "#base";
+import type { AuthContext, AuthKind, AuthMethod, AuthPorts, KeyProof, Proof, Verdict } from "#contract";
 import {
   type AuthorizedKey,
   certificateOptions,
   checkAuthorizedKey,
+  defaultKeyOptions,
   fingerprint,
   isForKey,
+  type KeyOptions,
   missingPresence,
-  parseAuthorizedKeys,
 } from "#ssh/keys";
+import { publicKeyErrors } from "./errors.ts";
+import type { FetchOptions } from "./fetch.ts";
+import { KeyCache } from "./key-cache.ts";
 import { restrictionsOf } from "./restrictions.ts";
+import { defaults, type PublicKeyConfig, schema } from "./schema.ts";
+import { keysOfFile, keysOfUpstream, keysOfUrl, listedKey } from "./sources.ts";
 
-const rows = {
-  OPERATOR_AUTHORIZED_KEY_INVALID: {
-    user: "The gateway is not set up correctly.",
-    operator: "a public key in the configuration is not one line of authorized_keys",
-  },
-} as const;
+/** Of certificates of authorities, as PEM. */
+const maxAuthoritiesBytes = 1024 * 1024;
 
-export const publicKeyErrors: ErrorTable<typeof rows> = defineErrors(rows);
-
-const schema = z
-  .strictObject({
-    kind: z.literal("publickey"),
-    files: z
-      .array(pathTemplate())
-      .min(1)
-      .optional()
-      .describe(
-        "Files in the form of authorized_keys (sshd(8)), read at each login; may use {user} and captures.",
-      )
-      .meta({ examples: [["/etc/postern/keys/{user}"]] }),
-    keys: z
-      .array(z.string().min(1))
-      .min(1)
-      .optional()
-      .describe("Lines in the same form.")
-      .meta({ examples: [["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA… ada"]] }),
-  })
-  .refine(({ files, keys }) => files !== undefined || keys !== undefined, { error: "give files, or keys" });
-
-export interface PublicKeyConfig {
-  readonly kind: "publickey";
-  readonly files?: readonly Template[] | undefined;
-  readonly keys?: readonly string[] | undefined;
-}
-
-/** Room for thousands of keys; a larger file is a mistake, and each login would read it. */
-const maxFileBytes = 1024 * 1024;
-
-/** A client may ask about dozens of keys before it logs in: a file that has not changed is not parsed for each. */
-const parsedFiles = new Recent<string, readonly AuthorizedKey[]>(64);
-
-/** A public key that stands in an authorized_keys file or list, or a certificate by an authority that does. */
+/**
+ * A public key that stands in an authorized_keys file or list, or a certificate by an authority that does; the lists may be here, at
+ * an address, or on the upstream.
+ */
 export const publickey: AuthKind<PublicKeyConfig> = {
   kind: "publickey",
-  summary: "A public key or certificate, found in files or a list in the form of authorized_keys.",
+  summary:
+    "A public key or certificate: listed here or in files, at an address, on the upstream, or the one by which the rule was chosen.",
   schema,
-  create: async ({ files = [], keys = [] }, ports) => {
-    const listed = keys.map(listedKey);
+  create: async (config, ports) => {
+    const judge = new KeyJudge(config, ports, await fetchOptions(config, ports));
     return {
       kind: "publickey",
       methods: ["publickey"],
       defers: false,
       givesPassword: false,
-      attempt: (proof, context) => attempt(proof, context, listed, files, ports),
+      attempt: (proof, context) => judge.attempt(proof, context),
       [Symbol.asyncDispose]: async () => {},
-    };
+    } satisfies AuthMethod;
   },
 };
 
-function listedKey(line: string): AuthorizedKey {
-  let reason = "it is empty, or a comment";
-  const [parsed] = parseAuthorizedKeys(line, "configuration", (warning) => {
-    ({ reason } = warning);
-  });
-  if (parsed === undefined) throw new publicKeyErrors.OPERATOR_AUTHORIZED_KEY_INVALID(reason);
-  return parsed;
+async function fetchOptions(
+  { timeoutSeconds = defaults.timeoutSeconds, tlsAuthorities: file, dangerouslyAllowHttp }: PublicKeyConfig,
+  { clock, files }: AuthPorts,
+): Promise<FetchOptions> {
+  const read = file === undefined ? undefined : await files.read(file, maxAuthoritiesBytes);
+  const authorities = read === undefined ? undefined : Buffer.from(read.bytes).toString("latin1");
+  if (file !== undefined && authorities?.includes("-----BEGIN CERTIFICATE-----") !== true)
+    throw new publicKeyErrors.OPERATOR_KEY_SOURCE_INVALID(`${file} holds no certificate as PEM`);
+  return { authorities, timeoutMs: timeoutSeconds * 1000, allowHttp: dangerouslyAllowHttp === true, clock };
 }
 
-async function attempt(
-  proof: Proof,
-  context: AuthContext,
-  listed: readonly AuthorizedKey[],
-  files: readonly Template[],
-  ports: AuthPorts,
-): Promise<Verdict> {
-  if (proof.method !== "publickey") return { kind: "denied", reason: "no key was shown" };
-  const lines = [...listed];
-  for (const template of files) lines.push(...(await readKeys(template, context.captures, ports)));
+/** One configured method, and what it remembers of the sources it asks. */
+class KeyJudge {
+  readonly #config: PublicKeyConfig;
+  readonly #ports: AuthPorts;
+  readonly #fetch: FetchOptions;
+  readonly #listed: readonly AuthorizedKey[];
+  readonly #ofUrls: KeyCache;
+  readonly #ofUpstream: KeyCache;
+
+  constructor(config: PublicKeyConfig, ports: AuthPorts, fetch: FetchOptions) {
+    this.#config = config;
+    this.#ports = ports;
+    this.#fetch = fetch;
+    this.#listed = (config.keys ?? []).map(listedKey);
+    const { cacheSeconds = defaults.cacheSeconds, staleSeconds = defaults.staleSeconds } = config;
+    const { clock, log } = ports;
+    const freshMs = cacheSeconds * 1000;
+    this.#ofUrls = new KeyCache({ freshMs, staleMs: staleSeconds * 1000, clock, log });
+    // An upstream that is down lets nobody in anyway.
+    this.#ofUpstream = new KeyCache({ freshMs, staleMs: 0, clock, log });
+  }
+
+  async attempt(proof: Proof, context: AuthContext): Promise<Verdict> {
+    if (proof.method !== "publickey") return { kind: "denied", reason: "no key was shown" };
+    const startedMs = this.#ports.clock.monotonic();
+    const verdict = await this.#judge(proof, context);
+    if (verdict.kind === "denied") await this.#pace(startedMs, proof.proven);
+    return verdict;
+  }
+
+  async #judge(proof: KeyProof, context: AuthContext): Promise<Verdict> {
+    const { matched, upstreamFile } = this.#config;
+    const revoked = await this.#ports.revocation?.reasonAgainst(proof.key);
+    if (revoked !== undefined) return { kind: "denied", reason: revoked };
+    const absent = this.#missingHardware(proof);
+    if (absent !== undefined) return { kind: "denied", reason: absent };
+    if (matched === true && context.matchedKey === true) {
+      // Of a certificate, its own options tell whether a touch is needed.
+      const options = { ...defaultKeyOptions, touchRequired: !("key" in proof.key) };
+      const refusal = missingFor(options, proof);
+      return refusal === undefined ? accepted(options, proof) : { kind: "denied", reason: refusal };
+    }
+    const verdict = judgeLines(await this.#lines(context), proof, context);
+    if (verdict.kind === "accepted" || upstreamFile === undefined) return verdict;
+    // A login at the upstream is spent on nobody who has not shown that the key is theirs; so all keys are answered alike.
+    if (!proof.proven) return { kind: "undecided" };
+    return judgeLines(
+      await keysOfUpstream(upstreamFile, context, this.#ofUpstream, this.#ports),
+      proof,
+      context,
+    );
+  }
+
+  async #lines(context: AuthContext): Promise<readonly AuthorizedKey[]> {
+    const { files = [], urls = [] } = this.#config;
+    const { captures } = context;
+    const lines = [...this.#listed];
+    const add = async (
+      templates: readonly Template[],
+      read: (one: Template) => Promise<readonly AuthorizedKey[]>,
+    ): Promise<void> => {
+      for (const template of templates) for (const line of await read(template)) lines.push(line);
+    };
+    await add(files, (file) => keysOfFile(file, captures, this.#ports));
+    await add(urls, (url) => keysOfUrl(url, captures, this.#ofUrls, this.#fetch, this.#ports));
+    return lines;
+  }
+
+  /** Whether the rule wants security keys, and this is none that did as it should. */
+  #missingHardware({ key, proven, touched, verified }: KeyProof): string | undefined {
+    const { touchRequired = false, verifyRequired = false } = this.#config;
+    if (!touchRequired && !verifyRequired) return undefined;
+    const { application } = "key" in key ? key.key : key;
+    if (application === undefined) return "it is no security key";
+    if (!proven) return undefined;
+    return missingPresence(
+      { valid: true, touched: touched ?? false, verified: verified ?? false },
+      { touchRequired, verifyRequired },
+    );
+  }
+
+  /** From outside, an answer that was remembered must not look quicker than one that was asked for. */
+  async #pace(startedMs: number, proven: boolean): Promise<void> {
+    const { clock } = this.#ports;
+    const usual = this.#ofUrls.paceMs + (proven ? this.#ofUpstream.paceMs : 0);
+    const restMs = startedMs + usual - clock.monotonic();
+    if (restMs <= 0) return;
+    await new Promise<void>((resolve) => {
+      clock.after(restMs, resolve);
+    });
+  }
+}
+
+function judgeLines(lines: readonly AuthorizedKey[], proof: KeyProof, context: AuthContext): Verdict {
   let reason = "the key is not listed";
   // Several lines may be about one key: the first that lets it in counts.
   for (const line of lines) {
     if (!isForKey(line, proof.key)) continue;
     const refusal = refuse(line, proof, context);
-    if (refusal === undefined) {
-      const restrictions = restrictionsOf(line.options, certifiedOptions(proof.key));
-      return { kind: "accepted", by: describe(proof), restrictions };
-    }
+    if (refusal === undefined) return accepted(line.options, proof);
     reason = `${line.fileName}:${line.line}: ${refusal}`;
   }
   return { kind: "denied", reason };
 }
 
-async function readKeys(
-  template: Template,
-  captures: Captures,
-  ports: AuthPorts,
-): Promise<readonly AuthorizedKey[]> {
-  // A name that comes from the client fills in one part of a path, and can lead nowhere else.
-  const unsafe = template.names.some((name) => !/^(?!\.{0,2}$)[^/\0]+$/.test(captures[name] ?? ""));
-  const path = unsafe ? undefined : template.expand(captures);
-  if (path === undefined) return [];
-  try {
-    const read = await ports.files.read(path, maxFileBytes);
-    if (read === undefined) return [];
-    if ((read.mode & 0o002) !== 0) {
-      ports.log.warn("authorized-keys-ignored", { file: path, reason: "everybody may write to it" });
-      return [];
-    }
-    return parsedFiles.of(`${hash("sha256", read.bytes)} ${path}`, () =>
-      parseAuthorizedKeys(Buffer.from(read.bytes).toString("utf8"), path, (warning) =>
-        ports.log.warn("authorized-keys-line-ignored", { ...warning }),
-      ),
-    );
-  } catch (error) {
-    if (!(error instanceof PosternError)) throw error;
-    ports.log.error("authorized-keys-ignored", { file: path, error });
-    return [];
-  }
+function accepted(options: KeyOptions, proof: KeyProof): Verdict {
+  return {
+    kind: "accepted",
+    by: describe(proof),
+    restrictions: restrictionsOf(options, certifiedOptions(proof.key)),
+  };
 }
 
 /** Why a line does not let in the bearer of the key it is about; undefined if it does. */
@@ -158,7 +183,12 @@ function refuse(
   const { command } = line.options;
   if (command !== undefined && certified?.forceCommand !== undefined && command !== certified.forceCommand)
     return "the line and the certificate have different commands";
+  return missingFor(line.options, proof);
+}
+
+function missingFor(options: KeyOptions, proof: KeyProof): string | undefined {
   if (!proof.proven) return undefined;
+  const certified = certifiedOptions(proof.key);
   return missingPresence(
     {
       valid: true,
@@ -166,8 +196,8 @@ function refuse(
       ...(proof.verified === undefined ? {} : { verified: proof.verified }),
     },
     {
-      touchRequired: line.options.touchRequired || (certified?.touchRequired ?? false),
-      verifyRequired: line.options.verifyRequired || (certified?.verifyRequired ?? false),
+      touchRequired: options.touchRequired || (certified?.touchRequired ?? false),
+      verifyRequired: options.verifyRequired || (certified?.verifyRequired ?? false),
     },
   );
 }

@@ -1,0 +1,47 @@
+import type { Clock } from "#base";
+import type { AuthContext, Proof, Route, Verdict } from "#contract";
+import type { UpstreamEntry } from "./upstream-entry.ts";
+import { upstreamFiles } from "./upstream-file.ts";
+
+export interface AttemptSetting {
+  readonly who: Pick<AuthContext, "user" | "from" | "nowMs" | "signal">;
+  /** Makes an upstream of its own, beside the one that the session will have. */
+  readonly entry: () => UpstreamEntry;
+  /** Milliseconds that reading a file of the upstream may take. */
+  readonly readMs: number;
+  readonly clock: Clock;
+}
+
+/** What a login method is told of an attempt. Without a route the name leads nowhere. */
+export function contextOf(
+  proof: Proof,
+  route: Route | undefined,
+  { who, entry, readMs, clock }: AttemptSetting,
+): AuthContext {
+  const { user, signal } = who;
+  if (route === undefined) return { ...who, captures: { user, 0: user }, pretended: true };
+  const matchedKey =
+    proof.method === "publickey" &&
+    route.matchedKey !== undefined &&
+    Buffer.compare(proof.blob, route.matchedKey) === 0;
+  // Only who has proven something may cost the upstream a login.
+  const mayRead = proof.method === "publickey" && proof.proven && route.serve === undefined;
+  return {
+    ...who,
+    captures: route.captures,
+    pretended: false,
+    matchedKey,
+    ...(mayRead ? { upstreamFiles: upstreamFiles({ route, user, entry, readMs, clock, signal }) } : {}),
+  };
+}
+
+/** The client only asked about the key, and may go on to prove that it has it. */
+export function isAnswer(proof: Proof, { kind }: Verdict): boolean {
+  return proof.method === "publickey" && !proof.proven && (kind === "accepted" || kind === "undecided");
+}
+
+/** The password of the client's that is in a proof, or that an exchange has brought out. */
+export function passwordOf(proof: Proof, verdict: Verdict): Uint8Array | undefined {
+  if (proof.method === "password") return proof.password;
+  return "password" in verdict ? verdict.password : undefined;
+}
