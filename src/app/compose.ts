@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { createAuthMethod, openRevocation, Users } from "#auth";
 import { type Clock, formatEndpoint, type Log, PosternError, version } from "#base";
-import { type Config, loginSteps, type RuleConfig } from "#config";
-import type { AuthPorts, Revocation, Rule } from "#contract";
+import { type Config, loginSteps, type RuleConfig, type SpliceRuleConfig } from "#config";
+import type { AuthMethod, AuthPorts, Revocation, Rule, SpliceRule } from "#contract";
 import { createCredential } from "#credential";
 import { tcp } from "#dialer";
 import { createReception } from "#entry";
@@ -56,7 +56,9 @@ export async function compose(config: Config, ports: ComposePorts): Promise<Comp
   const dialer = made.use(await tcp.create({ kind: "tcp" }, ports));
   const audit = made.use(await AuditTrail.open(config.audit, ports));
   const reception = made.use(await createReception(config, ports));
-  const targets = new TargetRouter(config.targets, config.spliceRules);
+  const spliceRules: SpliceRule[] = [];
+  for (const rule of config.spliceRules) spliceRules.push(await createSpliceRule(rule, loginPorts, made));
+  const targets = new TargetRouter(config.targets, spliceRules);
   const { limits, keepalive } = config;
   const owned = made.move();
   const world: World = {
@@ -108,11 +110,7 @@ async function createRule(rule: RuleConfig, shared: LoginPorts, made: AsyncDispo
       ...(policy === undefined ? {} : { policy }),
     };
   } catch (error) {
-    // The error knows what is wrong; only here is it known where.
-    if (!(error instanceof PosternError)) throw error;
-    throw new appErrors.OPERATOR_RULE_UNUSABLE(`${rule.place}, rule ${rule.name}: ${error.message}`, {
-      cause: error,
-    });
+    throw unusable(error, rule);
   }
 }
 
@@ -122,6 +120,27 @@ async function revocationOf({ revoked }: RuleConfig, ports: LoginPorts): Promise
   if (revoked === undefined) return all;
   const own = await openRevocation(revoked, ports);
   return { reasonAgainst: async (key) => (await all.reasonAgainst(key)) ?? (await own.reasonAgainst(key)) };
+}
+
+async function createSpliceRule(
+  { login, ...rule }: SpliceRuleConfig,
+  ports: LoginPorts,
+  made: AsyncDisposableStack,
+): Promise<SpliceRule> {
+  if (login === undefined) return rule;
+  try {
+    const methods: AuthMethod[] = [];
+    for (const each of login) methods.push(made.use(await createAuthMethod(each, ports)));
+    return { ...rule, login: methods };
+  } catch (error) {
+    throw unusable(error, rule);
+  }
+}
+
+/** The error knows what is wrong; only here is it known where. */
+function unusable(error: unknown, { name, place }: Pick<RuleConfig, "name" | "place">): unknown {
+  if (!(error instanceof PosternError)) return error;
+  return new appErrors.OPERATOR_RULE_UNUSABLE(`${place}, rule ${name}: ${error.message}`, { cause: error });
 }
 
 /** All that clients may sign with: everything known but SHA-1. */

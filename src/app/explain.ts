@@ -1,8 +1,8 @@
 import type { AuthConfig } from "#auth";
 import { formatHostPort } from "#base";
-import { type Config, loginSteps, type RuleConfig } from "#config";
-import type { AuthMethod, Credential, NameEntry, PeerAddress, Rule, ServePlan } from "#contract";
-import { Router, type RuleExplanation, type TargetExplanation, TargetRouter } from "#gateway";
+import { type Config, loginSteps, type RuleConfig, type SpliceRuleConfig } from "#config";
+import type { AuthMethod, Credential, NameEntry, PeerAddress, Rule, ServePlan, SpliceRule } from "#contract";
+import { Router, type RuleExplanation, takesUser, type TargetExplanation, TargetRouter } from "#gateway";
 import type { Certificate, PublicKey } from "#ssh/keys";
 
 /** Who is asked about. */
@@ -50,15 +50,30 @@ export interface ExplainNameQuery extends Omit<ExplainQuery, "user" | "key"> {
   readonly name: string;
   readonly entry: NameEntry;
   readonly port?: number;
+  /** Whose password is taken to be right. */
+  readonly user?: string | undefined;
+  /** Names in the certificate that the client is taken to have shown: `CN:ada`. */
+  readonly certificate?: readonly string[] | undefined;
 }
 
 /** Which target a name stands for, and which rule leads there. */
 export async function explainName(
   config: Config,
-  { from, ...query }: ExplainNameQuery,
+  { from, user, certificate, ...query }: ExplainNameQuery,
 ): Promise<TargetExplanation> {
-  const router = new TargetRouter(config.targets, config.spliceRules, () => 0.999_999);
-  return router.explain({ ...query, from: whence(from) });
+  const rules = config.spliceRules.map(sketchSplice);
+  const router = new TargetRouter(config.targets, rules, () => 0.999_999);
+  const asked = rules.filter(({ login, match }) => login !== undefined && takesUser(match, user ?? ""));
+  return router.explain({
+    ...query,
+    from: whence(from),
+    ...(user === undefined ? {} : { proven: { user, rules: new Set(asked.map(({ name }) => name)) } }),
+    ...(certificate === undefined ? {} : { certificate }),
+  });
+}
+
+function sketchSplice({ login, ...rule }: SpliceRuleConfig): SpliceRule {
+  return login === undefined ? rule : { ...rule, login: login.map(sketchLogin) };
 }
 
 function whence(from: string | undefined): PeerAddress {
@@ -68,16 +83,7 @@ function whence(from: string | undefined): PeerAddress {
 /** The rule with adapters that only look like the real ones. */
 function sketch(rule: RuleConfig): Rule {
   const { name, match, targets, serve } = rule;
-  const login = rule.login.map(
-    (each): AuthMethod => ({
-      kind: each.kind,
-      methods: methodsOf(each),
-      defers: each.kind === "password" && each.check === "upstream",
-      givesPassword: each.kind === "password",
-      attempt: async () => ({ kind: "denied", reason: "only explained" }),
-      [Symbol.asyncDispose]: async () => {},
-    }),
-  );
+  const login = rule.login.map(sketchLogin);
   const credentials = rule.upstream.credentials.map(
     (each): Credential => ({
       kind: each.kind,
@@ -93,6 +99,17 @@ function sketch(rule: RuleConfig): Rule {
     upstream: { ...rule.upstream, credentials },
     ...(targets === undefined ? {} : { targets }),
     ...(serve === undefined ? {} : { serve }),
+  };
+}
+
+function sketchLogin(each: AuthConfig): AuthMethod {
+  return {
+    kind: each.kind,
+    methods: methodsOf(each),
+    defers: each.kind === "password" && each.check === "upstream",
+    givesPassword: each.kind === "password",
+    attempt: async () => ({ kind: "denied", reason: "only explained" }),
+    [Symbol.asyncDispose]: async () => {},
   };
 }
 

@@ -44,6 +44,7 @@ export {
   parsePort,
 } from "./net.ts";
 export { Pattern } from "./pattern.ts";
+export { Place } from "./place.ts";
 export { formatBytes, formatSeconds, parseBytes, parseSeconds } from "./quantity.ts";
 export { Recent } from "./recent.ts";
 export { baseErrors } from "./rows.ts";
@@ -58,6 +59,7 @@ export {
   type PathContext,
   pathTemplate,
   pattern,
+  place,
   secret,
   size,
   template,

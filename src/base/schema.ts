@@ -8,6 +8,7 @@ import { z } from "zod";
 import { PosternError } from "./errors.ts";
 import { Cidr, type Endpoint, parseEndpoint } from "./net.ts";
 import { Pattern } from "./pattern.ts";
+import { Place } from "./place.ts";
 import { formatBytes, formatSeconds, parseBytes, parseSeconds } from "./quantity.ts";
 import { Secret } from "./secret.ts";
 import { parseTemplate, type Template } from "./template.ts";
@@ -74,6 +75,11 @@ export const endpoint: z.ZodType<Endpoint> = text
 export const cidr: z.ZodType<Cidr> = text
   .transform(reading((value) => new Cidr(value)))
   .meta({ "x-form": "network", examples: ["10.0.0.0/8"] });
+
+/** Addresses, ranges and ports at which something may have arrived. */
+export const place: z.ZodType<Place> = text
+  .transform(reading((value) => new Place(value)))
+  .meta({ "x-form": "place", examples: ["2001:db8:1::/64"] });
 
 /** A regular expression over a whole text. */
 export const pattern: z.ZodType<Pattern> = text

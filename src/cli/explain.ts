@@ -1,15 +1,17 @@
 import type { App, ExplainedUser } from "#app";
 import { formatHostPort, instant, normalAddress, PosternError } from "#base";
-import { type Certificate, parsePublicKeyLine, type PublicKey } from "#ssh/keys";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
+import { type Certificate, parsePublicKeyLine, type PublicKey } from "#ssh/keys";
 import { configOption, type ConfigOptions, loadWithWarnings } from "./config-option.ts";
 import { type CliContext, say, type Finish } from "./context.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { examples } from "./examples.ts";
 
 interface ExplainOptions extends ConfigOptions {
+  readonly user?: string;
+  readonly certificate?: readonly string[];
   readonly from?: string;
   readonly at?: number;
   readonly key?: PublicKey | Certificate;
@@ -17,13 +19,13 @@ interface ExplainOptions extends ConfigOptions {
 }
 
 /** Ways in by which a client names a target. */
-const entries = ["version", "tls", "http", "jump"] as const;
+const entries = ["version", "tls", "http", "websocket", "host", "address", "jump"] as const;
 
 export function explainCommand(context: CliContext, finish: Finish): Command {
   return new Command("explain")
     .summary("say which rule a user name matches, and why")
     .description(
-      "Says which rule takes a user name and why, why each rule above it does not, and where the session would go. The name may be given as for ssh: what follows its last @ is the gateway's own name, and takes no part in the choice. @NAME asks about a name that comes by another way: a version line, TLS, HTTP CONNECT or a jump.",
+      "Says which rule takes a user name and why, why each rule above it does not, and where the session would go. The name may be given as for ssh: what follows its last @ is the gateway's own name, and takes no part in the choice. @NAME asks about a name that comes by another way: a version line, TLS, HTTP CONNECT, a WebSocket, an HTTP Host, an address or a jump.",
     )
     .argument("<user[@name]>", "user name, as typed after ssh")
     .addOption(configOption())
@@ -35,6 +37,8 @@ export function explainCommand(context: CliContext, finish: Finish): Command {
         .choices(entries)
         .default("version"),
     )
+    .option("--user <name>", "for @NAME: whose password was right (http, websocket)")
+    .option("--certificate <names...>", "for @NAME: names in the client certificate, as CN:ada")
     .addHelpText(
       "after",
       examples(
@@ -44,24 +48,29 @@ export function explainCommand(context: CliContext, finish: Finish): Command {
         "postern explain web12@gate.example.com --from 192.0.2.7 --at 2026-12-31T18:00:00+01:00",
       ),
     )
-    .action(async (typed: string, { config: file, from, at, key, entry }: ExplainOptions) => {
-      const config = await loadWithWarnings(file, context);
-      const app = await context.app();
-      if (typed.startsWith("@")) {
-        const query = { name: typed.slice(1), entry, from, nowMs: at ?? Date.now() };
-        const explained = await app.explainName(config, query);
-        const places = new Map(config.spliceRules.map(({ name, place }) => [name, place]));
-        for (const line of targetLines(explained, places)) say(context, line);
-        if (explained.route === undefined) finish(exitCodes.failed);
-        return;
-      }
-      const user = typed.includes("@") ? typed.slice(0, typed.lastIndexOf("@")) : typed;
-      const shows = key === undefined ? {} : { key };
-      const explained = await app.explain(config, { user, from, nowMs: at ?? Date.now(), ...shows });
-      const places = new Map(config.rules.map(({ name, place }) => [name, place]));
-      for (const line of linesOf(explained, places)) say(context, line);
-      if (explained.upstream === undefined && explained.serve === undefined) finish(exitCodes.failed);
-    });
+    .action(
+      async (
+        typed: string,
+        { config: file, from, at, key, entry, user: shown, certificate }: ExplainOptions,
+      ) => {
+        const config = await loadWithWarnings(file, context);
+        const app = await context.app();
+        if (typed.startsWith("@")) {
+          const query = { name: typed.slice(1), entry, from, nowMs: at ?? Date.now() };
+          const explained = await app.explainName(config, { ...query, user: shown, certificate });
+          const places = new Map(config.spliceRules.map(({ name, place }) => [name, place]));
+          for (const line of targetLines(explained, places)) say(context, line);
+          if (explained.route === undefined) finish(exitCodes.failed);
+          return;
+        }
+        const user = typed.includes("@") ? typed.slice(0, typed.lastIndexOf("@")) : typed;
+        const shows = key === undefined ? {} : { key };
+        const explained = await app.explain(config, { user, from, nowMs: at ?? Date.now(), ...shows });
+        const places = new Map(config.rules.map(({ name, place }) => [name, place]));
+        for (const line of linesOf(explained, places)) say(context, line);
+        if (explained.upstream === undefined && explained.serve === undefined) finish(exitCodes.failed);
+      },
+    );
 }
 
 type Explained = ExplainedUser["rules"];

@@ -55,6 +55,8 @@ export const forms: Readonly<Record<string, string>> = {
   path: "absolute, or relative to the file in which it stands",
   "path template": "a path that may use captures; a capture cannot lead out of its place in the path",
   pattern: "a regular expression in RE2's syntax over the whole text",
+  place:
+    "an address or range as for networks, with or without a port: `192.0.2.1:2201`, `[2001:db8::1]:2201`, `:2201`",
   "public key": "one line: type, base64, and a comment if you like",
   secret: "text that is never shown; better as `${file:/path}` or `${env:NAME}`",
   size: "bytes as a whole number, or `64KiB`, `2MiB`, `1GB`",

@@ -164,8 +164,22 @@ export const fixedLimits: readonly FixedLimit[] = [
     constant: "entry/reception/http:maxHttpHeadBytes",
     value: 16 * 1024,
     unit: "bytes",
-    about: "Request line and headers of a CONNECT together; what is longer is answered with 431.",
+    about: "Request line and headers of a request together; what is longer is answered with 431.",
     precedent: "Node's own default",
+  },
+  {
+    constant: "entry/reception/first-ignore:maxIgnorePacketBytes",
+    value: 4096,
+    unit: "bytes",
+    about: "The SSH_MSG_IGNORE behind a version line in the form of HTTP, which holds the name of a target.",
+    precedent: "None: nobody else reads it",
+  },
+  {
+    constant: "entry/reception/websocket:maxWebSocketMessageBytes",
+    value: 1024 * 1024,
+    unit: "bytes",
+    about: "One message of a client's on a WebSocket; what is longer ends it with code 1009.",
+    precedent: "Python's websockets takes 1 MiB, the library ws 100 MiB",
   },
   {
     constant: "gateway/target-router:maxTargetNameChars",

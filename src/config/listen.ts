@@ -2,12 +2,13 @@ import { cidr, duration, type Endpoint, endpoint, path, Pattern, pattern } from 
 import type { ListenPlan, TlsPlan } from "#contract";
 import { isIPv4 } from "node:net";
 import { z } from "zod";
+import { withoutAbsent } from "./absent.ts";
 
 /** What can be spoken at one listener. */
-const entryNames = ["ssh", "version", "tls", "http"] as const;
+const entryNames = ["ssh", "version", "tls", "http", "websocket", "host", "address"] as const;
 
-/** Long enough for a client that speaks first, over a slow line; short enough for one that waits for us. */
-const defaultSilentSeconds = 0.3;
+/** Longer than TCP takes to send again what was lost of a client that speaks first: a second (RFC 6298, section 2.1). */
+const defaultSilentSeconds = 1.5;
 
 /** As OpenSSH's `VersionAddendum Host: %n` sends it. */
 const defaultComment = "(?:.* )?Host: *(?<name>[^ ]+)(?: .*)?";
@@ -19,7 +20,7 @@ const fields = z.strictObject({
     .min(1)
     .default(["ssh"])
     .describe(
-      "What is taken there: ssh (logins at the gateway), version (a target's name in the version line), tls (in SNI), http (CONNECT).",
+      "What is taken there: ssh (logins at the gateway), version (a target's name in the version line), tls (in SNI), http (CONNECT), websocket (/ssh/NAME), host (HTTP by its Host), address (the target that stands at the address connected to).",
     ),
   proxyProtocol: z
     .strictObject({
@@ -39,6 +40,20 @@ const fields = z.strictObject({
     .refine((value) => value.names.includes("name"), { error: "must have a group (?<name>…)" })
     .prefault(defaultComment)
     .describe("Over the comment of the client's version line; its group `name` is the target."),
+  clientCertificate: z
+    .enum(["off", "asked", "required"])
+    .default("asked")
+    .describe(
+      "Whether clients whose TLS ends here are asked for a certificate of `tls.clientAuthorities`. required: without one there is no connection.",
+    ),
+  origins: z
+    .array(
+      z.string().regex(/^https?:\/\/[^/\s]+$/, { error: "expected an origin as https://shell.example.com" }),
+    )
+    .default([])
+    .describe(
+      "Web pages whose scripts may open WebSockets here, by their origin. Programs that are no browsers send none, and need not be listed.",
+    ),
 });
 
 function planOf(listen: Endpoint, more: Partial<z.output<typeof fields>> = {}): ListenPlan {
@@ -48,6 +63,8 @@ function planOf(listen: Endpoint, more: Partial<z.output<typeof fields>> = {}): 
     proxyFrom: more.proxyProtocol?.from ?? [],
     silentMs: (more.silentSeconds ?? defaultSilentSeconds) * 1000,
     versionComment: more.versionComment ?? new Pattern(defaultComment),
+    clientCertificate: more.clientCertificate ?? "asked",
+    origins: more.origins ?? [],
   };
 }
 
@@ -80,7 +97,13 @@ export const tlsSchema: z.ZodType<TlsPlan> = z
       .describe(
         "Names of the gateway itself: inside their TLS, and that of clients that send no name, is what the listener takes without TLS.",
       ),
+    clientAuthorities: path({ exists: true })
+      .optional()
+      .describe(
+        "PEM with the certificates of the authorities that vouch for clients; read again when it changes. Rules ask for what it says in `match.clientCertificate`.",
+      ),
   })
+  .transform(withoutAbsent)
   .describe("TLS of listeners that take it.");
 
 /** The keys of the long form, for the documentation. */

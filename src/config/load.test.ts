@@ -317,7 +317,7 @@ test("a listener may be a map that says more", async () => {
   const { config } = await parseConfig(text, "<test>", "/", { environment: {}, filesMustExist: false });
   const [plain, more] = config.listen;
   assert.deepEqual(plain?.entries, ["ssh"]);
-  assert.equal(plain.silentMs, 300);
+  assert.equal(plain.silentMs, 1500);
   assert.deepEqual(more?.entries, ["ssh", "version", "http"]);
   assert.equal(more.silentMs, 50);
   assert.equal(more.proxyFrom[0]?.text, "10.0.0.0/8");

@@ -4,6 +4,7 @@ import { basename, dirname, join, relative, resolve } from "node:path";
 import type { z } from "zod";
 import { adviceOn, type PlacedRule, secretsInClear } from "./advice.ts";
 import { checkTargets, type PlacedSplice, type PlacedTarget } from "./target-advice.ts";
+import { checkEntries } from "./entry-advice.ts";
 import { maxFileBytes, YamlDocument } from "./document.ts";
 import { ConfigInvalid } from "./errors.ts";
 import { deepFreeze } from "./freeze.ts";
@@ -94,7 +95,11 @@ class Loader {
 
   async load(path: string, name: string, read: () => Promise<string>): Promise<Loaded> {
     const main = await this.#visit(path, name, read, mainSchema, [path]);
-    if (main !== undefined) this.#checkRules(main.document);
+    if (main !== undefined) {
+      this.#checkRules(main.document);
+      const named = { targets: this.#targets, rules: this.#splices };
+      this.#problems.push(...checkEntries(main.found, main.document, named));
+    }
     const config = main === undefined ? undefined : this.#finish(name, main.found, main.document);
     const problems = inOrder(this.#problems);
     if (config === undefined || problems.some(({ severity }) => severity === "error"))

@@ -43,9 +43,12 @@ export function* checkTargets(
   for (const placed of serves) yield* unknownTargets(targets, placed);
   for (const { rule, document, at } of rules) {
     yield* unknownTargets(targets, { targets: rule.targets, document, at });
-    if (rule.match.from !== undefined) continue;
+    const { from, clientCertificate } = rule.match;
+    if (from !== undefined || clientCertificate !== undefined || rule.login !== undefined) continue;
+    // Who comes by a jump has logged in.
+    if (rule.match.entries?.every((entry) => entry === "jump") === true) continue;
     const text =
-      "splices for everybody: nothing says who may (match.from), so its targets are open to all who reach this gateway";
+      "splices for everybody: nothing says who may (match.from, match.clientCertificate or login), so its targets are open to all who reach this gateway";
     yield document.problem(["rules", at], text, { severity: "warning" });
   }
 }

@@ -1,14 +1,17 @@
-import { pattern } from "#base";
+import { type AuthConfig, authKinds } from "#auth";
+import { pattern, place } from "#base";
 import type { SpliceRule, Target } from "#contract";
 import { z } from "zod";
 import { withoutAbsent } from "./absent.ts";
 import { holds } from "./holds.ts";
+import { kindUnion } from "./kind-union.ts";
 import { ruleName, shortName } from "./rule.ts";
 import { addressesOf, addressFields, connectTimeoutSeconds } from "./upstream.ts";
 
-/** A splice rule, and where it stands. */
-export interface SpliceRuleConfig extends SpliceRule {
+/** A splice rule, its ways to log in not yet made, and where it stands. */
+export interface SpliceRuleConfig extends Omit<SpliceRule, "login"> {
   readonly mode: "splice";
+  readonly login?: readonly AuthConfig[];
   /** `file:line` */
   readonly place: string;
 }
@@ -43,20 +46,35 @@ export const targetSchema: z.ZodType<Target> = z
       .boolean()
       .default(false)
       .describe("It speaks TLS itself: TLS for its name is passed on unopened (entry tls)."),
+    http: z
+      .boolean()
+      .default(false)
+      .describe("It speaks HTTP: requests whose Host is its name reach it (entry host)."),
+    at: z
+      .array(place)
+      .min(1)
+      .optional()
+      .describe(
+        "Addresses of the gateway: who connects to one of them means this target (entry address). With a pattern, that is over the address; {to} and {toPort} can fill in the target's own addresses.",
+      )
+      .meta({ examples: [["2001:db8:1::5", "192.0.2.1:2201"]] }),
   })
   .transform((value, ctx): Target => {
-    const { name, names, tags, spread, tls } = value;
+    const { name, names, tags, spread, tls, http, at } = value;
     const addresses = addressesOf(value, ctx);
     const known = [
       "0",
-      ...Array.from({ length: value.pattern?.groupCount ?? 0 }, (_, at) => String(at + 1)),
+      ...Array.from({ length: value.pattern?.groupCount ?? 0 }, (_, group) => String(group + 1)),
       ...(value.pattern?.names ?? []),
     ];
+    const open = [
+      ...(value.pattern === undefined ? [] : known),
+      ...(at === undefined ? [] : ["to", "toPort"]),
+    ];
     for (const template of addresses.flatMap(({ host, port }) => [host, port])) {
-      const unknown = template.names.find((each) => value.pattern === undefined || !known.includes(each));
+      const unknown = template.names.find((each) => !open.includes(each));
       if (unknown === undefined) continue;
-      const has =
-        value.pattern === undefined ? "no pattern" : `only ${known.map((each) => `{${each}}`).join(", ")}`;
+      const has = open.length === 0 ? "no pattern" : `only ${open.map((each) => `{${each}}`).join(", ")}`;
       const message = `"${template.text}" uses {${unknown}}, but the target has ${has}`;
       ctx.addIssue({ code: "custom", message });
     }
@@ -69,11 +87,13 @@ export const targetSchema: z.ZodType<Target> = z
       spread,
       connectTimeoutMs: value.connectTimeoutSeconds * 1000,
       tls,
+      http,
+      at,
     });
   });
 
 /** Ways in that bring a name. */
-export const entryNames = ["version", "tls", "http", "jump"] as const;
+export const entryNames = ["version", "tls", "http", "websocket", "host", "address", "jump"] as const;
 
 const match: z.ZodType<SpliceRule["match"]> = z
   .strictObject({
@@ -84,6 +104,32 @@ const match: z.ZodType<SpliceRule["match"]> = z
       .optional()
       .describe("Ways in for which it holds. Default: all.")
       .meta({ examples: [["version", "tls"]] }),
+    to: z
+      .array(place)
+      .min(1)
+      .optional()
+      .describe("Addresses and ports of the gateway: one of them must be what the client connected to.")
+      .meta({ examples: [["2001:db8:1::/64"]] }),
+    clientCertificate: z
+      .array(
+        z.string().regex(/^!?(?:(?:CN|DNS|email|URI|IP|\*):.+|\*)$/, {
+          error:
+            'expected a pattern as "CN:ada", "DNS:*.laptops.example.com", "email:*@example.com", "URI:spiffe://…" or "*"',
+        }),
+      )
+      .min(1)
+      .optional()
+      .describe(
+        "A client certificate of `tls.clientAuthorities` is asked for, and one of its names must match: patterns with * and ?, and ! in front to refuse.",
+      )
+      .meta({ examples: [["CN:ada", "email:*@example.com"]] }),
+    user: z
+      .string()
+      .min(1)
+      .optional()
+      .describe("The exact name that must be given for `login`.")
+      .meta({ examples: ["ada"] }),
+    userPattern: pattern.optional().describe("A regular expression over that name."),
   })
   .superRefine(holds.refine)
   .transform(({ notBefore, notAfter, ...rest }) =>
@@ -104,5 +150,27 @@ export const spliceRuleSchema: z.ZodType<Omit<SpliceRuleConfig, "place">> = z
       .min(1)
       .describe("What may be reached: names of targets, tag:NAME, or * for all.")
       .meta({ examples: [["web1", "tag:production"]] }),
+    login: z
+      .array(kindUnion(authKinds))
+      .min(1)
+      .optional()
+      .describe(
+        "How the client proves itself by name and password, where the way in can carry them (http, websocket): any one suffices. With it, the rule holds for no other way in.",
+      ),
+  })
+  .superRefine(({ match: { user, userPattern }, login }, ctx) => {
+    const refuse = (path: (string | number)[], message: string): void =>
+      ctx.addIssue({ code: "custom", path, message });
+    if (user !== undefined && userPattern !== undefined)
+      refuse(["match", "userPattern"], "stands beside user; give one of the two");
+    if (login === undefined && user !== undefined)
+      refuse(["match", "user"], "needs login, which the name is given for");
+    if (login === undefined && userPattern !== undefined)
+      refuse(["match", "userPattern"], "needs login, which the name is given for");
+    for (const [at, each] of login?.entries() ?? []) {
+      if (each.kind !== "password") refuse(["login", at, "kind"], "cannot be done over HTTP: give password");
+      else if (each.check === "upstream")
+        refuse(["login", at, "check"], "cannot be done here: the target is never logged in to; give hashes");
+    }
   })
   .transform(withoutAbsent);

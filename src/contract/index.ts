@@ -68,7 +68,15 @@ export type {
   ServerPorts,
 } from "./server.ts";
 export type { SessionEnd, SessionPhase, SessionRecord } from "./session.ts";
-export type { NameEntry, SpliceMatch, SpliceRoute, SpliceRule, Target, TargetQuery } from "./target.ts";
+export type {
+  NameEntry,
+  SpliceMatch,
+  SpliceRoute,
+  SpliceRule,
+  Target,
+  TargetQuery,
+  WantedProof,
+} from "./target.ts";
 export type {
   CertificateFiles,
   EntryName,
@@ -76,6 +84,9 @@ export type {
   Received,
   Reception,
   ReceptionDesk,
+  ShownLogin,
+  TargetQuestion,
+  TargetRefusal,
   TlsPlan,
 } from "./reception.ts";
 export type { TotpSecret, User, UserDirectory } from "./users.ts";

@@ -1,7 +1,7 @@
 import type { Cidr, Endpoint, Pattern } from "#base";
 import type { Duplex } from "node:stream";
 import type { Arrival } from "./arrival.ts";
-import type { NameEntry, SpliceRoute, TargetQuery } from "./target.ts";
+import type { NameEntry, SpliceRoute, TargetQuery, WantedProof } from "./target.ts";
 
 /** What one listener takes, told apart by the first bytes. `ssh` logs in here; the others bring the name of a target. */
 export type EntryName = "ssh" | Exclude<NameEntry, "jump">;
@@ -16,6 +16,10 @@ export interface ListenPlan {
   readonly silentMs: number;
   /** Over the comment of a client's version line; its group `name` is the target. */
   readonly versionComment: Pattern;
+  /** Whether clients whose TLS ends here are asked for a certificate. */
+  readonly clientCertificate: "off" | "asked" | "required";
+  /** Web pages that may open WebSockets: `https://shell.example.com`. Programs that are no browsers send no origin. */
+  readonly origins: readonly string[];
 }
 
 /** A certificate for TLS with its chain, and its key; both PEM. */
@@ -29,14 +33,33 @@ export interface TlsPlan {
   readonly certificates: readonly CertificateFiles[];
   /** Names of the gateway itself: inside their TLS is what the listener takes without it. */
   readonly gatewayNames: readonly string[];
+  /** PEM of the authorities that vouch for clients. Absent: nobody is asked for a certificate. */
+  readonly clientAuthorities?: string;
+}
+
+/** A name and a password, as a client of HTTP gives them. */
+export interface ShownLogin {
+  readonly user: string;
+  readonly password: Uint8Array;
+}
+
+/** What a client asks for, and what it has shown. */
+export interface TargetQuestion extends Pick<TargetQuery, "entry" | "name" | "port" | "certificate"> {
+  readonly login?: ShownLogin;
+}
+
+/** No, for whatever reason; and what the client could show to be asked again. That depends on anything but the name it gave. */
+export interface TargetRefusal {
+  readonly mode: "refused";
+  readonly wants: readonly WantedProof[];
 }
 
 /** What the reception asks the gateway. */
 export interface ReceptionDesk {
   /** Gives up when it fires; whoever fires it destroys the stream. */
   readonly signal: AbortSignal;
-  /** Undefined: no, for whatever reason. */
-  ask(question: Pick<TargetQuery, "entry" | "name" | "port">): SpliceRoute | undefined;
+  /** A wrong password is answered no sooner than any other. */
+  ask(question: TargetQuestion): Promise<SpliceRoute | TargetRefusal>;
 }
 
 export type Received =
@@ -45,11 +68,12 @@ export type Received =
   /** Somebody who is to be joined with a target. */
   | {
       readonly kind: "splice";
+      /** As it came. */
       readonly stream: Duplex;
       readonly route: SpliceRoute;
       readonly entry: NameEntry;
-      /** Tells the client that it is joined; the bytes that follow are the target's. */
-      connected(): void;
+      /** Tells the client that it is joined. The bytes of the stream that it gives are the target's from then on. */
+      connected(): Duplex;
       /** Tells the client, in the words of its protocol, that the target cannot be had. Absent: the client speaks SSH. */
       readonly failed?: (text: string) => void;
     }

@@ -21,6 +21,10 @@ const rows = {
     user: "The TLS handshake failed.",
     operator: "the TLS handshake with the client failed",
   },
+  PEER_WEBSOCKET: {
+    user: "The WebSocket failed.",
+    operator: "a client's WebSocket broke the protocol, sent text, or fell silent",
+  },
   OPERATOR_TLS_CERTIFICATE: {
     user: "The gateway is not set up correctly.",
     operator: "a certificate for TLS or its key cannot be used",

@@ -8,6 +8,8 @@ export interface PeekOptions {
   readonly maxBytes: number;
   /** How long to wait for the first byte. Absent: as long as it takes. */
   readonly silentMs?: number;
+  /** How long to wait in all; what came by then is all there is. Absent: as long as it takes. */
+  readonly limitMs?: number;
   readonly clock: Clock;
   readonly signal: AbortSignal;
 }
@@ -15,19 +17,23 @@ export interface PeekOptions {
 export interface Peeked {
   /** From the beginning; they have been put back, so whoever reads next gets them first, unless the stream has ended. */
   readonly bytes: Uint8Array;
-  /** `enough`: they tell. `full`: too many and still not. `silent`: none came in time. `closed`: the stream ended before. */
+  /** `enough`: they tell. `full`: too many and still not. `silent`: none, or not all, came in time. `closed`: the stream ended before. */
   readonly why: "enough" | "full" | "silent" | "closed";
 }
 
 /** Looks at how a stream begins. Its holder destroys the stream to end it early. Throws what `enough` throws. */
 export async function peek(stream: Duplex, options: PeekOptions): Promise<Peeked> {
-  const { enough, maxBytes, silentMs, clock, signal } = options;
+  const { enough, maxBytes, silentMs, limitMs, clock, signal } = options;
   const pieces: Uint8Array[] = [];
   let held = 0;
   return await new Promise<Peeked>((resolve, reject) => {
     let timer: Timer | undefined;
+    let limit: Timer | undefined;
+    let stopped = false;
     const stop = (): Uint8Array => {
+      stopped = true;
       timer?.[Symbol.dispose]();
+      limit?.[Symbol.dispose]();
       stream.off("readable", look);
       stream.off("end", closed);
       stream.off("close", closed);
@@ -61,7 +67,16 @@ export async function peek(stream: Duplex, options: PeekOptions): Promise<Peeked
       settle("closed");
       return;
     }
-    if (silentMs !== undefined) timer = clock.after(silentMs, () => settle("silent"));
+    // Timers come before what has arrived, so a process that was held up would take for silence what it had no time to read.
+    const onceMore = (last: () => boolean): void => {
+      const again = (): void => {
+        if (!stopped) look();
+        if (!stopped && last()) settle("silent");
+      };
+      setImmediate(() => setImmediate(again));
+    };
+    if (silentMs !== undefined) timer = clock.after(silentMs, () => onceMore(() => held === 0));
+    if (limitMs !== undefined) limit = clock.after(limitMs, () => onceMore(() => true));
     stream.on("readable", look);
     stream.on("end", closed);
     stream.on("close", closed);

@@ -5,8 +5,12 @@ import { Splice } from "#splice";
 import type { Duplex } from "node:stream";
 import { gatewayErrors } from "./errors.ts";
 import { Session, type SessionOptions } from "./session.ts";
+import { TargetDesk } from "./target-desk.ts";
 import { dialTarget } from "./target-dial.ts";
 import { versionLines } from "./version-line.ts";
+
+/** Time for a client to take the words with which it is refused. */
+const lastWordMs = 2_000;
 
 /** One client's story: of a login here (Session), or of what came by another entry. */
 export interface LiveSession {
@@ -70,10 +74,8 @@ export class FrontSession implements LiveSession {
     });
     let end: SessionEnd;
     try {
-      const received = await this.#reception.receive(arrival, {
-        signal: this.#over.signal,
-        ask: (question) => world.targets.route({ ...question, from: arrival.from, nowMs: clock.now() }),
-      });
+      const desk = new TargetDesk({ ...this.#options, router: world.targets, signal: this.#over.signal });
+      const received = await this.#reception.receive(arrival, desk);
       limit[Symbol.dispose]();
       if (received.kind === "session") {
         await this.#session(received.stream);
@@ -117,6 +119,7 @@ export class FrontSession implements LiveSession {
       log.info("target-refused", { reason: received.reason });
       const why = new gatewayErrors.DENIED_TARGET(received.reason);
       if (received.tell) this.#tellSsh(received.stream, why);
+      else this.#letGo(received.stream);
       return { blame: why.blame, reason: why.code };
     }
     const { route, entry } = received;
@@ -130,16 +133,25 @@ export class FrontSession implements LiveSession {
       const known =
         error instanceof PosternError ? error : new gatewayErrors.BUG_SESSION(undefined, { cause: error });
       if (received.failed === undefined) this.#tellSsh(received.stream, known);
-      else received.failed(known.user);
-      throw known;
+      else {
+        received.failed(known.user);
+        this.#letGo(received.stream);
+      }
+      return this.#explain(this.#decided ?? (this.#over.signal.aborted ? this.#over.signal.reason : known));
     }
     if (received.stream.destroyed) {
       upstream.destroy();
       return { blame: "none", reason: "the client left while its target was dialled" };
     }
-    received.connected();
+    let downstream: Duplex;
+    try {
+      downstream = received.connected();
+    } catch (error) {
+      upstream.destroy();
+      throw error;
+    }
     ticket.authenticated();
-    const splice = new Splice(received.stream, upstream);
+    const splice = new Splice(downstream, upstream);
     this.#splice = splice;
     log.info("session-opened", {
       entry,
@@ -169,6 +181,14 @@ export class FrontSession implements LiveSession {
       handshakeMs: settings.handshakeMs,
     });
     link.disconnect(why.disconnect, why.user);
+  }
+
+  /** What was told is the last word: the client has a moment to take it, and is not listened to any more. */
+  #letGo(stream: Duplex): void {
+    const timer = this.#options.clock.after(lastWordMs, () => stream.destroy());
+    stream.once("close", () => timer[Symbol.dispose]());
+    stream.once("end", () => stream.destroy());
+    stream.resume();
   }
 
   #explain(thrown: unknown): SessionEnd {

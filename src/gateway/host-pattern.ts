@@ -11,33 +11,52 @@ export function isDialable(host: string): boolean {
   return isIP(host) !== 0 || !/^(?:[0-9]+|0x[0-9a-f]*)$/i.test(last);
 }
 
+interface PatternStep {
+  readonly refuse: boolean;
+  readonly expression: RegExp;
+}
+
+function stepOf(pattern: string, flags: string): PatternStep {
+  const refuse = pattern.startsWith("!");
+  const text = refuse ? pattern.slice(1) : pattern;
+  const source = text.replace(/[\\^$.*+?()[\]{}|]/g, (mark) => {
+    if (mark === "*") return ".*";
+    return mark === "?" ? "." : `\\${mark}`;
+  });
+  return { refuse, expression: new RegExp(`^${source.replace(/(?:\.\*)+/g, ".*")}$`, flags) };
+}
+
 /**
  * An allow-list of hosts in the manner of ssh_config(5): `*` is any run of characters, `?` any one, `!` before a pattern refuses
  * what it matches. Upper and lower case are one.
  */
 export class HostPatterns {
-  readonly #patterns: readonly { readonly refuse: boolean; readonly expression: RegExp }[];
+  readonly #patterns: readonly PatternStep[];
 
   constructor(patterns: readonly string[]) {
-    this.#patterns = patterns.map((pattern) => {
-      const refuse = pattern.startsWith("!");
-      const text = refuse ? pattern.slice(1) : pattern;
-      const source = text.replace(/[\\^$.*+?()[\]{}|]/g, (mark) => {
-        if (mark === "*") return ".*";
-        return mark === "?" ? "." : `\\${mark}`;
-      });
-      return { refuse, expression: new RegExp(`^${source.replace(/(?:\.\*)+/g, ".*")}$`, "is") };
-    });
+    this.#patterns = patterns.map((pattern) => stepOf(pattern, "is"));
   }
 
   allow(host: string): boolean {
-    const name = host.endsWith(".") ? host.slice(0, -1) : host;
-    let allowed = false;
-    for (const { refuse, expression } of this.#patterns) {
-      if (!expression.test(name)) continue;
-      if (refuse) return false;
-      allowed = true;
-    }
-    return allowed;
+    return allowed(this.#patterns, [host.endsWith(".") ? host.slice(0, -1) : host]);
   }
+}
+
+/** The same for other names, of which one may have several. Upper and lower case differ. */
+export class NamePatterns {
+  readonly #patterns: readonly PatternStep[];
+
+  constructor(patterns: readonly string[]) {
+    this.#patterns = patterns.map((pattern) => stepOf(pattern, "s"));
+  }
+
+  /** One of the names is allowed, and none is refused. */
+  allowAny(names: readonly string[]): boolean {
+    return allowed(this.#patterns, names);
+  }
+}
+
+function allowed(patterns: readonly PatternStep[], names: readonly string[]): boolean {
+  const taken = patterns.filter(({ expression }) => names.some((name) => expression.test(name)));
+  return taken.length > 0 && !taken.some(({ refuse }) => refuse);
 }

@@ -14,5 +14,6 @@ export type { GatewayLimits } from "./limits.ts";
 export type { LinkSettings } from "./link-settings.ts";
 export { type Explanation, Router, type RouteQuery, type RuleExplanation } from "./router.ts";
 export { Session, type SessionOptions } from "./session.ts";
+export { takesUser } from "./splice-match.ts";
 export { plainName, type TargetExplanation, TargetRouter } from "./target-router.ts";
 export type { World } from "./world.ts";

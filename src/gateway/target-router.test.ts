@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Cidr, parseTemplate, Pattern } from "#base";
-import type { SpliceRule, Target, TargetQuery } from "#contract";
+import { Cidr, parseTemplate, Pattern, Place } from "#base";
+import type { AuthMethod, SpliceRule, Target, TargetQuery } from "#contract";
 import { plainName, TargetRouter } from "./target-router.ts";
 
 function target(name: string, more: Partial<Target> = {}, host = `${name}.lan`, port = "22"): Target {
@@ -130,4 +130,81 @@ test("a plain name is in lower case and has no dot at its end", () => {
   assert.equal(plainName("A.b-C_1."), "a.b-c_1");
   assert.equal(plainName("::1"), "::1");
   assert.equal(plainName("a/b"), undefined);
+});
+
+const signed = ["CN:ada", "email:ada@example.com"];
+const method: AuthMethod = {
+  kind: "password",
+  attempt: async () => ({ kind: "denied", reason: "not asked" }),
+} as unknown as AuthMethod;
+
+test("a certificate, a login and the address connected to are conditions like others", () => {
+  const router = new TargetRouter(targets, [
+    rule("signed", ["web1"], { clientCertificate: ["email:*@example.com", "!CN:mallory"] }),
+    { ...rule("known", ["db1"], { user: "ada" }), login: [method] },
+    rule("there", ["lab"], { to: [new Place("192.0.2.0/24")] }),
+  ]);
+  assert.equal(reached(router, query("web1")), undefined);
+  assert.equal(reached(router, query("web1", { certificate: [] })), undefined);
+  assert.equal(reached(router, query("web1", { certificate: signed })), "signed: 10.0.0.1:2222");
+  assert.equal(reached(router, query("web1", { certificate: [...signed, "CN:mallory"] })), undefined);
+  assert.equal(reached(router, query("web1", { certificate: ["EMAIL:ada@example.com"] })), undefined);
+  const proven = (name: string): Partial<TargetQuery> => ({
+    proven: { user: "ada", rules: new Set([name]) },
+  });
+  assert.equal(reached(router, query("db1", { entry: "http" })), undefined);
+  assert.equal(reached(router, query("db1", { entry: "http", ...proven("other") })), undefined);
+  assert.equal(reached(router, query("db1", { entry: "http", ...proven("known") })), "known: db1.lan:22");
+  assert.equal(router.route(query("db1", { entry: "http", ...proven("known") }))?.user, "ada");
+  const to = (ip: string): Partial<TargetQuery> => ({ to: { ip, port: 22 } });
+  assert.equal(reached(router, query("a.lab.example")), undefined);
+  assert.equal(reached(router, query("a.lab.example", to("192.0.3.1"))), undefined);
+  assert.equal(reached(router, query("a.lab.example", to("192.0.2.1"))), "there: a.lab.lan:22");
+});
+
+test("what a client could show depends on anything but the name it asks for", () => {
+  const router = new TargetRouter(targets, [
+    rule("signed", ["web1"], { clientCertificate: ["*"], from: [new Cidr("10.0.0.0/8")] }),
+    { ...rule("known", ["db1"], { entries: ["http", "tls"] }), login: [method] },
+  ]);
+  for (const name of ["web1", "db1", "nobody", ""]) {
+    assert.deepEqual(router.wants(query(name, { entry: "http" })), ["certificate", "login"], name);
+    assert.deepEqual(router.wants(query(name, { entry: "tls" })), ["certificate"], name);
+    assert.deepEqual(router.wants(query(name, { entry: "jump" })), [], name);
+    const away = { from: { ip: "11.0.0.1", text: "x" } };
+    assert.deepEqual(router.wants(query(name, { entry: "http", ...away })), ["login"], name);
+    const shown = { certificate: [], proven: { user: "x", rules: new Set<string>() } };
+    assert.deepEqual(router.wants(query(name, { entry: "http", ...shown })), [], name);
+  }
+});
+
+test("targets that stand at addresses: one, one port of it, a range, and a pattern over it", () => {
+  const at = (...places: string[]): Pick<Target, "at"> => ({ at: places.map((each) => new Place(each)) });
+  const pattern = new Pattern("2001:db8:1::(?<n>[0-9]+)");
+  const router = new TargetRouter(
+    [
+      target("port", at("192.0.2.1:2201"), "10.0.0.2"),
+      target("one", at("192.0.2.1", "2001:DB8:0::1"), "10.0.0.1"),
+      target("numbered", { ...at("2001:db8:1::/64"), pattern }, "web{n}.lan"),
+      target("same", at("198.51.100.0/24"), "{to}", "{toPort}"),
+    ],
+    [rule("all", ["*"])],
+  );
+  const there = (name: string, port = 22): string | undefined =>
+    reached(router, query(name, { entry: "address", port }));
+  assert.equal(there("192.0.2.1", 2201), "all: 10.0.0.2:22");
+  assert.equal(there("192.0.2.1"), "all: 10.0.0.1:22");
+  assert.equal(there("2001:db8::1"), "all: 10.0.0.1:22");
+  assert.equal(there("2001:db8:1::17"), "all: web17.lan:22");
+  assert.equal(there("198.51.100.7", 2200), "all: 198.51.100.7:2200");
+  for (const name of ["192.0.2.2", "2001:db8:1::a", "one", ""]) assert.equal(there(name), undefined, name);
+  // By its name, it has no address to fill in.
+  assert.equal(reached(router, query("same")), undefined);
+});
+
+test("HTTP by its Host reaches targets that speak it, and no others", () => {
+  const router = new TargetRouter([target("web", { http: true }), target("ssh")], [rule("all", ["*"])]);
+  assert.equal(reached(router, query("web", { entry: "host" })), "all: web.lan:22");
+  assert.equal(reached(router, query("ssh", { entry: "host" })), undefined);
+  assert.equal(reached(router, query("web")), "all: web.lan:22");
 });

@@ -1,8 +1,9 @@
-import type { Captures, HostPort } from "#base";
-import type { ListedTarget, SpliceRoute, SpliceRule, Target, TargetQuery } from "#contract";
+import { type Captures, type HostPort, normalAddress } from "#base";
+import type { ListedTarget, SpliceRoute, SpliceRule, Target, TargetQuery, WantedProof } from "#contract";
 import { gatewayErrors } from "./errors.ts";
 import { isDialable } from "./host-pattern.ts";
 import { fillAddresses, type RuleExplanation, shuffle } from "./router.ts";
+import { refusalOf, wantedBy } from "./splice-match.ts";
 
 /** As long as a name in DNS can be (RFC 1035, section 2.3.4); a longer one matches nothing. */
 export const maxTargetNameChars = 253;
@@ -53,21 +54,30 @@ export class TargetRouter {
 
   /** Undefined: refused, for whatever reason. */
   route(query: TargetQuery): SpliceRoute | undefined {
-    const found = this.#find(query.name);
+    const found = this.#find(query);
     if (found === undefined) return undefined;
     for (const rule of this.#rules) {
-      if (refusalOf(rule, found.target, query) !== undefined) continue;
-      return this.#resolve(rule.name, found, query);
+      if (refusalFor(rule, found.target, query) !== undefined) continue;
+      return this.#resolve(rule, found, query);
     }
     return undefined;
   }
 
+  /** What a client that was refused could show to be asked again. Depends on nothing of the target that it asked for. */
+  wants(query: TargetQuery): readonly WantedProof[] {
+    return [...new Set(this.#rules.flatMap((rule) => wantedBy(rule, query) ?? []))];
+  }
+
+  get rules(): readonly SpliceRule[] {
+    return this.#rules;
+  }
+
   /** For who has been let in by name already: the targets of that one rule. */
   routeWithin(rule: Pick<SpliceRule, "name" | "targets">, query: TargetQuery): SpliceRoute | undefined {
-    const found = this.#find(query.name);
+    const found = this.#find(query);
     if (found === undefined || !rule.targets.some((selector) => selects(selector, found.target)))
       return undefined;
-    return this.#resolve(rule.name, found, query);
+    return this.#resolve(rule, found, query);
   }
 
   /** What `routeWithin` leads to, in the order of the configuration. */
@@ -84,7 +94,7 @@ export class TargetRouter {
 
   /** The same decision as `route`, with a reason for each rule. */
   explain(query: TargetQuery): TargetExplanation {
-    const found = this.#find(query.name);
+    const found = this.#find(query);
     if (found === undefined) return { rules: [] };
     const rules: RuleExplanation[] = [];
     let route: SpliceRoute | undefined;
@@ -94,13 +104,13 @@ export class TargetRouter {
         rules.push({ rule: rule.name, outcome: "not-reached", reason: "a rule above it matched" });
         continue;
       }
-      const refusal = refusalOf(rule, found.target, query);
+      const refusal = refusalFor(rule, found.target, query);
       if (refusal !== undefined) {
         rules.push({ rule: rule.name, outcome: "skipped", reason: refusal });
         continue;
       }
       decided = true;
-      route = this.#resolve(rule.name, found, query);
+      route = this.#resolve(rule, found, query);
       const reason = `it lists the target "${found.target.name}"`;
       if (route !== undefined) rules.push({ rule: rule.name, outcome: "matched", reason });
       else
@@ -113,9 +123,10 @@ export class TargetRouter {
     return { target: found.target.name, rules, ...(route === undefined ? {} : { route }) };
   }
 
-  #find(said: string): Found | undefined {
+  #find({ name: said, entry, port }: TargetQuery): Found | undefined {
     const name = plainName(said);
     if (name === undefined) return undefined;
+    if (entry === "address") return this.#findAt(name, port ?? 0);
     const exact = this.#byName.get(name);
     if (exact !== undefined) return { target: exact, captures: { 0: name } };
     for (const target of this.#targets) {
@@ -125,20 +136,43 @@ export class TargetRouter {
     return undefined;
   }
 
-  #resolve(rule: string, { target, captures }: Found, { port }: TargetQuery): SpliceRoute | undefined {
+  /** The first target that stands at an address. Its pattern, if it has one, is over the address. */
+  #findAt(address: string, port: number): Found | undefined {
+    const ip = normalAddress(address);
+    for (const target of this.#targets) {
+      if (target.at?.some((place) => place.contains({ ip, port })) !== true) continue;
+      const captures = target.pattern === undefined ? { 0: ip } : target.pattern.match(ip);
+      if (captures !== undefined) return { target, captures: { ...captures, to: ip, toPort: String(port) } };
+    }
+    return undefined;
+  }
+
+  #resolve(
+    rule: Pick<SpliceRule, "name" | "login">,
+    { target, captures }: Found,
+    { entry, port, proven }: TargetQuery,
+  ): SpliceRoute | undefined {
     const addresses = fillAddresses(target.addresses, captures);
     if (typeof addresses === "string" || addresses.some(({ host }) => !isDialable(host))) return undefined;
-    if (port !== undefined && port !== sshPort && !addresses.some((each) => each.port === port))
+    // The port that was connected to is the gateway's own.
+    if (
+      entry !== "address" &&
+      port !== undefined &&
+      port !== sshPort &&
+      !addresses.some((each) => each.port === port)
+    )
       return undefined;
     if (target.spread === "random") shuffle(addresses, this.#random);
     const route: Unbranded = {
       mode: "splice",
-      rule,
+      rule: rule.name,
       target: target.name,
       addresses: addresses satisfies HostPort[],
       captures,
       connectTimeoutMs: target.connectTimeoutMs,
       tls: target.tls,
+      http: target.http === true,
+      ...(rule.login === undefined || proven === undefined ? {} : { user: proven.user }),
     };
     return route as SpliceRoute;
   }
@@ -150,23 +184,13 @@ export function plainName(said: string): string | undefined {
   return name === "" || name.length > maxTargetNameChars || !/^[a-z0-9._:-]+$/.test(name) ? undefined : name;
 }
 
-/** Why a rule does not hold; undefined if it does. */
-function refusalOf({ match, targets }: SpliceRule, target: Target, query: TargetQuery): string | undefined {
-  const { from, entry, nowMs } = query;
-  if (!targets.some((selector) => selects(selector, target)))
+/** Why a rule does not hold for a target; undefined if it does. */
+function refusalFor(rule: SpliceRule, target: Target, query: TargetQuery): string | undefined {
+  if (!rule.targets.some((selector) => selects(selector, target)))
     return `it does not list the target "${target.name}"`;
-  if (match.entries !== undefined && !match.entries.includes(entry))
-    return `it takes ${match.entries.join(", ")}, not ${entry}`;
-  if (match.from !== undefined) {
-    const { ip } = from;
-    if (ip === undefined || !match.from.some((range) => range.contains(ip)))
-      return `${from.text} is not in ${match.from.map((range) => range.text).join(", ")}`;
-  }
-  if (match.notBeforeMs !== undefined && nowMs < match.notBeforeMs)
-    return `it holds from ${new Date(match.notBeforeMs).toISOString()}`;
-  if (match.notAfterMs !== undefined && nowMs >= match.notAfterMs)
-    return `it held until ${new Date(match.notAfterMs).toISOString()}`;
-  return undefined;
+  if (query.entry === "host" && target.http !== true)
+    return `the target "${target.name}" does not speak HTTP`;
+  return refusalOf(rule, query);
 }
 
 function selects(selector: string, { name, tags }: Target): boolean {

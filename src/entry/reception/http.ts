@@ -1,53 +1,79 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { Duplex } from "node:stream";
-import type { Received, ReceptionDesk } from "#contract";
+import type { EntryName, ListenPlan, Received, ReceptionDesk } from "#contract";
+import { type WebSocket, WebSocketServer } from "ws";
 import { entryErrors } from "../errors.ts";
+import { basicLogin } from "./basic.ts";
+import { answer, refused } from "./http-answer.ts";
+import { maxWebSocketMessageBytes, type WebSocketOptions, WebSocketStream } from "./websocket.ts";
 
 /** Bytes of request line and headers together; Node's own default. More is answered with 431. */
 export const maxHttpHeadBytes: number = 16 * 1024;
 
-/** The same for every name that leads nowhere, whether it exists or not. */
-const refusal = "There is no such target here, or it is not for you.";
+/** Subprotocols that clients may offer, all with the same bytes inside. */
+const subprotocols = ["ssh", "binary"];
+
+/** Where a request is answered: what the listener takes, and who asks. */
+export interface HttpDesk {
+  readonly plan: ListenPlan;
+  readonly entries: readonly EntryName[];
+  readonly desk: ReceptionDesk;
+  /** Names in the client's certificate, if the request came inside TLS of ours. */
+  readonly certificate?: readonly string[];
+}
 
 /** Who waits for the head of a request. */
-interface Waiting {
-  readonly desk: ReceptionDesk;
-  readonly resolve: (received: Received) => void;
+interface Waiting extends HttpDesk {
+  readonly resolve: (received: Received | Promise<Received>) => void;
   readonly reject: (error: Error) => void;
 }
 
 /**
- * HTTP CONNECT (RFC 9110, section 9.3.6), read by Node's own strict parser: a server that listens nowhere is handed the streams.
- * One request for each connection, and nothing but CONNECT.
+ * HTTP CONNECT (RFC 9110, section 9.3.6) and WebSockets (RFC 6455), read by Node's own strict parser: a server that listens nowhere
+ * is handed the streams. One request for each connection.
  */
 export class HttpFront {
   readonly #server: Server;
+  readonly #sockets: WebSocketServer;
+  readonly #options: WebSocketOptions;
   readonly #waiting = new WeakMap<object, Waiting>();
 
-  constructor() {
+  constructor(options: WebSocketOptions) {
+    this.#options = options;
+    this.#sockets = new WebSocketServer({
+      noServer: true,
+      clientTracking: false,
+      perMessageDeflate: false,
+      maxPayload: maxWebSocketMessageBytes,
+      handleProtocols: (offered) => subprotocols.find((name) => offered.has(name)) ?? false,
+    });
     this.#server = createServer({ maxHeaderSize: maxHttpHeadBytes, keepAlive: false });
     // Time is the reception's own to bound.
     this.#server.headersTimeout = 0;
     this.#server.requestTimeout = 0;
     this.#server.timeout = 0;
-    this.#server.on("connect", (request, socket, head) => this.#connect(request, socket, head));
-    this.#server.on("request", (request, response) => this.#request(request, response));
-    this.#server.on("upgrade", (_request: IncomingMessage, socket: Duplex) => {
-      this.#settle(socket)?.resolve(refused(socket, 404, "an upgrade"));
-    });
+    this.#server.on("connect", (request, socket, head) =>
+      this.#settle(socket, (waiting) => connect(request, socket, head, waiting)),
+    );
+    this.#server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) =>
+      this.#settle(socket, (waiting) => this.#upgrade(request, socket, head, waiting)),
+    );
+    this.#server.on("request", ({ method, url, socket }) =>
+      this.#settle(socket, () => refused(socket, 404, `${method} ${url}`)),
+    );
     this.#server.on("clientError", (error, socket) => {
-      const waiting = this.#settle(socket);
-      if (waiting === undefined) return;
       const { code } = error as NodeJS.ErrnoException;
       const status = code === "HPE_HEADER_OVERFLOW" ? 431 : 400;
-      waiting.resolve(refused(socket, status, `HTTP that cannot be read: ${code ?? error.message}`));
+      this.#settle(socket, () =>
+        refused(socket, status, `HTTP that cannot be read: ${code ?? error.message}`),
+      );
     });
   }
 
-  async receive(stream: Duplex, desk: ReceptionDesk): Promise<Received> {
+  async receive(stream: Duplex, asked: HttpDesk): Promise<Received> {
     const received = Promise.withResolvers<Received>();
-    this.#waiting.set(stream, { desk, resolve: received.resolve, reject: received.reject });
-    const left = (): void => this.#settle(stream)?.reject(new entryErrors.PEER_LEFT_EARLY());
+    this.#waiting.set(stream, { ...asked, resolve: received.resolve, reject: received.reject });
+    const left = (): void => received.reject(new entryErrors.PEER_LEFT_EARLY());
     stream.once("close", left);
     this.#server.emit("connection", stream);
     try {
@@ -62,37 +88,88 @@ export class HttpFront {
   }
 
   /** Only the first word of each stream counts. */
-  #settle(socket: Duplex): Waiting | undefined {
+  #settle(socket: Duplex, judge: (waiting: Waiting) => Received | Promise<Received>): void {
     const waiting = this.#waiting.get(socket);
     this.#waiting.delete(socket);
-    return waiting;
+    waiting?.resolve(judge(waiting));
   }
 
-  #connect(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    const waiting = this.#settle(socket);
-    if (waiting === undefined) return;
-    socket.pause();
-    if (head.length > 0) socket.unshift(head);
-    const asked = authority(request.url ?? "");
-    const route = asked === undefined ? undefined : waiting.desk.ask({ entry: "http", ...asked });
-    if (route === undefined) {
-      waiting.resolve(refused(socket, 403, `no target ${request.url}`));
-      return;
-    }
-    waiting.resolve({
-      kind: "splice",
-      stream: socket,
-      route,
-      entry: "http",
-      connected: () => void socket.write("HTTP/1.1 200 Connection established\r\n\r\n"),
-      failed: (text) => answer(socket, 502, text),
+  async #upgrade(
+    request: IncomingMessage,
+    stream: Duplex,
+    head: Buffer,
+    { desk, entries, plan, certificate }: HttpDesk,
+  ): Promise<Received> {
+    stream.pause();
+    const { headers, url = "", method } = request;
+    const name = targetInPath(url);
+    const isWebSocket = method === "GET" && headers.upgrade?.toLowerCase() === "websocket";
+    if (!entries.includes("websocket") || !isWebSocket || name === undefined)
+      return refused(stream, 404, `an upgrade of ${url}`);
+    const { origin } = headers;
+    // A page of anybody's could else use whatever its visitor's address or certificate opens here.
+    if (origin !== undefined && !plan.origins.includes(origin.toLowerCase()))
+      return refused(stream, 403, `a page of ${origin}`);
+    if (headers["sec-websocket-version"] !== "13")
+      return refused(stream, 426, "another version of WebSocket");
+    if (!/^[A-Za-z0-9+/]{22}==$/.test(headers["sec-websocket-key"] ?? ""))
+      return refused(stream, 400, "a WebSocket without a key");
+    const login = basicLogin(headers.authorization);
+    const route = await desk.ask({
+      entry: "websocket",
+      name,
+      ...(login === undefined ? {} : { login }),
+      ...(certificate === undefined ? {} : { certificate }),
     });
+    if (route.mode === "refused")
+      return refused(stream, route.wants.includes("login") ? 401 : 404, `no target ${name}`);
+    return {
+      kind: "splice",
+      stream,
+      route,
+      entry: "websocket",
+      connected: () => {
+        let joined: WebSocket | undefined;
+        this.#sockets.handleUpgrade(request, stream, head, (socket) => (joined = socket));
+        if (joined === undefined) throw new entryErrors.PEER_WEBSOCKET("its request cannot be answered");
+        return new WebSocketStream(joined, this.#options);
+      },
+      failed: (text) => answer(stream, 502, text),
+    };
   }
+}
 
-  #request({ method, url, socket }: IncomingMessage, response: ServerResponse): void {
-    void response;
-    this.#settle(socket)?.resolve(refused(socket, 404, `${method} ${url}`));
-  }
+async function connect(
+  request: IncomingMessage,
+  stream: Duplex,
+  head: Buffer,
+  { desk, entries, certificate }: HttpDesk,
+): Promise<Received> {
+  stream.pause();
+  if (!entries.includes("http")) return refused(stream, 404, `CONNECT ${request.url}`);
+  if (head.length > 0) stream.unshift(head);
+  const asked = authority(request.url ?? "");
+  const login = basicLogin(request.headers["proxy-authorization"]);
+  const route = await desk.ask({
+    entry: "http",
+    // What is no name is asked about all the same: it must not be told apart.
+    ...(asked ?? { name: "" }),
+    ...(login === undefined ? {} : { login }),
+    ...(certificate === undefined ? {} : { certificate }),
+  });
+  if (route.mode === "refused")
+    return refused(stream, route.wants.includes("login") ? 407 : 403, `no target ${request.url}`);
+  return {
+    kind: "splice",
+    stream,
+    route,
+    entry: "http",
+    connected: () => {
+      stream.write("HTTP/1.1 200 Connection established\r\n\r\n");
+      return stream;
+    },
+    failed: (text) => answer(stream, 502, text),
+  };
 }
 
 /** `host:port` or `[v6]:port`. */
@@ -102,29 +179,12 @@ function authority(url: string): { name: string; port: number } | undefined {
   return name === undefined ? undefined : { name, port: Number(port) };
 }
 
-function refused(stream: Duplex, status: 400 | 403 | 404 | 431, reason: string): Received {
-  answer(stream, status, refusal);
-  return { kind: "refused", stream, tell: false, reason };
-}
-
-const statusTexts: Readonly<Record<number, string>> = {
-  400: "Bad Request",
-  403: "Forbidden",
-  404: "Not Found",
-  431: "Request Header Fields Too Large",
-  502: "Bad Gateway",
-};
-
-function answer(stream: Duplex, status: number, text: string): void {
-  const body = `${text}\n`;
-  stream.end(
-    [
-      `HTTP/1.1 ${status} ${statusTexts[status]}`,
-      "Content-Type: text/plain; charset=utf-8",
-      `Content-Length: ${Buffer.byteLength(body)}`,
-      "Connection: close",
-      "",
-      body,
-    ].join("\r\n"),
-  );
+/** `/ssh/NAME`, whatever query follows. */
+function targetInPath(url: string): string | undefined {
+  const name = /^\/ssh\/([^/?#]+)(?:\?[^#]*)?$/.exec(url)?.[1];
+  try {
+    return name === undefined ? undefined : decodeURIComponent(name);
+  } catch {
+    return undefined;
+  }
 }

@@ -5,30 +5,41 @@ import { entryErrors } from "../errors.ts";
 import { peek } from "../peek.ts";
 import { decodeClientHello, maxClientHelloBytes } from "./client-hello.ts";
 import { maxFirstBytes, type Spoken, spokenBy } from "./first-bytes.ts";
+import { hostInIgnore, isHttpForm, maxIgnorePacketBytes } from "./first-ignore.ts";
 import { HttpFront } from "./http.ts";
-import { alerts, type CertificatePorts, Certificates, sayAlert, terminateTls } from "./tls.ts";
-import { maxNamedLineBytes, nameInVersion } from "./version-name.ts";
+import { alerts, type CertificatePorts, Certificates, sayAlert } from "./tls.ts";
+import { maxNamedLineBytes, nameInVersion, versionLine } from "./version-name.ts";
 
 export interface ReceptionPlan {
   readonly listen: readonly ListenPlan[];
   readonly tls: TlsPlan;
+  readonly keepalive: { readonly intervalSeconds: number; readonly maxMissed: number };
+}
+
+/** What came with a stream, and what may still be found in it. */
+interface Inside {
+  readonly stream: Duplex;
+  readonly plan: ListenPlan;
+  readonly desk: ReceptionDesk;
+  readonly entries: readonly EntryName[];
+  /** Names in the client's certificate. */
+  readonly certificate?: readonly string[];
 }
 
 /** Who receives at these listeners. Throws OPERATOR_TLS_CERTIFICATE. */
 export async function createReception(plan: ReceptionPlan, ports: CertificatePorts): Promise<Reception> {
-  return new Front(plan, await Certificates.open(plan.tls.certificates, ports), ports);
+  return new Front(plan, await Certificates.open(plan.tls, ports), ports);
 }
 
 class Front implements Reception {
   readonly #plans: ReadonlyMap<string, ListenPlan>;
   readonly #clock: Clock;
-  readonly #http = new HttpFront();
-
+  readonly #http: HttpFront;
   readonly #certificates: Certificates;
   readonly #gatewayNames: ReadonlySet<string>;
 
   constructor(
-    { listen, tls }: ReceptionPlan,
+    { listen, tls, keepalive }: ReceptionPlan,
     certificates: Certificates,
     { clock }: Pick<CertificatePorts, "clock">,
   ) {
@@ -36,6 +47,8 @@ class Front implements Reception {
     this.#certificates = certificates;
     this.#gatewayNames = new Set(tls.gatewayNames.map((name) => name.toLowerCase()));
     this.#clock = clock;
+    const { intervalSeconds, maxMissed } = keepalive;
+    this.#http = new HttpFront({ clock, pingMs: intervalSeconds * 1000, maxMissed });
   }
 
   takes({ via }: Arrival): boolean {
@@ -43,23 +56,22 @@ class Front implements Reception {
     return plan !== undefined && plan.entries.some((entry) => entry !== "ssh");
   }
 
-  async receive({ stream, via }: Arrival, desk: ReceptionDesk): Promise<Received> {
+  async receive({ stream, via, to }: Arrival, desk: ReceptionDesk): Promise<Received> {
     const plan = this.#plans.get(via);
     if (plan === undefined) return { kind: "session", stream };
-    return await this.#receive(stream, plan, desk, plan.entries);
+    const { entries } = plan;
+    const placed = await addressed(stream, entries, desk, to);
+    return placed ?? (await this.#receive({ stream, plan, desk, entries }));
   }
 
-  async #receive(
-    stream: Duplex,
-    plan: ListenPlan,
-    desk: ReceptionDesk,
-    entries: readonly EntryName[],
-  ): Promise<Received> {
-    const spoken = await this.#spoken(stream, plan, desk);
-    if (spoken === "tls" && entries.includes("tls")) return await this.#tls(stream, plan, desk);
-    if (spoken === "http" && plan.entries.includes("http")) return await this.#http.receive(stream, desk);
-    if (spoken === "ssh" && plan.entries.includes("version")) {
-      const named = await this.#version(stream, plan, desk);
+  async #receive(inside: Inside): Promise<Received> {
+    const { stream, plan, entries } = inside;
+    const spoken = await this.#spoken(inside);
+    if (spoken === "tls" && entries.includes("tls")) return await this.#tls(inside);
+    if (spoken === "http" && (entries.includes("http") || entries.includes("websocket")))
+      return await this.#http.receive(stream, inside);
+    if (spoken === "ssh" && entries.includes("version")) {
+      const named = await this.#version(inside);
       if (named !== undefined) return named;
     }
     // What is no SSH at all, our engine refuses in its own words.
@@ -67,7 +79,7 @@ class Front implements Reception {
     throw new entryErrors.PEER_NOT_TAKEN(spoken);
   }
 
-  async #spoken(stream: Duplex, plan: ListenPlan, { signal }: ReceptionDesk): Promise<Spoken | "nothing"> {
+  async #spoken({ stream, plan, desk: { signal } }: Inside): Promise<Spoken | "nothing"> {
     const { bytes, why } = await peek(stream, {
       enough: (each) => spokenBy(each) !== undefined,
       maxBytes: maxFirstBytes,
@@ -81,22 +93,37 @@ class Front implements Reception {
   }
 
   /** Undefined: it names no target. */
-  async #version(stream: Duplex, plan: ListenPlan, desk: ReceptionDesk): Promise<Received | undefined> {
-    const { bytes } = await peek(stream, {
-      enough: (each) => each.includes(0x0a),
-      maxBytes: maxNamedLineBytes,
-      clock: this.#clock,
-      signal: desk.signal,
-    });
-    const name = nameInVersion(bytes, plan.versionComment);
+  async #version({ stream, plan, desk, certificate }: Inside): Promise<Received | undefined> {
+    const { clock, signal } = { clock: this.#clock, signal: desk.signal };
+    const enough = (each: Uint8Array): boolean => each.includes(0x0a);
+    const { bytes } = await peek(stream, { enough, maxBytes: maxNamedLineBytes, clock, signal });
+    let name = nameInVersion(bytes, plan.versionComment);
+    const line = name === undefined ? versionLine(bytes) : undefined;
+    if (line !== undefined && isHttpForm(line.text)) {
+      const found = (all: Uint8Array): ReturnType<typeof hostInIgnore> =>
+        hostInIgnore(all.subarray(line.length));
+      const more = await peek(stream, {
+        enough: (all) => found(all) !== "incomplete",
+        maxBytes: line.length + maxIgnorePacketBytes,
+        limitMs: plan.silentMs,
+        clock,
+        signal,
+      });
+      const host = found(more.bytes);
+      name = typeof host === "object" ? host.name : undefined;
+    }
     if (name === undefined) return undefined;
-    const route = desk.ask({ entry: "version", name });
-    if (route === undefined) return { kind: "refused", stream, tell: true, reason: `no target ${name}` };
+    const route = await desk.ask({
+      entry: "version",
+      name,
+      ...(certificate === undefined ? {} : { certificate }),
+    });
+    if (route.mode === "refused") return { kind: "refused", stream, tell: true, reason: `no target ${name}` };
     // The line was put back, so the target reads it as if the client had come to it.
-    return { kind: "splice", stream, route, entry: "version", connected: () => {} };
+    return { kind: "splice", stream, route, entry: "version", connected: () => stream };
   }
 
-  async #tls(stream: Duplex, plan: ListenPlan, desk: ReceptionDesk): Promise<Received> {
+  async #tls({ stream, plan, desk, entries }: Inside): Promise<Received> {
     const { bytes } = await peek(stream, {
       enough: (each) => decodeClientHello(each) !== undefined,
       maxBytes: maxClientHelloBytes,
@@ -111,27 +138,57 @@ class Front implements Reception {
       return { kind: "refused", stream, tell: false, reason };
     };
     const ours = name === undefined || this.#gatewayNames.has(name.toLowerCase());
-    const route = ours ? undefined : desk.ask({ entry: "tls", name });
-    if (!ours && route === undefined) return refuse(`no target ${name}`);
-    if (route?.tls === true) {
+    const route = ours ? undefined : await desk.ask({ entry: "tls", name });
+    // With a certificate, another rule may hold: that is seen only inside.
+    if (
+      route?.mode === "refused" &&
+      (plan.clientCertificate === "off" || !route.wants.includes("certificate"))
+    )
+      return refuse(`no target ${name}`);
+    if (route?.mode === "splice" && route.tls) {
       const failed = (): void => sayAlert(stream, alerts.internalError);
-      return { kind: "splice", stream, route, entry: "tls", connected: () => {}, failed };
+      return { kind: "splice", stream, route, entry: "tls", connected: () => stream, failed };
     }
-    const context = await this.#certificates.find(name);
-    if (context === undefined) return refuse(`no certificate for ${name ?? "a client without a name"}`);
-    const inside = await terminateTls(stream, context);
-    if (route !== undefined)
-      return { kind: "splice", stream: inside, route, entry: "tls", connected: () => {} };
-    // The gateway itself: all but TLS once more.
-    return await this.#receive(
-      inside,
-      plan,
-      desk,
-      plan.entries.filter((entry) => entry !== "tls"),
-    );
+    const ends = await this.#certificates.find(name);
+    if (ends === undefined) return refuse(`no certificate for ${name ?? "a client without a name"}`);
+    const client = await ends[plan.clientCertificate].take(stream);
+    const shown = client.certificate === undefined ? {} : { certificate: client.certificate };
+    if (ours || name === undefined) {
+      // The gateway itself: all but TLS once more.
+      const inner = entries.filter((entry) => entry !== "tls");
+      return await this.#receive({ stream: client.stream, plan, desk, entries: inner, ...shown });
+    }
+    const found = route?.mode === "splice" ? route : await desk.ask({ entry: "tls", name, ...shown });
+    if (found.mode === "refused")
+      return { kind: "refused", stream: client.stream, tell: true, reason: `no target ${name}` };
+    return {
+      kind: "splice",
+      stream: client.stream,
+      route: found,
+      entry: "tls",
+      connected: () => client.stream,
+    };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#http.close();
   }
+}
+
+/** Who connected to an address at which a target stands is there, whatever it speaks. Undefined: it stands for none. */
+async function addressed(
+  stream: Duplex,
+  entries: readonly EntryName[],
+  desk: ReceptionDesk,
+  to: Arrival["to"],
+): Promise<Received | undefined> {
+  if (!entries.includes("address") || to === undefined) return undefined;
+  const route = await desk.ask({ entry: "address", name: to.ip, port: to.port });
+  if (route.mode === "refused") {
+    if (entries.some((entry) => entry !== "address")) return undefined;
+    return { kind: "refused", stream, tell: true, reason: `no target at ${to.ip}` };
+  }
+  const connected = (): Duplex => stream;
+  const silent = route.tls || route.http ? { failed: () => void stream.destroy() } : {};
+  return { kind: "splice", stream, route, entry: "address", connected, ...silent };
 }

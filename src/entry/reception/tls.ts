@@ -1,10 +1,11 @@
-import { X509Certificate } from "node:crypto";
-import { once } from "node:events";
+import { AsyncLocalStorage } from "node:async_hooks";
+import { constants, X509Certificate } from "node:crypto";
 import type { Duplex } from "node:stream";
-import { createSecureContext, type SecureContext, TLSSocket } from "node:tls";
+import { createServer, type Server, type TLSSocket } from "node:tls";
 import type { Clock, Log } from "#base";
-import type { CertificateFiles, FileReader } from "#contract";
+import type { CertificateFiles, FileReader, TlsPlan } from "#contract";
 import { entryErrors } from "../errors.ts";
+import { certificateNames } from "./certificate-names.ts";
 
 /** How often the files are looked at for a new certificate: not at every handshake. */
 const freshMs = 5_000;
@@ -21,10 +22,14 @@ export function sayAlert(stream: Duplex, alert: number): void {
   stream.end(Buffer.from([21, 3, 3, 0, 2, 2, alert]));
 }
 
+/** Whether a client whose TLS ends here is asked for a certificate. */
+export type ClientCertificates = "off" | "asked" | "required";
+
 interface Read {
   readonly text: string;
   readonly certificate: X509Certificate;
-  readonly context: SecureContext;
+  /** Ends TLS with this certificate. */
+  readonly ends: Readonly<Record<ClientCertificates, TlsEnd>>;
 }
 
 interface Held {
@@ -39,28 +44,37 @@ export interface CertificatePorts {
   readonly files: FileReader;
 }
 
-/** The certificates of this gateway, by the names in them; files that change are read again. */
+/** The certificates of this gateway, by the names in them; files that change are read again, that of the authorities too. */
 export class Certificates {
   readonly #held: readonly Held[];
+  readonly #authorities: string | undefined;
   readonly #ports: CertificatePorts;
 
-  private constructor(held: readonly Held[], ports: CertificatePorts) {
+  private constructor(held: readonly Held[], authorities: string | undefined, ports: CertificatePorts) {
     this.#held = held;
+    this.#authorities = authorities;
     this.#ports = ports;
   }
 
   /** Throws OPERATOR_TLS_CERTIFICATE. */
-  static async open(all: readonly CertificateFiles[], ports: CertificatePorts): Promise<Certificates> {
+  static async open(
+    { certificates, clientAuthorities }: Pick<TlsPlan, "certificates" | "clientAuthorities">,
+    ports: CertificatePorts,
+  ): Promise<Certificates> {
     const lookedAtMs = ports.clock.monotonic();
-    const held = all.map(async (files) => ({ files, lookedAtMs, read: await readPair(files, ports.files) }));
-    return new Certificates(await Promise.all(held), ports);
+    const held = certificates.map(async (files) => ({
+      files,
+      lookedAtMs,
+      read: await readPair(files, clientAuthorities, ports.files),
+    }));
+    return new Certificates(await Promise.all(held), clientAuthorities, ports);
   }
 
   /** The first that holds for the name; without a name, the first of all. */
-  async find(name: string | undefined): Promise<SecureContext | undefined> {
+  async find(name: string | undefined): Promise<Read["ends"] | undefined> {
     for (const held of this.#held) {
       await this.#refresh(held);
-      if (name === undefined || held.read.certificate.checkHost(name) !== undefined) return held.read.context;
+      if (name === undefined || held.read.certificate.checkHost(name) !== undefined) return held.read.ends;
     }
     return undefined;
   }
@@ -70,7 +84,7 @@ export class Certificates {
     if (clock.monotonic() - held.lookedAtMs < freshMs) return;
     held.lookedAtMs = clock.monotonic();
     try {
-      held.read = await readPair(held.files, files, held.read);
+      held.read = await readPair(held.files, this.#authorities, files, held.read);
     } catch (error) {
       // Half of a new pair may be there already: the old one does until both are.
       log.error("certificate-not-read", { file: held.files.certificate, error });
@@ -80,39 +94,89 @@ export class Certificates {
 
 async function readPair(
   { certificate, key }: CertificateFiles,
+  authorities: string | undefined,
   files: FileReader,
   old?: Read,
 ): Promise<Read> {
-  const [chain, secret] = await Promise.all([certificate, key].map((path) => files.read(path, maxPemBytes)));
-  if (chain === undefined || secret === undefined)
-    throw new entryErrors.OPERATOR_TLS_CERTIFICATE(
-      `there is no file ${chain === undefined ? certificate : key}`,
-    );
-  const [cert, privateKey] = [Buffer.from(chain.bytes), Buffer.from(secret.bytes)];
-  const text = `${cert.toString("latin1")}\n${privateKey.toString("latin1")}`;
+  const paths = [certificate, key, ...(authorities === undefined ? [] : [authorities])];
+  const texts = await Promise.all(
+    paths.map(async (path) => {
+      const read = await files.read(path, maxPemBytes);
+      if (read === undefined) throw new entryErrors.OPERATOR_TLS_CERTIFICATE(`there is no file ${path}`);
+      return Buffer.from(read.bytes);
+    }),
+  );
+  const [cert = Buffer.alloc(0), privateKey = Buffer.alloc(0), ca] = texts;
+  const text = texts.map((each) => each.toString("latin1")).join("\n");
   if (text === old?.text) return old;
   try {
-    const context = createSecureContext({ cert, key: privateKey, minVersion: "TLSv1.2" });
-    return { text, certificate: new X509Certificate(cert), context };
+    const pair = { cert, key: privateKey, ...(ca === undefined ? {} : { ca }) };
+    if (ca !== undefined && !ca.includes("-----BEGIN ")) throw new Error(`${authorities} is no PEM`);
+    const off = new TlsEnd(pair, "off");
+    const ends =
+      ca === undefined
+        ? { off, asked: off, required: off }
+        : { off, asked: new TlsEnd(pair, "asked"), required: new TlsEnd(pair, "required") };
+    return { text, certificate: new X509Certificate(cert), ends };
   } catch (cause) {
     throw new entryErrors.OPERATOR_TLS_CERTIFICATE(`${certificate}: ${(cause as Error).message}`, { cause });
   }
 }
 
-/** Ends a client's TLS here. Throws PEER_TLS when the handshake fails; its holder destroys the stream to give up. */
-export async function terminateTls(stream: Duplex, context: SecureContext): Promise<TLSSocket> {
-  const secure = new TLSSocket(stream, {
-    isServer: true,
-    secureContext: context,
-    ALPNCallback: ({ protocols }) => alpnNames.find((name) => protocols.includes(name)),
-  });
-  stream.once("close", () => secure.destroy());
-  const failed = Promise.withResolvers<never>();
-  const fail = (cause?: Error): void =>
-    failed.reject(new entryErrors.PEER_TLS(cause?.message ?? "the client left", { cause }));
-  secure.on("error", fail);
-  secure.once("close", () => fail());
-  failed.promise.catch(() => {});
-  await Promise.race([once(secure, "secure"), failed.promise]);
-  return secure;
+/** A client whose TLS has ended here. */
+export interface TlsClient {
+  readonly stream: TLSSocket;
+  /** Names in its certificate, if an authority of ours vouches for it. */
+  readonly certificate?: readonly string[];
+}
+
+interface Waiting {
+  readonly resolve: (socket: TLSSocket) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** One server of Node's that listens nowhere: streams are handed to it, and each finds back to whom it belongs by its context. */
+const waiting = new AsyncLocalStorage<Waiting>();
+
+export class TlsEnd {
+  readonly #server: Server;
+  readonly #asks: boolean;
+
+  /** Throws what OpenSSL says of the certificate or the key. */
+  constructor(
+    pair: { readonly cert: Buffer; readonly key: Buffer; readonly ca?: Buffer },
+    certificates: ClientCertificates,
+  ) {
+    this.#asks = certificates !== "off";
+    this.#server = createServer({
+      ...pair,
+      minVersion: "TLSv1.2",
+      requestCert: this.#asks,
+      rejectUnauthorized: certificates === "required",
+      // Nobody comes back by a ticket: a certificate is looked at each time.
+      ...(this.#asks ? { secureOptions: constants.SSL_OP_NO_TICKET } : {}),
+      ALPNCallback: ({ protocols }) => alpnNames.find((name) => protocols.includes(name)),
+    });
+    this.#server.on("secureConnection", (socket) => waiting.getStore()?.resolve(socket));
+    this.#server.on("tlsClientError", (error) => waiting.getStore()?.reject(error));
+  }
+
+  /** Throws PEER_TLS when the handshake fails; its holder destroys the stream to give up. */
+  async take(stream: Duplex): Promise<TlsClient> {
+    const taken = Promise.withResolvers<TLSSocket>();
+    const left = (): void => taken.reject(new Error("the client left, or its certificate is not good"));
+    stream.once("close", left);
+    waiting.run(taken, () => this.#server.emit("connection", stream));
+    let secure: TLSSocket;
+    try {
+      secure = await taken.promise;
+    } catch (cause) {
+      throw new entryErrors.PEER_TLS((cause as Error).message, { cause });
+    } finally {
+      stream.off("close", left);
+    }
+    stream.once("close", () => secure.destroy());
+    if (!this.#asks || !secure.authorized) return { stream: secure };
+    return { stream: secure, certificate: certificateNames(secure.getPeerCertificate()) };
+  }
 }

@@ -1,0 +1,110 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { parseTemplate, Pattern, silentLog } from "#base";
+import type { AuthMethod, SpliceRule, Target, TargetQuestion } from "#contract";
+import { FakeClock } from "#test/support/fake-clock";
+import { FailureDelays } from "./failure-delays.ts";
+import { TargetDesk } from "./target-desk.ts";
+import { TargetRouter } from "./target-router.ts";
+
+function target(name: string): Target {
+  return {
+    name,
+    names: [],
+    tags: [],
+    addresses: [{ host: parseTemplate(`${name}.lan`), port: parseTemplate("22") }],
+    spread: "in-order",
+    connectTimeoutMs: 1000,
+    tls: false,
+  };
+}
+
+/** A password method that remembers for whom it was asked. */
+function passwordOf(right: string, asked: string[]): AuthMethod {
+  const method = {
+    kind: "password",
+    attempt: async (proof: { readonly password: Uint8Array }, { user }: { readonly user: string }) => {
+      asked.push(user);
+      const matches = Buffer.from(proof.password).toString() === right;
+      return matches ? { kind: "accepted", by: "test" } : { kind: "denied", reason: "wrong" };
+    },
+  };
+  return method as unknown as AuthMethod;
+}
+
+function deskOf(rules: readonly SpliceRule[]): { desk: TargetDesk; clock: FakeClock } {
+  const clock = new FakeClock();
+  const delays = new FailureDelays({
+    clock,
+    secret: new Uint8Array(32),
+    passwordFloorMs: 1000,
+    random: () => 0,
+  });
+  const router = new TargetRouter(["web1", "web2", "open"].map(target), rules);
+  const arrival = { from: { ip: "10.0.0.1", text: "10.0.0.1:5" }, to: { ip: "10.0.0.2", port: 22 } };
+  const { signal } = new AbortController();
+  return { desk: new TargetDesk({ router, arrival, delays, clock, log: silentLog, signal }), clock };
+}
+
+function question(name: string, login?: string): TargetQuestion {
+  const [user = "", password = ""] = login?.split(":") ?? [];
+  const shown = login === undefined ? {} : { login: { user, password: Buffer.from(password) } };
+  return { entry: "http", name, ...shown };
+}
+
+async function said(desk: TargetDesk, clock: FakeClock, asked: TargetQuestion): Promise<string> {
+  const answer = desk.ask(asked);
+  const state = { settled: false };
+  void answer.finally(() => (state.settled = true));
+  for (let turn = 0; turn < 50 && !state.settled; turn++)
+    await new Promise((resolve) => setImmediate(resolve));
+  const late = state.settled ? "" : " late";
+  clock.advance(10_000);
+  const found = await answer;
+  return found.mode === "splice" ? `${found.rule}${late}` : `wants ${found.wants.join()}${late}`;
+}
+
+test("a password that is right opens its own rules, whatever the target's name was guessed to be", async () => {
+  const asked: string[] = [];
+  const rules: SpliceRule[] = [
+    { name: "ada", match: { user: "ada" }, targets: ["web1"], login: [passwordOf("a", asked)] },
+    {
+      name: "crew",
+      match: { userPattern: new Pattern("c.*") },
+      targets: ["web2"],
+      login: [passwordOf("c", asked)],
+    },
+    { name: "open", match: {}, targets: ["open"] },
+  ];
+  const { desk, clock } = deskOf(rules);
+  assert.equal(await said(desk, clock, question("web1", "ada:a")), "ada");
+  assert.equal(await said(desk, clock, question("web2", "carl:c")), "crew");
+  assert.equal(await said(desk, clock, question("open")), "open");
+  assert.deepEqual(asked, ["ada", "carl"]);
+  // Right, and not enough: nothing more is asked for.
+  for (const name of ["web2", "nobody"])
+    assert.equal(await said(desk, clock, question(name, "ada:a")), "wants ");
+  // None, or a wrong one, or a name that nobody knows: the same for every target.
+  for (const name of ["web1", "web2", "nobody"]) {
+    assert.equal(await said(desk, clock, question(name)), "wants login");
+    for (const login of ["ada:c", "ada:", ":a", "zoe:a", `${"x".repeat(300)}:a`])
+      assert.equal(await said(desk, clock, question(name, login)), "wants login late", login);
+  }
+});
+
+test("for a name that no rule knows, a rule's password is compared all the same", async () => {
+  const asked: string[] = [];
+  const { desk, clock } = deskOf([
+    { name: "ada", match: { user: "ada" }, targets: ["web1"], login: [passwordOf("a", asked)] },
+  ]);
+  assert.equal(await said(desk, clock, question("web1", "zoe:a")), "wants login late");
+  assert.deepEqual(asked, ["zoe"]);
+});
+
+test("who asks for nothing that needs a password is not kept waiting for one", async () => {
+  const asked: string[] = [];
+  const { desk, clock } = deskOf([{ name: "open", match: {}, targets: ["open"] }]);
+  assert.equal(await said(desk, clock, question("web1", "zoe:a")), "wants ");
+  assert.equal(await said(desk, clock, question("open", "zoe:a")), "open");
+  assert.deepEqual(asked, []);
+});

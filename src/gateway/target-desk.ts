@@ -1,0 +1,87 @@
+import type { Clock, Log } from "#base";
+import type {
+  Arrival,
+  ReceptionDesk,
+  ShownLogin,
+  SpliceRoute,
+  SpliceRule,
+  TargetQuery,
+  TargetQuestion,
+  TargetRefusal,
+} from "#contract";
+import type { FailureDelays } from "./failure-delays.ts";
+import { takesUser, wantedBy } from "./splice-match.ts";
+import type { TargetRouter } from "./target-router.ts";
+
+export interface TargetDeskOptions {
+  readonly router: TargetRouter;
+  readonly arrival: Pick<Arrival, "from" | "to">;
+  readonly delays: FailureDelays;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+}
+
+/** Where one client's questions for targets are answered. */
+export class TargetDesk implements ReceptionDesk {
+  readonly signal: AbortSignal;
+  readonly #options: TargetDeskOptions;
+
+  constructor(options: TargetDeskOptions) {
+    this.#options = options;
+    this.signal = options.signal;
+  }
+
+  async ask({ login, ...asked }: TargetQuestion): Promise<SpliceRoute | TargetRefusal> {
+    const { router, arrival, clock } = this.#options;
+    const plain = { ...asked, from: arrival.from, to: arrival.to, nowMs: clock.now() };
+    // What needs no password is not kept waiting for one.
+    const open = router.route(plain);
+    if (open !== undefined) return open;
+    const wants = router.wants(plain);
+    if (login === undefined || !wants.includes("login")) return { mode: "refused", wants };
+    const rules = await this.#prove(login, plain);
+    // A password that is right for nothing is asked for again.
+    if (rules.size === 0) return { mode: "refused", wants };
+    const query = { ...plain, proven: { user: login.user, rules } };
+    return router.route(query) ?? { mode: "refused", wants: router.wants(query) };
+  }
+
+  /** The rules for which name and password are right. What it takes is the same for a name that no rule knows. */
+  async #prove({ user, password }: ShownLogin, query: TargetQuery): Promise<ReadonlySet<string>> {
+    const { router, arrival, delays, clock, log } = this.#options;
+    const started = clock.monotonic();
+    const asking = router.rules.filter((rule) => wantedBy(rule, query) === "login");
+    const own = asking.filter(({ match }) => takesUser(match, user));
+    const shadow = own.length > 0 ? undefined : delays.shadow(user, asking);
+    const proven = new Set<string>();
+    for (const rule of own)
+      if (await this.#judge(rule, { user, password }, query.nowMs, false)) proven.add(rule.name);
+    if (shadow !== undefined) await this.#judge(shadow, { user, password }, query.nowMs, true);
+    if (proven.size > 0) {
+      log.info("auth-accepted", { user, method: "http-basic", rules: [...proven] });
+      return proven;
+    }
+    log.info("auth-denied", { user, method: "http-basic", from: arrival.from.text });
+    await delays.wait(user, "first-password", started, 0, this.signal);
+    return proven;
+  }
+
+  /** Any of the rule's ways suffices; all are tried, so that the time does not tell which did. */
+  async #judge(
+    { login = [], match }: SpliceRule,
+    { user, password }: ShownLogin,
+    nowMs: number,
+    pretended: boolean,
+  ): Promise<boolean> {
+    const captures = { ...match.userPattern?.match(user), user, 0: user };
+    const { from } = this.#options.arrival;
+    const context = { user, captures, from, nowMs, signal: this.signal, pretended };
+    let accepted = false;
+    for (const method of login) {
+      const verdict = await method.attempt({ method: "password", password }, context);
+      if (verdict.kind === "accepted") accepted = true;
+    }
+    return accepted;
+  }
+}
