@@ -71,6 +71,9 @@ const table: Readonly<Record<string, Row>> = {
   link: { rooms: ["base", ...engine] },
   pipe: { rooms: ["base", "contract", ...engine], outside: [] },
   splice: { rooms: ["base", "link"], outside: ["node:net", "node:stream"] },
+  // Decides and counts, and is handed its streams: what it may use of Node is for its checks.
+  pool: { rooms: ["base", "contract"], outside: ["node:crypto", "node:net", "node:stream", "node:tls"] },
+  reach: { rooms: ["base", "contract"], outside: ["node:net", "node:stream"] },
   gateway: {
     rooms: ["base", "contract", ...engine, "link", "pipe", "splice"],
     outside: ["node:crypto", "node:net", "node:stream"],
@@ -81,7 +84,21 @@ const table: Readonly<Record<string, Row>> = {
   config: { rooms: ["base", "contract", "ssh/algorithms", ...adapters] },
   // Files of other programs in, text of ours out: it needs to know what our configuration says, and nothing of what becomes of it.
   import: { rooms: ["base", "contract", "config"] },
-  app: { rooms: ["base", "contract", ...engine, "link", "pipe", "splice", "gateway", ...adapters, "config"] },
+  app: {
+    rooms: [
+      "base",
+      "contract",
+      ...engine,
+      "link",
+      "pipe",
+      "splice",
+      "pool",
+      "reach",
+      "gateway",
+      ...adapters,
+      "config",
+    ],
+  },
   // Keys and password hashes are made at the command line: pure functions, which a way through app would only pass on.
   cli: { rooms: ["base", "app", "client", "config", "import", "auth", "audit", "ssh/keys"] },
   // main.ts alone.

@@ -3,6 +3,7 @@ import type { Config, Problem } from "#config";
 import { compose } from "./compose.ts";
 import { Files } from "./files.ts";
 import { findAccount } from "./privileges.ts";
+import { TargetWatch } from "./target-watch.ts";
 
 /** Makes all that a configuration asks for, short of listening; what fails is a problem. */
 export async function check(config: Config): Promise<readonly Problem[]> {
@@ -11,7 +12,9 @@ export async function check(config: Config): Promise<readonly Problem[]> {
     () => findAccount(config.user, config.group),
     async () => {
       const clock = systemClock;
-      const { world } = await compose(config, { clock, log: silentLog, files: new Files(clock) });
+      const ports = { clock, log: silentLog, files: new Files(clock) };
+      const { pools } = new TargetWatch(config, ports);
+      const { world } = await compose(config, { ...ports, pools });
       await world[Symbol.asyncDispose]();
     },
   ]) {

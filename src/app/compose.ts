@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { createAuthMethod, openRevocation, Users } from "#auth";
 import { type Clock, formatEndpoint, type Log, PosternError, version } from "#base";
 import { type Config, loginSteps, type RuleConfig, type SpliceRuleConfig } from "#config";
-import type { AuthMethod, AuthPorts, Revocation, Rule, SpliceRule } from "#contract";
+import type { AuthMethod, AuthPorts, Pools, Revocation, Rule, SpliceRule } from "#contract";
 import { createCredential } from "#credential";
 import { tcp } from "#dialer";
 import { createReception } from "#entry";
@@ -14,11 +14,14 @@ import { AuditTrail } from "./audit-trail.ts";
 import { appErrors } from "./errors.ts";
 import type { Files } from "./files.ts";
 import { HostKeys } from "./host-keys.ts";
+import { createReach } from "./target-reach.ts";
 
 export interface ComposePorts {
   readonly clock: Clock;
   readonly log: Log;
   readonly files: Files;
+  /** Who counts the connections to targets. */
+  readonly pools: Pools;
 }
 
 /** What rules are made with, besides. */
@@ -59,6 +62,7 @@ export async function compose(config: Config, ports: ComposePorts): Promise<Comp
   const spliceRules: SpliceRule[] = [];
   for (const rule of config.spliceRules) spliceRules.push(await createSpliceRule(rule, loginPorts, made));
   const targets = new TargetRouter(config.targets, spliceRules);
+  const reach = made.use(await createReach(config, ports.pools, ports));
   const { limits, keepalive } = config;
   const owned = made.move();
   const world: World = {
@@ -66,6 +70,7 @@ export async function compose(config: Config, ports: ComposePorts): Promise<Comp
     targets,
     servers: { jump: createJump(ports) },
     reception,
+    reach,
     limits,
     settings: {
       name: `Postern_${version}`,

@@ -1,9 +1,10 @@
 import type { Clock, Log, PosternError, RootLog } from "#base";
-import type { Arrival, SessionRecord } from "#contract";
+import type { Arrival, Pools, SessionRecord } from "#contract";
 import { FailureDelays, Gateway, gatewayErrors, type Ticket } from "#gateway";
 import { compose, type Composed } from "./compose.ts";
 import type { Files } from "./files.ts";
 import type { ReadConfig } from "./read-config.ts";
+import type { TargetWatch } from "./target-watch.ts";
 
 /** Why sessions are ended from here. */
 export type EndReason = "stopping" | "operator";
@@ -36,6 +37,9 @@ export interface LocalCrewOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly files: Files;
+  readonly pools: Pools;
+  /** Where there are no workers. */
+  readonly watch?: TargetWatch;
 }
 
 /** All sessions in this process. */
@@ -61,16 +65,22 @@ export class LocalCrew implements Crew {
   }
 
   async prepare({ config }: Pick<ReadConfig, "config">): Promise<PreparedWorld> {
+    await using made = new AsyncDisposableStack();
+    const { watch } = this.#options;
+    const targets = watch === undefined ? undefined : made.use(await watch.prepare(config));
     const { world } = await compose(config, this.#options);
+    made.use(world);
+    const owned = made.move();
     let committed = false;
     return {
       commit: () => {
         committed = true;
+        targets?.commit();
         this.#delays.passwordFloorMs = config.limits.failureDelaySeconds * 1000;
         this.#gateway.replaceWorld(world);
       },
       [Symbol.asyncDispose]: async () => {
-        if (!committed) await world[Symbol.asyncDispose]();
+        if (!committed) await owned.disposeAsync();
       },
     };
   }

@@ -62,7 +62,7 @@ export async function explainName(
   { from, user, certificate, ...query }: ExplainNameQuery,
 ): Promise<TargetExplanation> {
   const rules = config.spliceRules.map(sketchSplice);
-  const router = new TargetRouter(config.targets, rules, () => 0.999_999);
+  const router = new TargetRouter(config.targets, rules);
   const asked = rules.filter(({ login, match }) => login !== undefined && takesUser(match, user ?? ""));
   return router.explain({
     ...query,

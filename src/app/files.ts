@@ -166,9 +166,7 @@ async function replaceText(path: string, change: (text: string) => string | unde
   }
 }
 
-async function current(
-  path: string,
-): Promise<{
+async function current(path: string): Promise<{
   text: string;
   mode: number;
   owner: { readonly uid: number; readonly gid: number } | undefined;

@@ -1,4 +1,12 @@
-import { type Clock, logLevels, type RootLog, type Timer, version } from "#base";
+import {
+  type Clock,
+  formatHostPort,
+  logLevels,
+  parseHostPort,
+  type RootLog,
+  type Timer,
+  version,
+} from "#base";
 import { ConfigInvalid, type Config, diffConfig, formatProblem } from "#config";
 import type { Acceptor, Admission } from "#gateway";
 import type { ControlRequest } from "./control.ts";
@@ -8,6 +16,7 @@ import type { Listeners } from "./listeners.ts";
 import { readConfig } from "./read-config.ts";
 import { reloadText, type Status, statusText } from "./status-text.ts";
 import { notifyManager } from "./systemd.ts";
+import type { TargetWatch } from "./target-watch.ts";
 
 export interface RunningParts {
   readonly clock: Clock;
@@ -19,6 +28,7 @@ export interface RunningParts {
   readonly acceptor: Acceptor;
   readonly listeners: Listeners;
   readonly crew: Crew;
+  readonly watch: TargetWatch;
 }
 
 /** What became of a reload that did not fail: which keys changed, and which of them have no effect before a restart. */
@@ -127,6 +137,8 @@ export class Running {
       case "reopen-log":
         this.reopenLog();
         return { text: "The log was opened anew." };
+      case "drain":
+        return this.#drain(request);
       case "close": {
         const session = String(request["session"]);
         if (await crew.close(session, "operator")) return { session, text: `Session ${session} was ended.` };
@@ -156,11 +168,27 @@ export class Running {
       rules: this.#config.rules.length,
       logLevel: log.level,
       logLinesLost: log.linesLost,
+      targets: this.#parts.watch.registry.reports,
       sessions: await crew.sessions(),
       ...(this.#lastReload === undefined
         ? {}
         : { lastReload: { at: new Date(this.#lastReload.atMs).toISOString(), ...this.#lastReload.outcome } }),
     };
+  }
+
+  /** An address of a target gets nobody new, or, with `undo`, somebody again. */
+  #drain(request: ControlRequest): Readonly<Record<string, unknown>> {
+    const [target, written] = [String(request["target"]), String(request["address"])];
+    const undo = request["undo"] === true;
+    const address = formatHostPort(parseHostPort(written, 22));
+    const sessions = this.#parts.watch.registry.drain(target, address, !undo);
+    if (sessions === undefined)
+      throw new appErrors.OPERATOR_CONTROL_REQUEST(`there is no target ${target} with an address ${address}`);
+    const left = sessions === 1 ? "1 session is still there" : `${sessions} sessions are still there`;
+    const text = undo
+      ? `${address} of ${target} takes new sessions again.`
+      : `${address} of ${target} gets no new sessions; ${left}.`;
+    return { target, address, drained: !undo, sessions, text };
   }
 
   async #reload(): Promise<ReloadOutcome> {

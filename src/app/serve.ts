@@ -13,6 +13,7 @@ import { type Account, dropPrivileges, findAccount, handOver } from "./privilege
 import { readConfig, type ReadConfig } from "./read-config.ts";
 import { Running } from "./running.ts";
 import { ownCommand, Supervisor } from "./supervisor.ts";
+import { TargetWatch } from "./target-watch.ts";
 import { notifyManager, passedSockets } from "./systemd.ts";
 import { runWorker } from "./worker.ts";
 import { workerVariable } from "./worker-messages.ts";
@@ -62,7 +63,10 @@ async function start(
   const files = new Files(clock);
   // With all rights: what only root may read, make and bind.
   makeStateDir(config.stateDir, account);
-  const composed = await files.keepWhile(() => compose(config, { clock, log, files }));
+  const watch = stack.use(new TargetWatch(config, { clock, log, files }));
+  const { pools } = watch;
+  const composed = await files.keepWhile(() => compose(config, { clock, log, files, pools }));
+  const checks = await files.keepWhile(() => watch.prepare(config));
   if (account !== undefined) giveAudit(config, account);
   const made: { crew?: Crew } = {};
   const admission = new Admission(config.limits);
@@ -110,8 +114,10 @@ async function start(
       level: log.level,
       environment,
       command: ownCommand(),
+      watch,
     });
-  } else crew = new LocalCrew(composed, { clock, log, files });
+  } else crew = new LocalCrew(composed, { clock, log, files, pools, watch });
+  checks.commit();
   stack.use(crew);
   made.crew = crew;
 
@@ -125,6 +131,7 @@ async function start(
     acceptor,
     listeners,
     crew,
+    watch,
   });
   held.running = running;
   using signals = new DisposableStack();

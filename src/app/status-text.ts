@@ -1,5 +1,5 @@
 import { formatSeconds } from "#base";
-import type { SessionRecord } from "#contract";
+import type { AddressReport, SessionRecord } from "#contract";
 import type { Reloaded, ReloadOutcome } from "./running.ts";
 
 /** How a gateway is. */
@@ -19,6 +19,8 @@ export interface Status {
   readonly rules: number;
   readonly logLevel: string;
   readonly logLinesLost: number;
+  /** The addresses of all targets. */
+  readonly targets: readonly AddressReport[];
   readonly sessions: readonly SessionRecord[];
   readonly lastReload?: { readonly at: string } & ReloadOutcome;
 }
@@ -37,11 +39,38 @@ export function statusText(status: Status, nowMs: number): string {
     ...(lastReload === undefined
       ? []
       : [`last reload: ${lastReload.at}, ${lastReload.ok ? "good" : `failed: ${lastReload.problem}`}`]),
+    ...targetLines(status.targets),
     `connections: ${status.connections}, ${status.startups} of them not logged in`,
     ...sessions.slice(0, maxShown).map((session) => `  ${sessionText(session, nowMs)}`),
     ...(sessions.length > maxShown ? [`  and ${sessions.length - maxShown} more`] : []),
   ];
   return lines.join("\n");
+}
+
+/** Addresses shown one by one; the JSON has all of them. */
+const maxAddresses = 100;
+
+function targetLines(targets: readonly AddressReport[]): string[] {
+  if (targets.length === 0) return [];
+  const more = targets.length - maxAddresses;
+  return [
+    "targets:",
+    ...targets.slice(0, maxAddresses).map((each) => `  ${addressText(each)}`),
+    ...(more > 0 ? [`  and ${more} more`] : []),
+  ];
+}
+
+export function addressText({ target, address, health, drained, sessions, reason }: AddressReport): string {
+  const words = [
+    health === "unknown"
+      ? "not checked"
+      : health === "down" && reason !== undefined
+        ? `down (${reason})`
+        : health,
+    ...(drained ? ["drained"] : []),
+    `${sessions} ${sessions === 1 ? "session" : "sessions"}`,
+  ];
+  return `${target} ${address}: ${words.join(", ")}`;
 }
 
 function sessionText(session: SessionRecord, nowMs: number): string {

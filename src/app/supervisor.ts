@@ -8,6 +8,7 @@ import { takeUnread } from "#link";
 import type { Crew, EndReason, PreparedWorld } from "./crew.ts";
 import { appErrors } from "./errors.ts";
 import type { ReadConfig } from "./read-config.ts";
+import type { TargetWatch } from "./target-watch.ts";
 import {
   type ConfigTexts,
   type FromWorker,
@@ -27,6 +28,8 @@ export interface SupervisorOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Program and arguments that start this same program again. */
   readonly command: readonly string[];
+  /** The pools that the workers ask. */
+  readonly watch: TargetWatch;
 }
 
 /** A worker has this long for what takes it milliseconds. */
@@ -43,6 +46,8 @@ const goMs = 5_000;
 
 interface WorkerState {
   readonly number: number;
+  /** What the pools know it by: another worker of the same number is another owner. */
+  readonly owner: number;
   readonly child: ChildProcess;
   readonly tickets: Map<number, Ticket>;
   readonly answers: Map<number, (answer: WorkerAnswer) => void>;
@@ -70,6 +75,10 @@ export class Supervisor implements Crew {
     this.#options = options;
     this.#texts = options.texts;
     this.#level = options.level;
+    options.watch.shared = (owner, target, client, share) => {
+      const worker = [...this.#workers.values()].find((each) => each.owner === owner);
+      if (worker !== undefined) this.#say(worker, { kind: "pool-share", target, client, share });
+    };
   }
 
   /** Resolves when all workers are ready. Throws OPERATOR_RELOAD_FAILED with a worker's problem. */
@@ -114,7 +123,9 @@ export class Supervisor implements Crew {
     });
   }
 
-  async prepare({ texts }: ReadConfig): Promise<PreparedWorld> {
+  async prepare({ texts, config }: ReadConfig): Promise<PreparedWorld> {
+    await using made = new AsyncDisposableStack();
+    const targets = made.use(await this.#options.watch.prepare(config));
     const workers = [...this.#workers.values()].filter(({ ready }) => ready);
     const abandon = async (): Promise<void> => {
       for (const worker of workers) this.#say(worker, { kind: "abandon" });
@@ -130,10 +141,12 @@ export class Supervisor implements Crew {
       await abandon();
       throw new appErrors.OPERATOR_RELOAD_FAILED(refused.problem);
     }
+    const owned = made.move();
     let committed = false;
     return {
       commit: () => {
         committed = true;
+        targets.commit();
         this.#texts = texts;
         for (const worker of workers) {
           worker.texts = texts;
@@ -142,7 +155,9 @@ export class Supervisor implements Crew {
         for (const worker of this.#workers.values()) if (worker.ready) void this.#catchUp(worker);
       },
       [Symbol.asyncDispose]: async () => {
-        if (!committed) await abandon();
+        if (committed) return;
+        await owned.disposeAsync();
+        await abandon();
       },
     };
   }
@@ -201,6 +216,7 @@ export class Supervisor implements Crew {
     });
     const worker: WorkerState = {
       number,
+      owner: ++this.#lastNumber,
       child,
       tickets: new Map(),
       answers: new Map(),
@@ -235,6 +251,17 @@ export class Supervisor implements Crew {
       case "ended":
         this.#release(worker, message.ticket);
         return;
+      case "pool-ask": {
+        const answer = this.#options.watch.registry.ask(message.ask, worker.owner);
+        this.#say(worker, { kind: "pool-answer", question: message.question, answer });
+        return;
+      }
+      case "pool-tell":
+        this.#options.watch.registry.tell(message.lease, message.connected);
+        return;
+      case "pool-release":
+        this.#options.watch.registry.release(message.lease);
+        return;
       case "answer":
         worker.answers.get(message.question)?.(message.answer);
         worker.answers.delete(message.question);
@@ -262,6 +289,7 @@ export class Supervisor implements Crew {
   #gone(worker: WorkerState, restartMs: number, code: number | null, signal: NodeJS.Signals | null): void {
     const { log, clock } = this.#options;
     this.#workers.delete(worker.number);
+    this.#options.watch.registry.releaseOwner(worker.owner);
     const lost = worker.tickets.size;
     for (const number of worker.tickets.keys()) this.#release(worker, number);
     if (this.#stopping) return;

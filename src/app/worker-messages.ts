@@ -1,6 +1,6 @@
 /** What a supervisor and its workers say to each other, over Node's channel between processes (structured clones). */
 import type { LogLevel } from "#base";
-import type { Arrival, FileRead, PeerAddress, SessionRecord } from "#contract";
+import type { Arrival, FileRead, PeerAddress, PoolAnswer, PoolQuestion, SessionRecord } from "#contract";
 import type { EndReason } from "./crew.ts";
 
 /** Set in the environment of a worker: its number. */
@@ -41,6 +41,13 @@ export type ToWorker =
   | { readonly kind: "notify"; readonly text: string }
   | { readonly kind: "log-level"; readonly level: LogLevel }
   | { readonly kind: "reopen-log" }
+  | { readonly kind: "pool-answer"; readonly question: number; readonly answer: PoolAnswer }
+  | {
+      readonly kind: "pool-share";
+      readonly target: string;
+      readonly client: string | undefined;
+      readonly share: number;
+    }
   /** No session is left: go. */
   | { readonly kind: "end" };
 
@@ -49,6 +56,9 @@ export type FromWorker =
   | { readonly kind: "not-ready"; readonly problem: string }
   | { readonly kind: "authenticated"; readonly ticket: number }
   | { readonly kind: "ended"; readonly ticket: number }
+  | { readonly kind: "pool-ask"; readonly question: number; readonly ask: PoolQuestion }
+  | { readonly kind: "pool-tell"; readonly lease: number; readonly connected: boolean }
+  | { readonly kind: "pool-release"; readonly lease: number }
   | { readonly kind: "answer"; readonly question: number; readonly answer: WorkerAnswer };
 
 export type WorkerAnswer =

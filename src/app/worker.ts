@@ -6,6 +6,7 @@ import { compose } from "./compose.ts";
 import { LocalCrew, type PreparedWorld } from "./crew.ts";
 import { Files } from "./files.ts";
 import { rereadConfig } from "./read-config.ts";
+import { RemotePools } from "./remote-pools.ts";
 import type { FromWorker, ToWorker } from "./worker-messages.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -49,6 +50,7 @@ export async function runWorker(number: number, environment: Environment): Promi
 
 class Worker {
   readonly #crew: LocalCrew;
+  readonly #pools: RemotePools;
   readonly #root: RootLog;
   readonly #log: Log;
   readonly #configFile: string;
@@ -58,6 +60,7 @@ class Worker {
 
   private constructor(
     crew: LocalCrew,
+    pools: RemotePools,
     root: RootLog,
     log: Log,
     configFile: string,
@@ -65,6 +68,7 @@ class Worker {
     config: Config,
   ) {
     this.#crew = crew;
+    this.#pools = pools;
     this.#root = root;
     this.#log = log;
     this.#configFile = configFile;
@@ -81,9 +85,10 @@ class Worker {
     const root = await openLog({ ...config.log, level, environment });
     const log = root.child({ worker: number });
     const files = new Files(systemClock, new Map(kept));
-    const options = { clock: systemClock, log, files };
+    const pools = new RemotePools(say);
+    const options = { clock: systemClock, log, files, pools };
     const crew = new LocalCrew(await compose(config, options), options);
-    return new Worker(crew, root, log, configFile, environment, config);
+    return new Worker(crew, pools, root, log, configFile, environment, config);
   }
 
   hear(message: ToWorker, handle: Socket | undefined): void {
@@ -126,6 +131,12 @@ class Worker {
         this.#root.reopen();
         this.#crew.reopenLog();
         return;
+      case "pool-answer":
+        this.#pools.answered(message.question, message.answer);
+        return;
+      case "pool-share":
+        this.#pools.shared(message.target, message.client, message.share);
+        return;
       case "begin":
       case "end":
         return;
@@ -139,6 +150,7 @@ class Worker {
 
   async orphaned(): Promise<void> {
     this.#log.error("supervisor-lost");
+    this.#pools.orphaned();
     const limit = systemClock.after(this.#config.drain.limitSeconds * 1000, () =>
       this.#crew.closeAll("stopping"),
     );

@@ -9,6 +9,12 @@ import { cliErrors } from "./errors.ts";
 export type ControlRequest =
   | { readonly command: "reload" }
   | { readonly command: "status" }
+  | {
+      readonly command: "drain";
+      readonly target: string;
+      readonly address: string;
+      readonly undo: boolean;
+    }
   | { readonly command: "log-level"; readonly level: string };
 
 export interface ControlAnswer {

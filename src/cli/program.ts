@@ -5,6 +5,7 @@ import { auditCommand } from "./audit.ts";
 import { checkCommand } from "./check.ts";
 import { completionCommand } from "./completion.ts";
 import type { CliContext, Finish } from "./context.ts";
+import { targetCommand } from "./target.ts";
 import { demoCommand } from "./demo.ts";
 import { docsCommand } from "./docs.ts";
 import { examples } from "./examples.ts";
@@ -39,6 +40,7 @@ export function createProgram(context: CliContext, finish: Finish): Command {
     importCommand(context, finish),
     reloadCommand(context),
     statusCommand(context),
+    targetCommand(context),
     auditCommand(context),
     logLevelCommand(context),
     completionCommand(context, () => program),

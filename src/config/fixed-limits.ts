@@ -316,4 +316,35 @@ export const fixedLimits: readonly FixedLimit[] = [
     about: "Audit messages waiting for a syslog server; what comes then is lost and counted.",
     precedent: "As above",
   },
+  {
+    constant: "pool/registry:maxPoolAddresses",
+    value: 4096,
+    unit: "count",
+    about:
+      "Addresses of one target that are remembered, where its pattern makes them of names that clients say.",
+    precedent: "more than anybody has behind one rule; each costs some 200 bytes",
+  },
+  {
+    constant: "pool/registry:maxPoolClients",
+    value: 16_384,
+    unit: "count",
+    about:
+      "Clients of one target that are remembered for `limits.perClient`; further ones are refused until a rate has filled up again.",
+    precedent:
+      "HAProxy's stick tables have a size that the operator gives, 1 million at most in its examples",
+  },
+  {
+    constant: "pool/probe:maxProbeBytes",
+    value: 8192,
+    unit: "bytes",
+    about: "What a host may say before its version line when it is checked.",
+    precedent: "as maxVersionLineBytes",
+  },
+  {
+    constant: "reach/reach:maxClientBuckets",
+    value: 16_384,
+    unit: "count",
+    about: "Clients whose bandwidth is remembered after their last connection.",
+    precedent: "as maxPoolClients",
+  },
 ];

@@ -29,5 +29,5 @@ export { formatProblem, type Problem } from "./problem.ts";
 export { readText } from "./read-text.ts";
 export type { RuleConfig } from "./rule.ts";
 export { type Config, type KeepaliveConfig, type LogConfig, restartKeys } from "./schema.ts";
-export type { SpliceRuleConfig } from "./target.ts";
+export { fixedAddresses, type SpliceRuleConfig, type TargetConfig } from "./target.ts";
 export type { UpstreamConfig } from "./upstream.ts";

@@ -10,14 +10,14 @@ import {
   macAlgorithms,
   signatureAlgorithms,
 } from "#ssh/algorithms";
-import type { ListenPlan, Target, TlsPlan } from "#contract";
+import type { ListenPlan, TlsPlan } from "#contract";
 import { z } from "zod";
 import { revokedSchema } from "./key-match.ts";
 import { kindUnion } from "./kind-union.ts";
 import { type Limits, limitsSchema } from "./limits.ts";
 import { listenSchema, refuseTakenAddresses, tlsSchema } from "./listen.ts";
 import { type RuleConfig, ruleSchema } from "./rule.ts";
-import { type SpliceRuleConfig, spliceRuleSchema, targetSchema } from "./target.ts";
+import { type SpliceRuleConfig, spliceRuleSchema, type TargetConfig, targetSchema } from "./target.ts";
 
 export interface LogConfig {
   readonly level: LogLevel;
@@ -50,7 +50,7 @@ export interface Config {
   readonly algorithms: AlgorithmPreferences;
   readonly tls: TlsPlan;
   readonly users: UsersConfig;
-  readonly targets: readonly Target[];
+  readonly targets: readonly TargetConfig[];
   /** Files of revoked keys, for all rules. */
   readonly revoked?: readonly string[] | undefined;
   /** Rules that open sessions here. */
@@ -129,7 +129,7 @@ const anyRule = z.discriminatedUnion("mode", [ruleSchema, spliceRuleSchema] as u
   z.ZodObject<{ mode: z.ZodLiteral }>,
 ]);
 
-const targets: z.ZodType<readonly Target[]> = z
+const targets: z.ZodType<readonly TargetConfig[]> = z
   .array(targetSchema)
   .default([])
   .describe("Places that clients name by ways other than the user name. See below.");

@@ -1,11 +1,11 @@
 import type { Target } from "#contract";
 import type { YamlDocument } from "./document.ts";
 import type { Problem } from "./problem.ts";
-import type { SpliceRuleConfig } from "./target.ts";
+import type { SpliceRuleConfig, TargetConfig } from "./target.ts";
 
 /** A target and where it stands: number `at` of the `targets` of a document. */
 export interface PlacedTarget {
-  readonly target: Target;
+  readonly target: TargetConfig;
   readonly document: YamlDocument;
   readonly at: number;
 }

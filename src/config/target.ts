@@ -1,10 +1,11 @@
 import { type AuthConfig, authKinds } from "#auth";
-import { pattern, place } from "#base";
-import type { SpliceRule, Target } from "#contract";
+import { type HostPort, pattern, place } from "#base";
+import type { CheckPlan, PoolPlan, SpliceRule, Target } from "#contract";
 import { z } from "zod";
 import { withoutAbsent } from "./absent.ts";
 import { holds } from "./holds.ts";
 import { kindUnion } from "./kind-union.ts";
+import { poolFields, poolOf } from "./pool.ts";
 import { ruleName, shortName } from "./rule.ts";
 import { addressesOf, addressFields, connectTimeoutSeconds } from "./upstream.ts";
 
@@ -16,11 +17,21 @@ export interface SpliceRuleConfig extends Omit<SpliceRule, "login"> {
   readonly place: string;
 }
 
+/** A target, and how it is reached. */
+export interface TargetConfig extends Target {
+  readonly pool: PoolPlan;
+  readonly check?: CheckPlan;
+  /** Version of the PROXY protocol in which it is told for whom we connect. */
+  readonly proxyProtocol?: 1 | 2;
+}
+
+const { spread: _, ...places } = addressFields;
+
 const otherName = z
   .string()
   .regex(/^[\w.:-]{1,253}$/, { error: "expected a name as clients say it: letters, digits, dots, dashes" });
 
-export const targetSchema: z.ZodType<Target> = z
+export const targetSchema: z.ZodType<TargetConfig> = z
   .strictObject({
     name: shortName
       .describe("What rules and logs call it, and what clients may call it, unless it has a pattern.")
@@ -40,7 +51,14 @@ export const targetSchema: z.ZodType<Target> = z
       .default([])
       .describe("Rules can name all targets with a tag: tag:NAME.")
       .meta({ examples: [["production"]] }),
-    ...addressFields,
+    ...places,
+    ...poolFields,
+    proxyProtocol: z
+      .enum(["v1", "v2"])
+      .optional()
+      .describe(
+        "It is told who the client is, in HAProxy's PROXY protocol: only for what expects that. Default: it sees the gateway's own address.",
+      ),
     connectTimeoutSeconds,
     tls: z
       .boolean()
@@ -59,8 +77,8 @@ export const targetSchema: z.ZodType<Target> = z
       )
       .meta({ examples: [["2001:db8:1::5", "192.0.2.1:2201"]] }),
   })
-  .transform((value, ctx): Target => {
-    const { name, names, tags, spread, tls, http, at } = value;
+  .transform((value, ctx): TargetConfig => {
+    const { name, names, tags, tls, http, at, check } = value;
     const addresses = addressesOf(value, ctx);
     const known = [
       "0",
@@ -78,19 +96,35 @@ export const targetSchema: z.ZodType<Target> = z
       const message = `"${template.text}" uses {${unknown}}, but the target has ${has}`;
       ctx.addIssue({ code: "custom", message });
     }
+    const fixed = fixedAddresses(addresses);
+    if (check !== undefined && fixed.length === 0) {
+      const message =
+        "needs an address that is known beforehand, and all of this target's come from its pattern";
+      ctx.addIssue({ code: "custom", path: ["check"], message });
+    }
     return withoutAbsent({
       name,
       names,
       pattern: value.pattern,
       tags,
       addresses,
-      spread,
+      pool: poolOf(value),
+      check,
+      proxyProtocol: value.proxyProtocol === undefined ? undefined : value.proxyProtocol === "v1" ? 1 : 2,
       connectTimeoutMs: value.connectTimeoutSeconds * 1000,
       tls,
       http,
       at,
     });
   });
+
+/** Those of a target's addresses that do not depend on the name that a client says. */
+export function fixedAddresses(addresses: Target["addresses"]): HostPort[] {
+  return addresses.flatMap(({ host, port }) => {
+    if (host.names.length > 0 || port.names.length > 0) return [];
+    return [{ host: host.expand({}) ?? "", port: Number(port.expand({})) }];
+  });
+}
 
 /** Ways in that bring a name. */
 export const entryNames = ["version", "tls", "http", "websocket", "host", "address", "jump"] as const;

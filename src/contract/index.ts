@@ -41,7 +41,19 @@ export {
 } from "./events.ts";
 export type { FileAppender, FileRead, FileReader, FileUpdater, Kind } from "./kind.ts";
 export type { Policy, Restrictions } from "./policy.ts";
+export type {
+  AddressReport,
+  Allowance,
+  Balance,
+  CheckPlan,
+  LimitName,
+  PoolAnswer,
+  PoolPlan,
+  PoolQuestion,
+  Pools,
+} from "./pool.ts";
 export type { Principal } from "./principal.ts";
+export type { Asker, Reach, Reached, ReachOptions, ReachPlace } from "./reach.ts";
 export type { Revocation } from "./revocation.ts";
 export type {
   AddressPlan,

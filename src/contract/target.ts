@@ -20,7 +20,6 @@ export interface Target {
   readonly pattern?: Pattern;
   readonly tags: readonly string[];
   readonly addresses: readonly AddressPlan[];
-  readonly spread: "in-order" | "random";
   readonly connectTimeoutMs: number;
   /** It speaks TLS itself: a client's TLS reaches it unopened. */
   readonly tls: boolean;
@@ -81,7 +80,7 @@ export interface SpliceRoute {
   readonly mode: "splice";
   readonly rule: string;
   readonly target: string;
-  /** In the order to try. */
+  /** In the order of the configuration; the target's pool decides which is tried first. */
   readonly addresses: readonly HostPort[];
   readonly captures: Captures;
   readonly connectTimeoutMs: number;

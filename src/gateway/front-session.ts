@@ -1,12 +1,11 @@
 import { formatHostPort, PosternError } from "#base";
-import type { Received, Reception, SessionEnd, SessionRecord, SpliceRoute } from "#contract";
+import type { Reached, Received, Reception, SessionEnd, SessionRecord, SpliceRoute } from "#contract";
 import { Link } from "#link";
 import { Splice } from "#splice";
 import type { Duplex } from "node:stream";
 import { gatewayErrors } from "./errors.ts";
 import { Session, type SessionOptions } from "./session.ts";
 import { TargetDesk } from "./target-desk.ts";
-import { dialTarget } from "./target-dial.ts";
 import { versionLines } from "./version-line.ts";
 
 /** Time for a client to take the words with which it is refused. */
@@ -124,10 +123,11 @@ export class FrontSession implements LiveSession {
     }
     const { route, entry } = received;
     this.#route = route;
-    let upstream: Duplex;
+    let reached: Reached;
     try {
-      const reached = await dialTarget(route, { ...this.#options, signal: this.#over.signal });
-      upstream = reached.stream;
+      const { world, arrival } = this.#options;
+      const who = route.user === undefined ? arrival : { ...arrival, user: route.user, proven: true };
+      reached = await world.reach.reach(route, who, { signal: this.#over.signal, log });
       this.#upstreamName = formatHostPort(reached.address);
     } catch (error) {
       const known =
@@ -139,6 +139,8 @@ export class FrontSession implements LiveSession {
       }
       return this.#explain(this.#decided ?? (this.#over.signal.aborted ? this.#over.signal.reason : known));
     }
+    using _place = reached;
+    const { stream: upstream } = reached;
     if (received.stream.destroyed) {
       upstream.destroy();
       return { blame: "none", reason: "the client left while its target was dialled" };

@@ -7,6 +7,7 @@ import type {
   JumpOpened,
   JumpQuestion,
   ListedTarget,
+  Reached,
   Route,
   SpliceRoute,
 } from "#contract";
@@ -14,13 +15,14 @@ import { Splice } from "#splice";
 import type { Duplex } from "node:stream";
 import { gatewayErrors } from "./errors.ts";
 import type { Permissions } from "./permissions.ts";
-import { dialTarget } from "./target-dial.ts";
 import type { World } from "./world.ts";
 
 export interface PassagesOptions {
-  readonly world: Pick<World, "targets" | "dialer">;
+  readonly world: Pick<World, "targets" | "reach">;
   readonly route: Pick<Route, "rule" | "serve">;
-  readonly arrival: Pick<Arrival, "from">;
+  readonly arrival: Pick<Arrival, "from" | "to">;
+  /** Who has logged in. */
+  readonly user: string;
   readonly permissions: Permissions | undefined;
   readonly clock: Clock;
   readonly log: Log;
@@ -113,18 +115,20 @@ class Passage {
   }
 
   async reach(route: SpliceRoute, signal: AbortSignal): Promise<JumpOpened> {
-    const { log } = this.#options;
+    const { log, world, arrival, user } = this.#options;
     try {
-      const { stream, address } = await dialTarget(route, { ...this.#options, signal });
-      this.#upstream = formatHostPort(address);
+      const asker = { ...arrival, user, proven: true };
+      const reached = await world.reach.reach(route, asker, { signal, log });
+      this.#upstream = formatHostPort(reached.address);
+      const leave = (): void => {
+        reached.stream.destroy();
+        reached[Symbol.dispose]();
+      };
       if (signal.aborted) {
-        stream.destroy();
+        leave();
         throw new gatewayErrors.PEER_LEFT_TARGET();
       }
-      return {
-        join: (client) => this.#join(client, stream),
-        [Symbol.dispose]: () => void stream.destroy(),
-      };
+      return { join: (client) => this.#join(client, reached), [Symbol.dispose]: leave };
     } catch (error) {
       const reason = signal.aborted ? "the client left" : codeOf(error);
       log[signal.aborted ? "info" : "warn"]("target-failed", { target: route.target, reason, error });
@@ -133,13 +137,13 @@ class Passage {
     }
   }
 
-  #join(client: Duplex, upstream: Duplex): JumpJoined {
+  #join(client: Duplex, reached: Reached): JumpJoined {
     const { log } = this.#options;
     const target = this.#route?.target ?? "";
-    const splice = new Splice(client, upstream);
+    const splice = new Splice(client, reached.stream);
     log.info("target-opened", { stream: this.#number, target, upstream: this.#upstream });
     this.#tell("opened", undefined);
-    return { ended: this.#whenEnded(splice, target) };
+    return { ended: this.#whenEnded(splice, target).finally(() => reached[Symbol.dispose]()) };
   }
 
   async #whenEnded(splice: Splice, target: string): Promise<void> {

@@ -236,7 +236,7 @@ export class Session {
     log.info("session-opened", { user: principal.user, rule: route.rule, serve: server.kind });
     const close = await server.serve({
       conn: link,
-      desk: new Passages({ world, route, arrival, permissions, clock, log, audit }),
+      desk: new Passages({ world, route, arrival, user: principal.user, permissions, clock, log, audit }),
       user: principal.user,
       keepalive: world.keepalive,
       maxChannels: world.limits.maxChannels,

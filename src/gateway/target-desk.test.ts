@@ -13,7 +13,6 @@ function target(name: string): Target {
     names: [],
     tags: [],
     addresses: [{ host: parseTemplate(`${name}.lan`), port: parseTemplate("22") }],
-    spread: "in-order",
     connectTimeoutMs: 1000,
     tls: false,
   };

@@ -2,7 +2,7 @@ import { type Captures, type HostPort, normalAddress } from "#base";
 import type { ListedTarget, SpliceRoute, SpliceRule, Target, TargetQuery, WantedProof } from "#contract";
 import { gatewayErrors } from "./errors.ts";
 import { isDialable } from "./host-pattern.ts";
-import { fillAddresses, type RuleExplanation, shuffle } from "./router.ts";
+import { fillAddresses, type RuleExplanation } from "./router.ts";
 import { refusalOf, wantedBy } from "./splice-match.ts";
 
 /** As long as a name in DNS can be (RFC 1035, section 2.3.4); a longer one matches nothing. */
@@ -33,13 +33,11 @@ export class TargetRouter {
   readonly #targets: readonly Target[];
   readonly #byName = new Map<string, Target>();
   readonly #rules: readonly SpliceRule[];
-  readonly #random: () => number;
 
-  /** `random` gives 0 ≤ x < 1, for `spread: random`. Throws OPERATOR_RULE_INVALID. */
-  constructor(targets: readonly Target[], rules: readonly SpliceRule[], random: () => number = Math.random) {
+  /** Throws OPERATOR_RULE_INVALID. */
+  constructor(targets: readonly Target[], rules: readonly SpliceRule[]) {
     this.#targets = targets;
     this.#rules = rules;
-    this.#random = random;
     for (const target of targets) {
       for (const name of namesOf(target)) {
         if (this.#byName.has(name)) throw invalid(`two targets are called ${name}`);
@@ -162,7 +160,6 @@ export class TargetRouter {
       !addresses.some((each) => each.port === port)
     )
       return undefined;
-    if (target.spread === "random") shuffle(addresses, this.#random);
     const route: Unbranded = {
       mode: "splice",
       rule: rule.name,

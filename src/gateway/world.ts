@@ -1,4 +1,13 @@
-import type { AuditSink, Dialer, FileAppender, FileReader, Reception, ServePlan, Server } from "#contract";
+import type {
+  AuditSink,
+  Dialer,
+  FileAppender,
+  FileReader,
+  Reach,
+  Reception,
+  ServePlan,
+  Server,
+} from "#contract";
 import type { HostKeySigner } from "#link";
 import type { AnnouncedHostKey, KeepaliveOptions } from "#pipe";
 import type { GatewayLimits } from "./limits.ts";
@@ -17,6 +26,8 @@ export interface World extends AsyncDisposable {
   /** Ends of connections that are not piped, by the kind of a rule's `serve`. */
   readonly servers: Readonly<Record<ServePlan["kind"], Server>>;
   readonly reception: Reception;
+  /** How they are reached. */
+  readonly reach: Reach;
   readonly limits: GatewayLimits & { readonly maxChannels: number };
   readonly settings: LinkSettings;
   readonly keepalive: KeepaliveOptions;

@@ -118,6 +118,12 @@ export class FakeGateway implements AsyncDisposable {
         receive: async ({ stream }) => ({ kind: "session", stream }),
         [Symbol.asyncDispose]: async () => {},
       },
+      reach: {
+        reach: async () => {
+          throw new Error("there are no targets");
+        },
+        [Symbol.asyncDispose]: async () => {},
+      },
       limits: {
         startups: { start: 100, ratePercent: 30, full: 100 },
         maxConnections: 100,
