@@ -8,6 +8,7 @@ import { check } from "./check.ts";
 import { demo } from "./demo.ts";
 import { explain, explainName } from "./explain.ts";
 import { serve } from "./serve.ts";
+import { changeUserIn, forgiveUser, listUsers } from "./user-work.ts";
 
 export {
   type AuthorityKey,
@@ -51,9 +52,19 @@ const authority: AuthorityWork = {
   signHostKeys,
 };
 
+/** What can be done with users. */
+export interface UserWork {
+  readonly change: typeof changeUserIn;
+  readonly list: typeof listUsers;
+  readonly forgive: typeof forgiveUser;
+}
+
+const users: UserWork = { change: changeUserIn, list: listUsers, forgive: forgiveUser };
+
 /** What the commands need of the program. */
 export interface App {
   readonly authority: AuthorityWork;
+  readonly users: UserWork;
   readonly serve: typeof serve;
   readonly demo: typeof demo;
   readonly check: typeof check;
@@ -61,4 +72,4 @@ export interface App {
   readonly explainName: typeof explainName;
 }
 
-export const app: App = { authority, serve, demo, check, explain, explainName };
+export const app: App = { authority, users, serve, demo, check, explain, explainName };

@@ -17,6 +17,7 @@ import { logLevelCommand } from "./log-level.ts";
 import { reloadCommand } from "./reload.ts";
 import { serveCommand } from "./serve.ts";
 import { statusCommand } from "./status.ts";
+import { userCommand } from "./user.ts";
 
 /** The whole command line: one command for each file of this room. */
 export function createProgram(context: CliContext, finish: Finish): Command {
@@ -35,6 +36,7 @@ export function createProgram(context: CliContext, finish: Finish): Command {
     checkCommand(context, finish),
     explainCommand(context, finish),
     keyCommand(context),
+    userCommand(context),
     forwardCommand(context, finish),
     caCommand(context),
     importCommand(context, finish),

@@ -29,6 +29,7 @@ const silentApp: App = {
     finishRotation: unused,
     signHostKeys: unused,
   },
+  users: { change: unused, list: unused, forgive: unused },
   serve: async () => 0,
   demo: async () => 0,
   check: async () => [],

@@ -1,5 +1,6 @@
-import { hash } from "node:crypto";
+import { createHmac, hash } from "node:crypto";
 import { join } from "node:path";
+import type { Secret } from "#base";
 import type { FileUpdater } from "#contract";
 import { z } from "zod";
 import { totpErrors } from "./errors.ts";
@@ -12,6 +13,8 @@ const firstWaitMs = 30_000;
 const maxWaitMs = 3_600_000;
 
 const stateSchema = z.strictObject({
+  /** A digest of the secret that the rest is about: a new secret begins anew. */
+  of: z.string(),
   /** The newest period a code of which was taken. */
   spent: z.int().min(-1),
   /** Wrong codes since a right one. */
@@ -20,7 +23,7 @@ const stateSchema = z.strictObject({
   lastMs: z.number(),
 });
 
-type State = z.infer<typeof stateSchema>;
+type State = Readonly<z.infer<typeof stateSchema>>;
 
 export type Spending =
   | { readonly kind: "accepted" }
@@ -43,10 +46,12 @@ export class SpentCodes {
   }
 
   /** Judges an attempt: `step` is the period that its code belongs to, undefined for a wrong one. Throws OPERATOR_ errors. */
-  async spend(user: string, step: number | undefined, nowMs: number): Promise<Spending> {
+  async spend(user: string, secret: Secret, step: number | undefined, nowMs: number): Promise<Spending> {
+    const of = createHmac("sha256", secret.reveal()).update("postern spent codes").digest("base64url");
     let outcome: Spending = { kind: "wrong" };
     await this.#files.update(this.#path(user), (text) => {
-      const state = parse(text);
+      const found = parse(text);
+      const state = found?.of === of ? found : { of, spent: -1, wrong: 0, lastMs: 0 };
       const waitMs = state.lastMs + waitAfter(state.wrong) - nowMs;
       // A clock that was set back must not lock anybody out for longer than the wait itself.
       if (waitMs > 0 && state.lastMs <= nowMs) {
@@ -55,19 +60,20 @@ export class SpentCodes {
       }
       if (step !== undefined && step > state.spent) {
         outcome = { kind: "accepted" };
-        return format({ spent: step, wrong: 0, lastMs: nowMs });
+        return format({ of, spent: step, wrong: 0, lastMs: nowMs });
       }
       outcome = { kind: step === undefined ? "wrong" : "replayed" };
-      return format({ spent: state.spent, wrong: state.wrong + 1, lastMs: nowMs });
+      return format({ of, spent: state.spent, wrong: state.wrong + 1, lastMs: nowMs });
     });
     return outcome;
   }
 
   /** Lets a user try again at once. */
   async forgive(user: string): Promise<void> {
-    await this.#files.update(this.#path(user), (text) =>
-      text === "" ? undefined : format({ ...parse(text), wrong: 0 }),
-    );
+    await this.#files.update(this.#path(user), (text) => {
+      const state = parse(text);
+      return state === undefined ? undefined : format({ ...state, wrong: 0 });
+    });
   }
 
   #path(user: string): string {
@@ -80,8 +86,8 @@ function waitAfter(wrong: number): number {
   return Math.min(maxWaitMs, firstWaitMs * 2 ** Math.min(20, wrong - freeWrongCodes));
 }
 
-function parse(text: string): State {
-  if (text === "") return { spent: -1, wrong: 0, lastMs: 0 };
+function parse(text: string): State | undefined {
+  if (text === "") return undefined;
   try {
     return stateSchema.parse(JSON.parse(text));
   } catch (cause) {

@@ -52,7 +52,7 @@ async function attempt(
   const nowMs = clock.now();
   const step = stepOf(Buffer.from(answer ?? []).toString("latin1"), user.totp, nowMs);
   try {
-    const outcome = await spent.spend(name, step, nowMs);
+    const outcome = await spent.spend(name, user.totp.secret, step, nowMs);
     return outcome.kind === "accepted"
       ? { kind: "accepted", by: `totp of ${name}` }
       : { kind: "denied", reason: reasonOf(outcome) };
