@@ -25,7 +25,7 @@ const engine = [
   "ssh/sftp",
 ];
 const adapter: Row = { rooms: ["base", "contract", ...engine, "link"] };
-const adapters = ["entry", "serve", "auth", "credential", "dialer", "audit"];
+const adapters = ["entry", "serve", "auth", "credential", "dialer", "audit", "store", "tunnel"];
 
 /** To move a wall, change its row here, the picture in docs/tour.md, and say why in the commit. */
 const table: Readonly<Record<string, Row>> = {
@@ -70,12 +70,13 @@ const table: Readonly<Record<string, Row>> = {
   },
   link: { rooms: ["base", ...engine] },
   pipe: { rooms: ["base", "contract", ...engine], outside: [] },
+  sftp: { rooms: ["base", "contract", "ssh/wire", "ssh/sftp"], outside: ["node:crypto"] },
   splice: { rooms: ["base", "link"], outside: ["node:net", "node:stream"] },
   // Decides and counts, and is handed its streams: what it may use of Node is for its checks.
   pool: { rooms: ["base", "contract"], outside: ["node:crypto", "node:net", "node:stream", "node:tls"] },
   reach: { rooms: ["base", "contract"], outside: ["node:net", "node:stream"] },
   gateway: {
-    rooms: ["base", "contract", ...engine, "link", "pipe", "splice"],
+    rooms: ["base", "contract", ...engine, "link", "pipe", "sftp", "splice"],
     outside: ["node:crypto", "node:net", "node:stream"],
   },
   ...Object.fromEntries(adapters.map((room) => [room, adapter])),

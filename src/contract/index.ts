@@ -38,6 +38,7 @@ export {
   type AuditEventRow,
   auditEvents,
   type AuditRecord,
+  type FileAction,
 } from "./events.ts";
 export type { FileAppender, FileRead, FileReader, FileUpdater, Kind } from "./kind.ts";
 export type { Policy, Restrictions } from "./policy.ts";
@@ -80,6 +81,7 @@ export type {
   ServerPorts,
 } from "./server.ts";
 export type { SessionEnd, SessionPhase, SessionRecord } from "./session.ts";
+export { type FileRight, fileRights, type SftpPlan } from "./sftp-plan.ts";
 export type {
   NameEntry,
   SpliceMatch,
@@ -102,3 +104,21 @@ export type {
   TlsPlan,
 } from "./reception.ts";
 export type { TotpSecret, User, UserDirectory } from "./users.ts";
+export type {
+  Admission,
+  Binding,
+  ChangeResult,
+  Device,
+  DeviceAuthority,
+  DeviceLogEntry,
+  DeviceState,
+  DeviceStore,
+  InsertResult,
+  Joined,
+  JoinToken,
+  Newcomer,
+  NewcomerProof,
+  Sight,
+  Standing,
+} from "./device.ts";
+export type { DeviceConnection, TunnelListing, TunnelOrigin, TunnelRequest } from "./tunnel.ts";

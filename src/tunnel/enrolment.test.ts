@@ -1,0 +1,185 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { NewToken } from "#tunnel";
+import { ask, day, newcomerOf, startAuthority } from "#test/support/devices";
+
+const by = { by: "ada" };
+const forKiosks: NewToken = {
+  tags: ["shop"],
+  ports: [22, 80],
+  web: "login",
+  names: "kiosk*",
+  uses: 1,
+  lifeMs: day,
+};
+
+test("an unknown key waits with a code, the same each time, until an operator approves it", async () => {
+  const { enrolment, office } = startAuthority();
+  const admission = await ask(enrolment, "a");
+  assert.match(admission.code, /^[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]{4}$/);
+  assert.deepEqual(await ask(enrolment, "a"), admission);
+  assert.deepEqual(await enrolment.join(newcomerOf("a"), admission, "Kiosk7"), {
+    kind: "waiting",
+    code: admission.code,
+  });
+  const asking = await office.find(admission.code.toLowerCase().replace("-", ""));
+  assert.equal(asking.name, "kiosk7");
+  const device = await office.approve(admission.code, { tags: ["shop"], ports: [22, 80] }, by);
+  assert.deepEqual(await enrolment.standing(newcomerOf("a"), {}), { kind: "device", device });
+  assert.deepEqual(
+    [device.name, device.state, device.tags, device.ports, device.code],
+    ["kiosk7", "approved", ["shop"], [22, 80], undefined],
+  );
+  assert.deepEqual(
+    (await office.log("kiosk7", 10)).map(({ event, by: who }) => [event, who]),
+    [
+      ["approved", "ada"],
+      ["asked", "192.0.2.7"],
+    ],
+  );
+});
+
+test("a device without a wished name needs one to be approved", async () => {
+  const { enrolment, office } = startAuthority();
+  const { code } = await ask(enrolment, "a");
+  await assert.rejects(office.approve(code, {}, by), { code: "OPERATOR_DEVICE_NAME" });
+  await assert.rejects(office.approve(code, { name: "../etc" }, by), { code: "OPERATOR_DEVICE_NAME" });
+  assert.equal((await office.approve(code, { name: "Till-1" }, by)).name, "till-1");
+});
+
+test("who is denied or revoked may not ask again; who is removed may", async () => {
+  const { enrolment, office } = startAuthority();
+  await office.deny((await ask(enrolment, "a")).code, by);
+  assert.equal((await enrolment.standing(newcomerOf("a"), {})).kind, "refused");
+  const { token } = await office.makeToken(forKiosks);
+  assert.equal((await enrolment.standing(newcomerOf("a"), { token })).kind, "refused");
+  const { code } = await ask(enrolment, "b");
+  await office.approve(code, { name: "b" }, by);
+  await office.revoke("b", by);
+  assert.equal((await enrolment.standing(newcomerOf("b"), {})).kind, "refused");
+  assert.equal((await enrolment.standing(newcomerOf("b"), { names: ["b"] })).kind, "refused");
+  await office.remove("b", by);
+  assert.notEqual((await ask(enrolment, "b")).code, code);
+});
+
+test("strangers cannot fill the list, nor stay in it", async () => {
+  const { enrolment, office, clock } = startAuthority({ maxPending: 2 });
+  await ask(enrolment, "a");
+  await ask(enrolment, "b");
+  assert.equal((await enrolment.standing(newcomerOf("c"), {})).kind, "refused");
+  const { token } = await office.makeToken(forKiosks);
+  assert.equal((await enrolment.standing(newcomerOf("c"), { token })).kind, "newcomer");
+  clock.advance(day + 1);
+  await ask(enrolment, "d");
+  const there: string[] = [];
+  for await (const { fingerprint } of office.list()) there.push(fingerprint);
+  assert.deepEqual(there, ["SHA256:d"]);
+});
+
+test("unknown keys are refused where nobody is to wait", async () => {
+  const { enrolment } = startAuthority({ pending: false });
+  assert.equal((await enrolment.standing(newcomerOf("a"), {})).kind, "refused");
+});
+
+test("a token makes a device of a key, for a name that it is for, as often as it may", async () => {
+  const { enrolment, office } = startAuthority();
+  const { token } = await office.makeToken(forKiosks);
+  const admission = { by: "token", token } as const;
+  assert.deepEqual(await enrolment.standing(newcomerOf("a"), { token }), { kind: "newcomer", admission });
+  assert.equal((await enrolment.join(newcomerOf("a"), admission, "till1")).kind, "refused");
+  const joined = await enrolment.join(newcomerOf("a"), admission, "kiosk7");
+  assert.ok(joined.kind === "device");
+  assert.deepEqual(
+    [joined.device.name, joined.device.tags, joined.device.ports, joined.device.web],
+    ["kiosk7", ["shop"], [22, 80], "login"],
+  );
+  assert.equal((await enrolment.standing(newcomerOf("b"), { token })).kind, "refused");
+  assert.equal((await enrolment.join(newcomerOf("b"), admission, "kiosk8")).kind, "refused");
+});
+
+test("a token used at once by two keys makes one device", async () => {
+  const { enrolment, office } = startAuthority();
+  const { token } = await office.makeToken(forKiosks);
+  const admission = { by: "token", token } as const;
+  const joined = await Promise.all(
+    ["a", "b", "c"].map(async (id) => await enrolment.join(newcomerOf(id), admission, `kiosk-${id}`)),
+  );
+  assert.deepEqual(joined.map(({ kind }) => kind).sort(), ["device", "refused", "refused"]);
+});
+
+test("a token ends with its time, is taken back, and is not kept as it is", async () => {
+  const { enrolment, office, clock, store } = startAuthority({ pending: false });
+  const first = await office.makeToken(forKiosks);
+  const second = await office.makeToken({ ...forKiosks, lifeMs: 2 * day });
+  assert.ok(!JSON.stringify(await store.tokens()).includes(first.token));
+  clock.advance(day);
+  assert.equal((await enrolment.standing(newcomerOf("a"), { token: first.token })).kind, "refused");
+  assert.equal((await enrolment.standing(newcomerOf("a"), { token: second.token })).kind, "newcomer");
+  await office.removeToken(second.record.id);
+  assert.equal((await enrolment.standing(newcomerOf("a"), { token: second.token })).kind, "refused");
+  await assert.rejects(office.removeToken(second.record.id), { code: "OPERATOR_DEVICE_UNKNOWN" });
+});
+
+test("a token does not take another device's name, and is not used up by trying", async () => {
+  const { enrolment, office } = startAuthority();
+  const { token } = await office.makeToken(forKiosks);
+  const admission = { by: "token", token } as const;
+  await office.approve((await ask(enrolment, "a")).code, { name: "kiosk7" }, by);
+  assert.equal((await enrolment.join(newcomerOf("b"), admission, "kiosk7")).kind, "refused");
+  assert.equal((await enrolment.join(newcomerOf("b"), admission, "kiosk8")).kind, "device");
+});
+
+test("a certificate's names are the device's to choose from, and no others", async () => {
+  const { enrolment } = startAuthority();
+  const standing = await enrolment.standing(newcomerOf("a"), { names: ["kiosk7"] });
+  assert.ok(standing.kind === "newcomer");
+  assert.equal((await enrolment.join(newcomerOf("a"), standing.admission, "kiosk8")).kind, "refused");
+  const joined = await enrolment.join(newcomerOf("a"), standing.admission, "kiosk7");
+  assert.ok(joined.kind === "device");
+  assert.deepEqual([joined.device.cameBy, joined.device.tags], ["certificate", ["certified"]]);
+  assert.equal((await enrolment.join(newcomerOf("b"), standing.admission, "kiosk7")).kind, "refused");
+});
+
+test("a device offers what was approved under its own name, and nothing else", async () => {
+  const { enrolment, office } = startAuthority();
+  const { code } = await ask(enrolment, "a");
+  const device = await office.approve(code, { name: "kiosk7", ports: [22, 2201] }, by);
+  const bound = (port: number): unknown => ({ kind: "bound", port });
+  assert.deepEqual(enrolment.bind(device, "kiosk7", 22), bound(22));
+  assert.deepEqual(enrolment.bind(device, "KIOSK7", 2201), bound(2201));
+  assert.deepEqual(enrolment.bind(device, "", 2201), bound(2201));
+  assert.deepEqual(enrolment.bind(device, "localhost", 0), bound(22));
+  for (const [name, port] of [
+    ["kiosk8", 22],
+    ["kiosk7", 80],
+    ["", 2202],
+    ["../kiosk7", 22],
+    ["kiosk8", 0],
+  ] as const)
+    assert.equal(enrolment.bind(device, name, port).kind, "refused", `${name}:${port}`);
+  assert.equal(enrolment.bind({ ...device, ports: [] }, "", 0).kind, "refused");
+});
+
+test("a name is one approved device's, whatever is tried", async () => {
+  const { enrolment, office } = startAuthority();
+  await office.approve((await ask(enrolment, "a")).code, { name: "kiosk7" }, by);
+  const { code } = await ask(enrolment, "b");
+  await enrolment.join(newcomerOf("b"), { by: "pending", code }, "kiosk7");
+  await assert.rejects(office.approve(code, {}, by), { code: "OPERATOR_DEVICE_NAME_TAKEN" });
+  await office.approve(code, { name: "kiosk8" }, by);
+  await assert.rejects(office.rename("kiosk8", "kiosk7", by), { code: "OPERATOR_DEVICE_NAME_TAKEN" });
+  await office.revoke("kiosk7", by);
+  assert.equal((await office.rename("kiosk8", "kiosk7", by)).name, "kiosk7");
+});
+
+test("comings and goings are noted together, a second later or at the end", async () => {
+  const { enrolment, office, clock } = startAuthority();
+  const device = await office.approve((await ask(enrolment, "a")).code, { name: "kiosk7" }, by);
+  enrolment.seen(device, true, "192.0.2.9");
+  assert.equal((await office.find("kiosk7")).lastFrom, "192.0.2.7");
+  clock.advance(1000);
+  assert.equal((await office.find("kiosk7")).lastFrom, "192.0.2.9");
+  enrolment.seen(device, false, "192.0.2.9");
+  await enrolment[Symbol.asyncDispose]();
+  assert.equal((await office.log("kiosk7", 1))[0]?.event, "offline");
+});

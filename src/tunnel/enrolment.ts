@@ -1,0 +1,264 @@
+import { createHash } from "node:crypto";
+import { type Clock, type Log, randomId, type Timer } from "#base";
+import type {
+  Admission,
+  Binding,
+  Device,
+  DeviceAuthority,
+  DeviceStore,
+  Joined,
+  JoinToken,
+  Newcomer,
+  NewcomerProof,
+  Sight,
+  Standing,
+} from "#contract";
+import { deviceName } from "./name.ts";
+import { wildcard } from "./wildcard.ts";
+
+/** What the configuration says about new devices. */
+export interface EnrolmentPlan {
+  /** Keys that nobody knows may ask, and wait for an operator. */
+  readonly pending: boolean;
+  /** How many may wait: any stranger can be one. */
+  readonly maxPending: number;
+  readonly pendingMs: number;
+  /** What devices that come by a certificate may offer. */
+  readonly certificate: { readonly tags: readonly string[]; readonly ports: readonly number[] };
+  /** What pending devices are given unless the operator says otherwise. */
+  readonly ports: readonly number[];
+}
+
+export interface EnrolmentOptions {
+  readonly store: DeviceStore;
+  readonly plan: EnrolmentPlan;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** How long a token's text is: 130 bits, in letters that are easy to read. */
+export const tokenChars = 26;
+
+/** Milliseconds for which comings and goings are gathered. */
+const sightMs = 1000;
+
+/** Two groups of four, 40 bits: an operator types it, and nobody else can use it. */
+export function newCode(): string {
+  const letters = randomId(8).toUpperCase();
+  return `${letters.slice(0, 4)}-${letters.slice(4)}`;
+}
+
+/** A code is for pending devices alone. */
+export function withoutCode(device: Device): Device {
+  const { code, ...rest } = device;
+  return code === undefined ? device : rest;
+}
+
+export function tokenHash(token: string): string {
+  return createHash("sha256").update(token).digest("hex");
+}
+
+/** The authority as the gateway asks it. */
+export class Enrolment implements DeviceAuthority, AsyncDisposable {
+  readonly #options: EnrolmentOptions;
+
+  #sights: Sight[] = [];
+  #noting: Timer | undefined;
+
+  constructor(options: EnrolmentOptions) {
+    this.#options = options;
+  }
+
+  async standing(newcomer: Newcomer, proof: NewcomerProof): Promise<Standing> {
+    const known = await this.#options.store.byFingerprint(newcomer.fingerprint);
+    if (known !== undefined && known.state !== "pending") return standingOf(known);
+    if (proof.names !== undefined && proof.names.length > 0)
+      return { kind: "newcomer", admission: { by: "certificate", names: proof.names } };
+    if (proof.token !== undefined) {
+      // Only looked at here: it is used up when the device has said its name.
+      if ((await this.#token(proof.token)) === undefined)
+        return { kind: "refused", reason: "the join token is unknown, used up or expired" };
+      return { kind: "newcomer", admission: { by: "token", token: proof.token } };
+    }
+    if (known?.code !== undefined)
+      return { kind: "newcomer", admission: { by: "pending", code: known.code } };
+    if (!this.#options.plan.pending) return { kind: "refused", reason: "the key is no device's" };
+    return await this.#ask(newcomer);
+  }
+
+  async join(newcomer: Newcomer, admission: Admission, said: string): Promise<Joined> {
+    const name = deviceName(said);
+    if (name === undefined)
+      return { kind: "refused", reason: `${JSON.stringify(said)} can be no device's name` };
+    switch (admission.by) {
+      case "pending":
+        return await this.#wish(newcomer, admission.code, name);
+      case "token":
+        return await this.#joinByToken(newcomer, admission.token, name);
+      case "certificate":
+        if (!admission.names.includes(name))
+          return { kind: "refused", reason: `the certificate is not for ${name}` };
+        return await this.#admit(newcomer, name, {
+          ...this.#options.plan.certificate,
+          web: "off",
+          cameBy: "certificate",
+        });
+    }
+  }
+
+  bind(device: Device, said: string, port: number): Binding {
+    // OpenSSH sends "localhost" or nothing where the command line names no host.
+    const unnamed = ["", "localhost", "*", "0.0.0.0", "::", "127.0.0.1", "::1"].includes(said);
+    if (!unnamed && deviceName(said) !== device.name)
+      return { kind: "refused", reason: `its name is ${device.name}` };
+    if (port === 0) {
+      const [first] = device.ports;
+      return first === undefined
+        ? { kind: "refused", reason: "no port was approved" }
+        : { kind: "bound", port: first };
+    }
+    if (!device.ports.includes(port)) return { kind: "refused", reason: `port ${port} was not approved` };
+    return { kind: "bound", port };
+  }
+
+  seen(device: Device, online: boolean, from: string): void {
+    const { clock } = this.#options;
+    this.#sights.push({ device: device.id, atMs: clock.now(), from, online });
+    // Thousands come back at once after a restart: one write to the disk for each would hold up their logins.
+    this.#noting ??= clock.after(sightMs, () => void this.#noteSights());
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#noteSights();
+  }
+
+  async #noteSights(): Promise<void> {
+    this.#noting?.[Symbol.dispose]();
+    this.#noting = undefined;
+    const sights = this.#sights;
+    this.#sights = [];
+    if (sights.length === 0) return;
+    try {
+      await this.#options.store.seen(sights);
+    } catch (error) {
+      this.#options.log.error("devices-not-written", { error });
+    }
+  }
+
+  async #ask(newcomer: Newcomer): Promise<Standing> {
+    const { store, plan, clock, log } = this.#options;
+    const nowMs = clock.now();
+    await store.removePending(nowMs - plan.pendingMs);
+    const code = newCode();
+    const device: Device = {
+      id: randomId(12),
+      name: "",
+      fingerprint: newcomer.fingerprint,
+      key: newcomer.key,
+      state: "pending",
+      code,
+      tags: [],
+      ports: plan.ports,
+      web: "off",
+      createdAtMs: nowMs,
+      cameBy: "pending",
+      lastSeenMs: nowMs,
+      lastFrom: newcomer.from,
+    };
+    const result = await store.insert(device, plan.maxPending);
+    if (result === "too-many") return { kind: "refused", reason: "too many devices wait for an operator" };
+    // Two connections of the same new key at once: the other one was first.
+    if (result !== "inserted") return await this.standing(newcomer, {});
+    log.info("device-asks", {
+      device: device.id,
+      fingerprint: device.fingerprint,
+      from: newcomer.from,
+      code,
+    });
+    await store.log({ atMs: nowMs, device: device.id, event: "asked", by: newcomer.from });
+    return { kind: "newcomer", admission: { by: "pending", code } };
+  }
+
+  async #wish(newcomer: Newcomer, code: string, name: string): Promise<Joined> {
+    const { store } = this.#options;
+    const known = await store.byFingerprint(newcomer.fingerprint);
+    if (known === undefined || known.state !== "pending") {
+      // Decided meanwhile.
+      if (known?.state === "approved") return { kind: "device", device: known };
+      return { kind: "refused", reason: "an operator has said no" };
+    }
+    await store.change(known.id, (device) => (device.state === "pending" ? { ...device, name } : undefined));
+    return { kind: "waiting", code };
+  }
+
+  async #token(token: string): Promise<JoinToken | undefined> {
+    const { store, clock } = this.#options;
+    const hash = tokenHash(token);
+    const nowMs = clock.now();
+    return (await store.tokens()).find(
+      (one) => one.hash === hash && one.usesLeft > 0 && one.expiresAtMs > nowMs,
+    );
+  }
+
+  async #joinByToken(newcomer: Newcomer, token: string, name: string): Promise<Joined> {
+    const { store, clock } = this.#options;
+    const found = await this.#token(token);
+    if (found !== undefined && !wildcard(found.names).test(name))
+      return { kind: "refused", reason: `the join token is not for ${name}` };
+    const holder = await store.byName(name);
+    if (holder !== undefined) return { kind: "refused", reason: `${name} is another device's` };
+    const used = await store.useToken(tokenHash(token), clock.now());
+    if (used === undefined)
+      return { kind: "refused", reason: "the join token is unknown, used up or expired" };
+    return await this.#admit(newcomer, name, { ...used, cameBy: `token:${used.id}` });
+  }
+
+  async #admit(
+    newcomer: Newcomer,
+    name: string,
+    grant: Pick<Device, "tags" | "ports" | "web" | "cameBy">,
+  ): Promise<Joined> {
+    const { store, clock, log } = this.#options;
+    const nowMs = clock.now();
+    const { tags, ports, web, cameBy } = grant;
+    const approved = { name, state: "approved", tags, ports, web, cameBy, decidedAtMs: nowMs } as const;
+    const known = await store.byFingerprint(newcomer.fingerprint);
+    const id = known?.id ?? randomId(12);
+    let result: string;
+    if (known === undefined) {
+      const device: Device = {
+        ...approved,
+        id,
+        fingerprint: newcomer.fingerprint,
+        key: newcomer.key,
+        createdAtMs: nowMs,
+        decidedBy: cameBy,
+      };
+      result = await store.insert(device, Number.POSITIVE_INFINITY);
+    } else {
+      result = await store.change(id, (device) =>
+        device.state === "pending" ? { ...withoutCode(device), ...approved, decidedBy: cameBy } : undefined,
+      );
+    }
+    if (result === "name-taken") return { kind: "refused", reason: `${name} is another device's` };
+    const device = await store.byFingerprint(newcomer.fingerprint);
+    if (device?.state !== "approved" || device.name !== name)
+      return { kind: "refused", reason: "the key is another device's" };
+    log.info("device-joined", {
+      device: name,
+      fingerprint: newcomer.fingerprint,
+      from: newcomer.from,
+      by: cameBy,
+    });
+    await store.log({ atMs: nowMs, device: device.id, event: "joined", by: newcomer.from, detail: cameBy });
+    return { kind: "device", device };
+  }
+}
+
+function standingOf(device: Device): Standing {
+  if (device.state === "approved") return { kind: "device", device };
+  return {
+    kind: "refused",
+    reason: device.state === "revoked" ? "the device was revoked" : "an operator has said no to this key",
+  };
+}

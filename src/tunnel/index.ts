@@ -1,0 +1,10 @@
+/**
+ * tunnel: the central authority over devices, and their live tunnels.
+ *
+ * Law: decides who may be a device and what it may offer, and knows who is there now. It speaks no SSH and touches no socket: the
+ * device's server feeds it, the dialer draws on it. A name is a key's, whether its device is there or not.
+ */
+export { deviceName, isDeviceName } from "./name.ts";
+export { Enrolment, type EnrolmentOptions, type EnrolmentPlan } from "./enrolment.ts";
+export { type Decision, type Grant, type NewToken, Office } from "./office.ts";
+export { TunnelRegistry, type RegistryOptions, type TunnelLease } from "./registry.ts";

@@ -1,0 +1,212 @@
+import { type Clock, randomId } from "#base";
+import type { Device, DeviceLogEntry, DeviceStore, JoinToken } from "#contract";
+import { newCode, tokenChars, tokenHash, withoutCode } from "./enrolment.ts";
+import { tunnelErrors } from "./errors.ts";
+import { isDeviceName } from "./name.ts";
+
+/** What a device is given. What is absent stays as it is. */
+export interface Grant {
+  readonly name?: string;
+  readonly tags?: readonly string[];
+  readonly ports?: readonly number[];
+  readonly web?: Device["web"];
+}
+
+export interface NewToken extends Pick<JoinToken, "tags" | "ports" | "web" | "names"> {
+  readonly uses: number;
+  readonly lifeMs: number;
+}
+
+/** Who decides, for the log. */
+export interface Decision {
+  readonly by: string;
+}
+
+/** The authority as operators use it: `postern device`, and the HTTP API. Throws OPERATOR_DEVICE_ errors. */
+export class Office {
+  readonly #store: DeviceStore;
+  readonly #clock: Clock;
+
+  constructor(store: DeviceStore, clock: Clock) {
+    this.#store = store;
+    this.#clock = clock;
+  }
+
+  /** The device by the name it goes by, its code (in any case, with or without the stroke), or its id. */
+  async find(said: string): Promise<Device> {
+    const bare = said.toUpperCase().replace("-", "");
+    const code = bare.length === newCode().length - 1 ? `${bare.slice(0, 4)}-${bare.slice(4)}` : "";
+    const found =
+      (await this.#store.byCode(code)) ??
+      (await this.#store.byName(said.toLowerCase())) ??
+      (await this.#store.byId(said)) ??
+      (await this.#byOldName(said.toLowerCase()));
+    if (found === undefined) throw new tunnelErrors.OPERATOR_DEVICE_UNKNOWN(said);
+    return found;
+  }
+
+  /** Pages through all devices. */
+  async *list(): AsyncGenerator<Device> {
+    let after: Device | undefined;
+    for (;;) {
+      const page = await this.#store.list({ ...(after === undefined ? {} : { after }), limit: 500 });
+      yield* page;
+      after = page.at(-1);
+      if (after === undefined) return;
+    }
+  }
+
+  async approve(said: string, grant: Grant, decision: Decision): Promise<Device> {
+    const device = await this.find(said);
+    const name = grant.name ?? device.name;
+    if (device.state === "approved")
+      throw new tunnelErrors.OPERATOR_DEVICE_STATE(`${device.name} is approved already`);
+    return await this.#change(device, "approved", decision, (now) => ({
+      ...withoutCode(now),
+      ...granted(grant),
+      name: checkedName(name),
+      state: "approved",
+    }));
+  }
+
+  /** A pending device only: its key may not ask again. */
+  async deny(said: string, decision: Decision): Promise<Device> {
+    const device = await this.find(said);
+    if (device.state !== "pending")
+      throw new tunnelErrors.OPERATOR_DEVICE_STATE(
+        `${device.name} is ${device.state}, not pending; revoke it`,
+      );
+    return await this.#change(device, "denied", decision, (now) => ({
+      ...withoutCode(now),
+      state: "denied",
+    }));
+  }
+
+  async rename(said: string, name: string, decision: Decision): Promise<Device> {
+    const device = await this.find(said);
+    const checked = checkedName(name);
+    return await this.#change(
+      device,
+      "renamed",
+      decision,
+      (now) => ({ ...now, name: checked }),
+      `${device.name} to ${checked}`,
+    );
+  }
+
+  async grant(said: string, grant: Omit<Grant, "name">, decision: Decision): Promise<Device> {
+    const device = await this.find(said);
+    return await this.#change(
+      device,
+      "changed",
+      decision,
+      (now) => ({ ...now, ...granted(grant) }),
+      JSON.stringify(granted(grant)),
+    );
+  }
+
+  /** Its tunnels are cut at once, and its key is refused from then on. The name is free. */
+  async revoke(said: string, decision: Decision): Promise<Device> {
+    const device = await this.find(said);
+    return await this.#change(device, "revoked", decision, (now) => ({
+      ...withoutCode(now),
+      state: "revoked",
+    }));
+  }
+
+  /** Forgets it: its key is a stranger's again. */
+  async remove(said: string, decision: Decision): Promise<Device> {
+    const device = await this.find(said);
+    await this.#store.remove(device.id);
+    await this.#note(device, "removed", decision);
+    return device;
+  }
+
+  async log(said: string, limit: number): Promise<readonly DeviceLogEntry[]> {
+    return await this.#store.logOf((await this.find(said)).id, limit);
+  }
+
+  /** The token's text is shown here and never again. */
+  async makeToken(plan: NewToken): Promise<{ readonly token: string; readonly record: JoinToken }> {
+    const token = randomId(tokenChars);
+    const nowMs = this.#clock.now();
+    const record: JoinToken = {
+      id: randomId(6),
+      hash: tokenHash(token),
+      usesLeft: plan.uses,
+      expiresAtMs: nowMs + plan.lifeMs,
+      tags: plan.tags,
+      ports: plan.ports,
+      web: plan.web,
+      names: plan.names,
+      createdAtMs: nowMs,
+    };
+    await this.#store.insertToken(record);
+    return { token, record };
+  }
+
+  async tokens(): Promise<readonly JoinToken[]> {
+    return await this.#store.tokens();
+  }
+
+  async removeToken(id: string): Promise<void> {
+    if (!(await this.#store.removeToken(id))) throw new tunnelErrors.OPERATOR_DEVICE_UNKNOWN(`token ${id}`);
+  }
+
+  async #byOldName(name: string): Promise<Device | undefined> {
+    if (name === "") return undefined;
+    const found: Device[] = [];
+    for await (const device of this.list()) if (device.name === name) found.push(device);
+    if (found.length > 1)
+      throw new tunnelErrors.OPERATOR_DEVICE_UNKNOWN(
+        `${name} is the name of ${found.length} devices; say the code or id`,
+      );
+    return found[0];
+  }
+
+  async #change(
+    device: Device,
+    event: DeviceLogEntry["event"],
+    decision: Decision,
+    change: (device: Device) => Device,
+    detail?: string,
+  ): Promise<Device> {
+    const decided = { decidedAtMs: this.#clock.now(), decidedBy: decision.by };
+    const result = await this.#store.change(device.id, (now) => ({ ...change(now), ...decided }));
+    if (result === "name-taken") throw new tunnelErrors.OPERATOR_DEVICE_NAME_TAKEN();
+    if (result === "absent") throw new tunnelErrors.OPERATOR_DEVICE_UNKNOWN(device.id);
+    await this.#note(device, event, decision, detail);
+    return (await this.#store.byId(device.id)) ?? device;
+  }
+
+  async #note(
+    device: Device,
+    event: DeviceLogEntry["event"],
+    { by }: Decision,
+    detail?: string,
+  ): Promise<void> {
+    const atMs = this.#clock.now();
+    await this.#store.log({
+      atMs,
+      device: device.id,
+      event,
+      by,
+      ...(detail === undefined ? {} : { detail }),
+    });
+  }
+}
+
+function granted({ tags, ports, web }: Grant): Omit<Grant, "name"> {
+  return {
+    ...(tags === undefined ? {} : { tags }),
+    ...(ports === undefined ? {} : { ports }),
+    ...(web === undefined ? {} : { web }),
+  };
+}
+
+function checkedName(name: string): string {
+  const lower = name.toLowerCase();
+  if (!isDeviceName(lower))
+    throw new tunnelErrors.OPERATOR_DEVICE_NAME(name === "" ? "none was said; give one" : name);
+  return lower;
+}

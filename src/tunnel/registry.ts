@@ -1,0 +1,180 @@
+import type { Duplex } from "node:stream";
+import type { Clock, Log } from "#base";
+import type {
+  Device,
+  DeviceConnection,
+  DeviceStore,
+  TunnelListing,
+  TunnelOrigin,
+  TunnelRequest,
+} from "#contract";
+import { tunnelErrors } from "./errors.ts";
+
+export interface RegistryOptions {
+  readonly store: DeviceStore;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Two live connections of one device that offer the same: the newest has it, or each in turn. */
+  readonly sameKey: "newest" | "pool";
+}
+
+/** One tunnel while it is held. Disposing gives it back. */
+export interface TunnelLease extends Disposable {
+  readonly device: string;
+  readonly port: number;
+}
+
+interface Held {
+  readonly connection: DeviceConnection;
+  readonly request: TunnelRequest;
+  readonly port: number;
+}
+
+/** Who is there now, and what they offer. */
+export class TunnelRegistry implements AsyncDisposable {
+  readonly #options: RegistryOptions;
+  /** By the device's id: names change while a tunnel is held. The newest last. */
+  readonly #held = new Map<string, Held[]>();
+  readonly #names = new Map<string, string>();
+  readonly #watching: Disposable;
+  #looking: Promise<void> = Promise.resolve();
+  /** A look is to come that will see what is there now. */
+  #due = false;
+  #turn = 0;
+
+  constructor(options: RegistryOptions) {
+    this.#options = options;
+    this.#watching = options.store.watch(() => {
+      if (this.#due) return;
+      this.#due = true;
+      this.#looking = this.#looking
+        .then(async () => {
+          this.#due = false;
+          await this.#look();
+        })
+        .catch((error: unknown) => options.log.error("devices-not-read", { error }));
+    });
+  }
+
+  /**
+   * Holds a tunnel, which the authority has allowed. Whatever another connection of the same device held under this port is taken
+   * over: that connection is dropped, unless the plan is to pool.
+   */
+  hold(connection: DeviceConnection, request: TunnelRequest, port: number): TunnelLease {
+    const { device } = connection;
+    const held = this.#held.get(device.id) ?? [];
+    const others = held.filter((one) => one.port === port && one.connection !== connection);
+    const mine: Held = { connection, request, port };
+    const kept = held.filter((one) => !(one.port === port && one.connection === connection));
+    this.#held.set(device.id, [...kept, mine]);
+    this.#names.set(device.name, device.id);
+    if (this.#options.sameKey === "newest")
+      for (const { connection: old } of others) {
+        this.leave(old);
+        old.drop("the same device has connected anew");
+      }
+    return {
+      device: device.name,
+      port,
+      [Symbol.dispose]: () => this.#release(device, mine),
+    };
+  }
+
+  /** Forgets all that a connection holds. */
+  leave(connection: DeviceConnection): void {
+    const { id } = connection.device;
+    this.#keep(
+      id,
+      (this.#held.get(id) ?? []).filter((one) => one.connection !== connection),
+    );
+  }
+
+  /** Whether that device holds any tunnel now. */
+  isOnline(deviceId: string): boolean {
+    return this.#held.has(deviceId);
+  }
+
+  /** Throws UPSTREAM_DEVICE_OFFLINE, and what the device's refusal is. `port` absent: its only one, or SSH's. */
+  async open(
+    name: string,
+    port: number | undefined,
+    origin: TunnelOrigin,
+    signal: AbortSignal,
+  ): Promise<Duplex> {
+    const held = this.#find(name, port);
+    if (held === undefined)
+      throw new tunnelErrors.UPSTREAM_DEVICE_OFFLINE(port === undefined ? name : `${name}:${port}`);
+    return await held.connection.open(held.request, origin, signal);
+  }
+
+  /** Everything that is held, in the order of names. */
+  list(): TunnelListing[] {
+    const all = [...this.#held.values()].flat().map(
+      ({ connection: { device, from, sinceMs }, port }): TunnelListing => ({
+        device: device.id,
+        name: device.name,
+        port,
+        from,
+        sinceMs,
+        tags: device.tags,
+      }),
+    );
+    return all.sort((a, b) => (a.name === b.name ? a.port - b.port : a.name < b.name ? -1 : 1));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#watching[Symbol.dispose]();
+    await this.#looking;
+  }
+
+  #find(name: string, port: number | undefined): Held | undefined {
+    const id = this.#names.get(name.toLowerCase());
+    const held = id === undefined ? undefined : this.#held.get(id);
+    if (held === undefined) return undefined;
+    const ports = new Set(held.map((one) => one.port));
+    // A socket by path stands for SSH's port, so a device that offers one thing is reached by its name alone.
+    const wanted = port ?? (ports.size === 1 ? held[0]?.port : 22);
+    const fitting = held.filter((one) => one.port === wanted);
+    if (this.#options.sameKey === "pool") return fitting[this.#turn++ % Math.max(fitting.length, 1)];
+    return fitting.at(-1);
+  }
+
+  #release(device: Device, mine: Held): void {
+    this.#keep(
+      device.id,
+      (this.#held.get(device.id) ?? []).filter((one) => one !== mine),
+    );
+  }
+
+  #keep(id: string, held: Held[]): void {
+    if (held.length > 0) {
+      this.#held.set(id, held);
+      return;
+    }
+    this.#held.delete(id);
+    for (const [name, of] of this.#names) if (of === id) this.#names.delete(name);
+  }
+
+  /** The authority may have changed its mind about somebody who is there. */
+  async #look(): Promise<void> {
+    for (const [id, held] of this.#held) {
+      const now = await this.#options.store.byId(id);
+      const connections = new Set(held.map((one) => one.connection));
+      for (const connection of connections) {
+        const why = whyCut(connection.device, now);
+        if (why === undefined) continue;
+        this.leave(connection);
+        this.#options.log.info("device-cut", { device: connection.device.name, why });
+        connection.drop(why);
+      }
+    }
+  }
+}
+
+/** Whatever it was let in with must still hold; a device that is cut comes back by itself and is judged anew. */
+function whyCut(was: Device, now: Device | undefined): string | undefined {
+  if (now === undefined || now.state !== "approved") return "the device's approval was withdrawn";
+  if (now.name !== was.name) return `the device was renamed to ${now.name}`;
+  if (was.ports.some((port) => !now.ports.includes(port))) return "the device may offer less than before";
+  return undefined;
+}
