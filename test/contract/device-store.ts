@@ -138,9 +138,10 @@ export function deviceStoreContract(name: string, open: () => Promise<DeviceStor
     assert.equal(await store.useToken("hash of another", 1), undefined);
     assert.equal((await store.useToken("hash of twice", 1))?.usesLeft, 1);
     assert.deepEqual(
-      (await store.tokens()).map(({ id, usesLeft }) => `${id} ${usesLeft}`).sort((a, b) => a.localeCompare(b)),
+      (await store.tokens())
+        .map(({ id, usesLeft }) => `${id} ${usesLeft}`)
+        .sort((a, b) => a.localeCompare(b)),
       ["late 1", "once 0", "twice 1"],
-    );
     );
     assert.equal(await store.removeToken("late"), true);
     assert.equal(await store.removeToken("late"), false);
