@@ -8,6 +8,7 @@ import type {
   LoginStep,
   LoginWay,
   Rule,
+  RuleMatch,
   Verdict,
 } from "#contract";
 import { Acceptor, Admission, FailureDelays, Gateway, Router, TargetRouter, type World } from "#gateway";
@@ -21,6 +22,8 @@ export interface FakeRule {
   readonly name?: string;
   readonly user?: string;
   readonly pattern?: string;
+  /** More conditions. */
+  readonly match?: RuleMatch;
   readonly login: readonly AuthMethod[];
   /** In place of `login`, where each of several steps is due. */
   readonly steps?: readonly LoginStep[];
@@ -192,6 +195,7 @@ function ruleOf(rule: FakeRule, at: number): Rule {
     match: {
       ...(rule.user === undefined ? {} : { user: rule.user }),
       ...(rule.pattern === undefined ? {} : { userPattern: new Pattern(rule.pattern) }),
+      ...rule.match,
     },
     login: rule.steps ?? [rule.login],
     upstream: {
