@@ -132,7 +132,9 @@ export class HttpFront {
         let joined: WebSocket | undefined;
         this.#sockets.handleUpgrade(request, stream, head, (socket) => (joined = socket));
         if (joined === undefined) throw new entryErrors.PEER_WEBSOCKET("its request cannot be answered");
-        return new WebSocketStream(joined, this.#options);
+        const joint = new WebSocketStream(joined, this.#options);
+        stream.resume();
+        return joint;
       },
       failed: (text) => answer(stream, 502, text),
     };
