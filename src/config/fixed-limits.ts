@@ -275,6 +275,20 @@ export const fixedLimits: readonly FixedLimit[] = [
     precedent: "OpenSSH CHAN_SES_PACKET_DEFAULT",
   },
   {
+    constant: "gateway/menu-entry:maxMenuIdleMs",
+    value: 600_000,
+    unit: "ms",
+    about: "Time after which a menu that nobody touches is left.",
+    precedent: "TMOUT of many a bastion's shell is 600",
+  },
+  {
+    constant: "gateway/menu-entry:maxUnshownBytes",
+    value: 256 * 1024,
+    unit: "bytes",
+    about: "What a menu has drawn and a terminal has not taken; what is drawn then is left out.",
+    precedent: "None",
+  },
+  {
     constant: "gateway/passages:maxSaidChars",
     value: 256,
     unit: "count",

@@ -130,7 +130,7 @@ export const ruleSchema: z.ZodType<Omit<RuleConfig, "place">> = z
     return withoutAbsent({ ...rule, targets, serve: undefined, upstream: upstream ?? noUpstream });
   })
   .superRefine((rule, ctx) => {
-    const names = namesOf(rule.match);
+    const names = [...namesOf(rule.match), ...(rule.serve === undefined ? [] : ["target"])];
     for (const { template, path } of templatesIn(rule, [])) {
       const more: readonly string[] = path[0] === "policy" ? policyNames : [];
       const unknown = template.names.find((name) => !names.includes(name) && !more.includes(name));

@@ -29,6 +29,11 @@ const rows = {
     user: "This way on is not allowed here.",
     operator: "a client asked a jump host for what its key, certificate or rule forbids",
   },
+  DENIED_MENU_IDLE: {
+    disconnect: 11,
+    user: "Nothing was chosen for too long. Connect again to see the list.",
+    operator: "nobody touched the menu for ten minutes",
+  },
   PEER_LEFT_TARGET: {
     user: "The connection was closed.",
     operator: "the client of a jump host left before its target had answered",

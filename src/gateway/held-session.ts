@@ -22,8 +22,13 @@ export interface SessionServing {
    * undefined: it waits for the upstream's answer.
    */
   request(request: ChannelRequest): boolean | undefined;
-  /** Takes data, valid during the call only; false: they are for the upstream. */
-  data(bytes: Uint8Array): boolean;
+  /** Takes data, valid during the call only; false, or fewer than there are: the others are for the upstream. */
+  data(bytes: Uint8Array): boolean | number;
+  /**
+   * The client asked for something besides: a channel of this type, or a global request (undefined). Words: the channel is refused
+   * with them. Undefined: it waits for the upstream.
+   */
+  besides?(channelType: string | undefined): string | undefined;
   /** The connection takes more, or the client has given window. */
   writable?(): void;
 }
@@ -115,6 +120,18 @@ export class HeldSession {
     this.#options.conn.send(encodeWindowAdjust({ recipient: this.#options.open.channel, bytes }));
   }
 
+  /** Ends it with a status. */
+  end(status: number): void {
+    if (this.#finished) return;
+    const { conn, open } = this.#options;
+    const data = encodeExitStatus(status);
+    const recipient = open.channel;
+    conn.send(encodeChannelSignal(MSG.CHANNEL_EOF, recipient));
+    conn.send(encodeChannelRequest({ recipient, type: "exit-status", wantReply: false, data }));
+    conn.send(encodeChannelSignal(MSG.CHANNEL_CLOSE, recipient));
+    this.#finished = true;
+  }
+
   /** Ends it with words for the person and a status for their program: whatever they asked for has failed. */
   fail(text: string, status: number): void {
     if (this.#finished) return;
@@ -144,12 +161,14 @@ export class HeldSession {
     this.#options.serving?.writable?.();
   }
 
-  /** The client sent data: whether they are dealt with. Throws PEER_UNEXPECTED_MESSAGE for more than it may send. */
-  data(bytes: Uint8Array): boolean {
+  /** The client sent data: how many bytes are dealt with. Throws PEER_UNEXPECTED_MESSAGE for more than it may send. */
+  data(bytes: Uint8Array): number {
     if (bytes.length > this.#creditBytes)
       throw new transportErrors.PEER_UNEXPECTED_MESSAGE("data beyond the window");
     this.#creditBytes -= bytes.length;
-    return this.#finished || (this.#options.serving?.data(bytes) ?? false);
+    if (this.#finished) return bytes.length;
+    const taken = this.#options.serving?.data(bytes) ?? false;
+    return typeof taken === "number" ? taken : taken ? bytes.length : 0;
   }
 
   /** The client made a request. */

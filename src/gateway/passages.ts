@@ -1,4 +1,4 @@
-import { type Clock, formatHostPort, type Log, PosternError } from "#base";
+import { type Clock, formatHostPort, type HostPort, type Log, PosternError } from "#base";
 import type {
   Arrival,
   Auditor,
@@ -8,13 +8,16 @@ import type {
   JumpQuestion,
   ListedTarget,
   Reached,
+  Restrictions,
   Route,
   SpliceRoute,
 } from "#contract";
 import { Splice } from "#splice";
+import { mayOpen } from "#ssh/keys";
 import type { Duplex } from "node:stream";
 import { gatewayErrors } from "./errors.ts";
 import type { Permissions } from "./permissions.ts";
+import { routeToTarget } from "./router.ts";
 import type { World } from "./world.ts";
 
 export interface PassagesOptions {
@@ -23,11 +26,17 @@ export interface PassagesOptions {
   readonly arrival: Pick<Arrival, "from" | "to">;
   /** Who has logged in. */
   readonly user: string;
+  readonly restrictions: readonly Restrictions[];
   readonly permissions: Permissions | undefined;
   readonly clock: Clock;
   readonly log: Log;
   readonly audit: Auditor | undefined;
 }
+
+const refused = "no such target, or not for this client";
+
+/** Asked for by who says no port. */
+const sshPort = 22;
 
 /** Characters of a client's own words in a line of the log or the audit. */
 const maxSaidChars = 256;
@@ -58,6 +67,22 @@ export class Passages implements JumpDesk {
     );
   }
 
+  /** Where a choice from the menu leads. Throws DENIED_ errors. */
+  choose(name: string, route: Route): Route {
+    const { restrictions } = this.#options;
+    const passage = new Passage(this.#options, { name, port: sshPort }, ++this.#asked);
+    const target = this.#find(name, undefined);
+    // A session there is no forwarding; but who may go to some hosts alone may not go to others by this way.
+    const permitted = (place: HostPort): boolean =>
+      restrictions.every(
+        ({ permitOpen }) => permitOpen === undefined || mayOpen(permitOpen, name, place.port),
+      );
+    const chosen = target?.addresses.every(permitted) === true ? routeToTarget(route, target) : undefined;
+    if (chosen !== undefined) return chosen;
+    passage.refused(refused);
+    throw new gatewayErrors.DENIED_TARGET(refused);
+  }
+
   async open(question: JumpQuestion, signal: AbortSignal): Promise<JumpOpened> {
     const passage = new Passage(this.#options, question, ++this.#asked);
     const route = this.#route(question, passage);
@@ -67,24 +92,23 @@ export class Passages implements JumpDesk {
 
   /** Throws DENIED_ errors. What a key forbids is told before names are looked at, so that it tells nothing about them. */
   #route(question: JumpQuestion, passage: Passage): SpliceRoute {
-    const { permissions, world, arrival, clock } = this.#options;
+    const { permissions } = this.#options;
     const place = "path" in question ? { path: question.path } : { host: question.name, port: question.port };
     const refusal = permissions?.refusal({ kind: "forward-local", ...place });
     if (refusal !== undefined) {
       passage.refused(refusal);
       throw new gatewayErrors.DENIED_FORWARDING(undefined, { user: refusal });
     }
-    const route = world.targets.routeWithin(this.#selection, {
-      entry: "jump",
-      name: question.name,
-      ...("port" in question ? { port: question.port } : {}),
-      from: arrival.from,
-      nowMs: clock.now(),
-    });
+    const route = this.#find(question.name, "port" in question ? question.port : undefined);
     if (route !== undefined) return route;
-    const reason = "no such target, or not for this client";
-    passage.refused(reason);
-    throw new gatewayErrors.DENIED_TARGET(reason);
+    passage.refused(refused);
+    throw new gatewayErrors.DENIED_TARGET(refused);
+  }
+
+  #find(name: string, port: number | undefined): SpliceRoute | undefined {
+    const { world, arrival, clock } = this.#options;
+    const asked = { entry: "jump" as const, name, from: arrival.from, nowMs: clock.now() };
+    return world.targets.routeWithin(this.#selection, port === undefined ? asked : { ...asked, port });
   }
 }
 

@@ -3,7 +3,8 @@ import { test } from "node:test";
 import { Cidr, Pattern, parseTemplate } from "#base";
 import type { AuthMethod, Credential, Rule, RuleMatch } from "#contract";
 import { fingerprint, formatPublicKey, generatePrivateKey, type PublicKey } from "#ssh/keys";
-import { Router, type RouteQuery } from "./router.ts";
+import { Router, type RouteQuery, routeToTarget } from "./router.ts";
+import { TargetRouter } from "./target-router.ts";
 
 const password: AuthMethod = {
   kind: "password",
@@ -275,3 +276,62 @@ test("the key decides: each goes elsewhere under one name, and who shows none pa
     code: "OPERATOR_RULE_INVALID",
   });
 });
+
+const key: AuthMethod = {
+  ...password,
+  kind: "publickey",
+  methods: ["publickey"],
+  defers: false,
+  givesPassword: false,
+};
+const stored: Credential = { ...clientPassword, kind: "key", needsClientPassword: false };
+
+function served(more: Partial<Rule> & { user?: string; credentials?: readonly Credential[] } = {}): Rule {
+  const { user = "{user}", credentials = [], ...rest } = more;
+  const { upstream, ...base } = rule({ hosts: [], user });
+  return {
+    ...base,
+    login: [[key]],
+    upstream: { ...upstream, credentials },
+    serve: { kind: "jump", targets: ["web1"] },
+    ...rest,
+  };
+}
+
+test("who is served here goes nowhere at once, and to the chosen target by the rule's login", () => {
+  const route = new Router([served({ user: "{user}-on-{target}", credentials: [stored] })]).route(
+    query("ada"),
+  );
+  assert(route);
+  assert.deepEqual([route.addresses, route.user, route.serve?.targets], [[], "ada", ["web1"]]);
+  const addresses = [{ host: parseTemplate("10.0.0.1"), port: parseTemplate("2222") }];
+  const web1 = {
+    name: "web1",
+    names: [],
+    tags: [],
+    addresses,
+    spread: "in-order" as const,
+    connectTimeoutMs: 7,
+    tls: false,
+  };
+  const asked = { entry: "jump" as const, name: "web1", from: { text: "x" }, nowMs: 0 };
+  const target = new TargetRouter([web1], []).routeWithin({ name: "rule", targets: ["*"] }, asked);
+  assert(target);
+  const chosen = routeToTarget(route, target);
+  assert.deepEqual(chosen?.addresses, [{ host: "10.0.0.1", port: 2222 }]);
+  assert.equal(chosen.user, "ada-on-web1");
+  assert.equal(chosen.serve, undefined);
+  assert.deepEqual(chosen.plan.credentials, [stored]);
+  assert.equal(chosen.plan.connectTimeoutMs, 7);
+});
+
+const unserved: readonly [string, Rule][] = [
+  ["an upstream of its own", { ...served(), upstream: rule({}).upstream }],
+  ["an upstream to check a password", served({ login: [[password]] })],
+  ["the client's password", served({ credentials: [clientPassword] })],
+  ["an unknown capture", served({ user: "{nothing}" })],
+];
+for (const [what, wrong] of unserved)
+  test(`a rule that serves cannot have ${what}`, () => {
+    assert.throws(() => new Router([wrong]), { code: "OPERATOR_RULE_INVALID" });
+  });

@@ -1,5 +1,5 @@
 import type { Captures, HostPort, Template } from "#base";
-import type { AddressPlan, Route, Rule, RuleMatch } from "#contract";
+import type { AddressPlan, Route, Rule, RuleMatch, SpliceRoute } from "#contract";
 import { gatewayErrors } from "./errors.ts";
 import { KeyCondition, type KeyHolder } from "./key-condition.ts";
 import { HostPatterns, isDialable } from "./host-pattern.ts";
@@ -104,7 +104,8 @@ export class Router {
       refuseHost(template, host, captures, targets),
     );
     if (typeof addresses === "string") return addresses;
-    const user = plan.user.expand(captures);
+    // Of who is served here, the name at a target is known with the target.
+    const user = rule.serve === undefined ? plan.user.expand(captures) : captures["user"];
     if (user === undefined) return `"${plan.user.text}" names a capture that took no part in the match`;
     if (user === "") return "the upstream's user name is empty";
     if (plan.spread === "random") shuffle(addresses, this.#random);
@@ -118,6 +119,22 @@ export class Router {
     const route: Unbranded = { rule: name, addresses, user, captures, login, plan, ...more };
     return route as Route;
   }
+}
+
+/**
+ * For who is served here by a rule and has chosen one of its targets: the way there, with the rule's login. Undefined: the rule's
+ * user name for it cannot be made out.
+ */
+export function routeToTarget(served: Route, target: SpliceRoute): Route | undefined {
+  const { serve, ...route } = served;
+  void serve;
+  const captures = { ...target.captures, ...route.captures, target: target.target };
+  const { plan } = route;
+  const user = plan.user.expand(captures);
+  if (user === undefined || user === "") return undefined;
+  const { addresses, connectTimeoutMs } = target;
+  const made: Unbranded = { ...route, captures, addresses, user, plan: { ...plan, connectTimeoutMs } };
+  return made as Route;
 }
 
 /** Addresses with their captures filled in, or the reason why that cannot be. `refuse` gives the reason against a host. */
@@ -220,7 +237,7 @@ export function checkRule(rule: Rule): void {
   if (rule.serve !== undefined) checkServed(rule, invalid);
   else if (plan.addresses.length === 0) throw invalid("the upstream has no address");
   else if (plan.credentials.length === 0) throw invalid("the upstream has no credentials");
-  const known = capturesOf(match);
+  const known = new Set([...capturesOf(match), ...(rule.serve === undefined ? [] : ["target"])]);
   for (const template of [plan.user, ...plan.addresses.flatMap(({ host, port }) => [host, port])]) {
     const unknown = template.names.find((name) => !known.has(name));
     if (unknown !== undefined) {

@@ -18,7 +18,8 @@ import type { Ticket } from "./admission.ts";
 import { type Authenticated, Authentication, ClientLeft, whyClosed } from "./authenticate.ts";
 import { gatewayErrors } from "./errors.ts";
 import type { FailureDelays } from "./failure-delays.ts";
-import { type LateEntered, LateEntry } from "./late-entry.ts";
+import { LateEntry } from "./late-entry.ts";
+import { MenuEntry } from "./menu-entry.ts";
 import { Permissions } from "./permissions.ts";
 import { Passages } from "./passages.ts";
 import { SessionTaps } from "./session-taps.ts";
@@ -39,6 +40,14 @@ export interface SessionOptions {
   readonly log: Log;
 }
 
+/** What is to be joined; without an upstream, what is to be served here. */
+interface Ends {
+  readonly downstream: PacketConn;
+  readonly upstream?: UpstreamLogin;
+  /** Absent: that of the login. */
+  readonly route?: Route;
+}
+
 /** One client's story, from its arrival to its end: it owns the link, the login, the upstream and the pipe, and releases them. */
 export class Session {
   readonly id: string;
@@ -48,7 +57,7 @@ export class Session {
   #phase: SessionPhase = "handshake";
   #link: Link | undefined;
   #authentication: Authentication | undefined;
-  #late: LateEntry | undefined;
+  #late: LateEntry | MenuEntry | undefined;
   #pipe: Pipe | undefined;
   readonly #notices = new TerminalNotices();
   #upstream: Link | undefined;
@@ -138,16 +147,21 @@ export class Session {
     this.#rule = authenticated.route.rule;
     // An upstream that comes later has as much time as the login had.
     grace.refresh();
-    const { downstream, upstream } = await this.#ends(link, authentication, authenticated);
-    this.#own(authenticated.route, upstream);
+    // Who chooses has all the time of a menu.
+    if (authenticated.route.serve !== undefined) grace[Symbol.dispose]();
+    const ends = await this.#ends(link, authentication, authenticated);
+    if (ends === undefined) return { blame: "none", reason: "the person left the menu" };
+    const { downstream, upstream, route = authenticated.route } = ends;
+    this.#own(route, upstream);
     // From here to the join nothing may wait: who is gone by now would not tell again.
     authentication.throwIfOver();
     if (upstream?.over === true) throw new gatewayErrors.UPSTREAM_LOST(this.#upstreamName);
     if (this.#decided !== undefined) throw this.#decided;
     grace[Symbol.dispose]();
     this.#options.ticket.authenticated();
-    if (upstream === undefined) return await this.#serve(link, authenticated);
-    const pipe = this.#join(downstream, authenticated, upstream.link);
+    const { principal } = authenticated;
+    if (upstream === undefined) return await this.#serve(downstream, principal, route);
+    const pipe = this.#join(downstream, { principal, route }, upstream.link);
     return this.#explain(await pipe.closed);
   }
 
@@ -156,12 +170,12 @@ export class Session {
     link: Link,
     authentication: Authentication,
     authenticated: Authenticated,
-  ): Promise<Pick<LateEntered, "downstream"> & Partial<LateEntered>> {
+  ): Promise<Ends | undefined> {
     const { upstream, route, principal } = authenticated;
     if (upstream !== undefined) return { downstream: link, upstream };
-    if (route.serve !== undefined) return { downstream: link };
     const { clock, log, ticket } = this.#options;
     ticket.authenticated();
+    if (route.serve !== undefined) return await this.#choice(link, authentication, authenticated);
     this.#late = new LateEntry({
       conn: link,
       principal,
@@ -173,6 +187,36 @@ export class Session {
       enter: (agent) => authentication.enterLater(authenticated, agent),
     });
     return await this.#late.run();
+  }
+
+  /** A menu for who asks for a shell, where the rule says how its targets are entered. Undefined: the person left. */
+  async #choice(
+    link: Link,
+    authentication: Authentication,
+    { principal, route }: Authenticated,
+  ): Promise<Ends | undefined> {
+    const passages = this.#passages(principal, route);
+    const { serve, plan } = route;
+    if (serve === undefined || plan.credentials.length === 0 || passages.forcedCommand !== undefined)
+      return { downstream: link };
+    const { clock, log, world } = this.#options;
+    this.#phase = "entering";
+    const menu = new MenuEntry({
+      conn: link,
+      principal,
+      server: world.servers[serve.kind],
+      targets: passages.targets(),
+      refuseTerminal: () => passages.refusal("pty"),
+      choose: (name) => passages.choose(name, route),
+      enter: (chosen, agent) => authentication.enterLater({ principal, route: chosen }, agent),
+      clock,
+      log,
+      signal: authentication.signal,
+      closed: (close) => authentication.abort(whyClosed(close)),
+    });
+    this.#late = menu;
+    const end = await menu.run();
+    return end.kind === "left" ? undefined : end;
   }
 
   #openLink(): Link {
@@ -227,23 +271,29 @@ export class Session {
   }
 
   /** The connection ends here. */
-  async #serve(link: Link, { principal, route }: Authenticated): Promise<SessionEnd> {
-    const { world, arrival, clock, log } = this.#options;
+  async #serve(conn: PacketConn, principal: Principal, route: Route): Promise<SessionEnd> {
+    const { world, log } = this.#options;
     const server = world.servers[route.serve?.kind ?? "jump"];
-    const permissions = this.#permissions(principal, route);
-    const audit = this.#audit;
     this.#phase = "open";
     log.info("session-opened", { user: principal.user, rule: route.rule, serve: server.kind });
     const close = await server.serve({
-      conn: link,
-      desk: new Passages({ world, route, arrival, user: principal.user, permissions, clock, log, audit }),
+      conn,
+      desk: this.#passages(principal, route),
       user: principal.user,
       keepalive: world.keepalive,
       maxChannels: world.limits.maxChannels,
-      audit,
+      audit: this.#audit,
       log,
     });
     return this.#explain({ by: close.kind === "local" ? "gateway" : "downstream", close });
+  }
+
+  #passages(principal: Principal, route: Route): Passages {
+    const { world, arrival, clock, log } = this.#options;
+    const permissions = this.#permissions(principal, route);
+    const { user, restrictions } = principal;
+    const who = { arrival, user, restrictions, permissions };
+    return new Passages({ world, route, ...who, clock, log, audit: this.#audit });
   }
 
   /** `downstream` is the client's link, or what shows it to the pipe. */

@@ -53,9 +53,12 @@ export class UpstreamEntry {
     };
     const outcome = await this.#watched(route, upstream, () => upstream.login(context, false));
     if (outcome.kind === "entered") return;
-    if (upstream.clientKeys > 0)
-      throw new gatewayErrors.DENIED_AGENT_KEYS(`${upstream.clientKeys} were tried`);
-    throw this.#refused(route);
+    const { clientKeys } = upstream;
+    const refused =
+      clientKeys > 0 ? new gatewayErrors.DENIED_AGENT_KEYS(`${clientKeys} were tried`) : this.#refused(route);
+    // Who chooses anew, from a menu, must not come back to this one.
+    await this.drop();
+    throw refused;
   }
 
   /** The upstream judges the client's password, or changes it. Throws UPSTREAM_ errors, and those of credentials. */

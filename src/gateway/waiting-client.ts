@@ -6,10 +6,13 @@ import {
   decodeGlobalRequest,
   decodeRecipient,
   decodeWindowAdjust,
+  encodeChannelData,
   encodeChannelOpenConfirmation,
+  encodeChannelOpenFailure,
   encodeRequestFailure,
   MSG,
   messageName,
+  OPEN_FAILURE,
 } from "#ssh/messages";
 import {
   type ConnClose,
@@ -134,12 +137,18 @@ export class WaitingClient {
     }
     this.#owesAnswer ||= wantReply;
     this.#hold("other", payload);
+    this.#serving?.besides?.(undefined);
   }
 
   #channelOpen(payload: Uint8Array): void {
     const open = decodeChannelOpen(payload);
     if (open.type !== "session" || this.#session !== undefined) {
-      this.#hold("other", payload);
+      const description = this.#serving?.besides?.(open.type);
+      if (description === undefined) this.#hold("other", payload);
+      else {
+        const reason = OPEN_FAILURE.ADMINISTRATIVELY_PROHIBITED;
+        this.#conn.send(encodeChannelOpenFailure({ recipient: open.channel, reason, description }));
+      }
       return;
     }
     this.#hold("open", payload);
@@ -185,9 +194,13 @@ export class WaitingClient {
       case MSG.CHANNEL_WINDOW_ADJUST:
         session.adjusted(decodeWindowAdjust(payload).bytes);
         return;
-      case MSG.CHANNEL_DATA:
-        if (!session.data(decodeChannelData(payload).data)) this.#hold("session", payload);
+      case MSG.CHANNEL_DATA: {
+        const { data } = decodeChannelData(payload);
+        const rest = data.subarray(session.data(data));
+        if (rest.length > 0 || data.length === 0)
+          this.#hold("session", encodeChannelData({ recipient, data: rest }));
         return;
+      }
       case MSG.CHANNEL_REQUEST: {
         const request = decodeChannelRequest(payload);
         const answered = session.request({ ...request, data: Uint8Array.from(request.data) });

@@ -21,7 +21,7 @@ export interface EntryWorld extends AsyncDisposable {
 export interface EntryWorldOptions {
   /** The first listener, without its address. */
   readonly listener: Pieces;
-  readonly rules?: readonly Pieces[] | ((identity: KeyFiles) => readonly Pieces[]);
+  readonly rules?: readonly Pieces[] | ((identity: KeyFiles, sshds: readonly Sshd[]) => readonly Pieces[]);
   readonly config?: Pieces;
   /** More targets. */
   readonly more?: readonly Pieces[];
@@ -53,7 +53,9 @@ export async function startEntryWorld(options: EntryWorldOptions): Promise<Entry
         ],
         ...options.config,
       },
-      rules: (typeof options.rules === "function" ? options.rules(identity) : options.rules) ?? [
+      rules: (typeof options.rules === "function"
+        ? options.rules(identity, [sshd, second])
+        : options.rules) ?? [
         {
           name: "splice",
           mode: "splice",
