@@ -103,7 +103,7 @@ async function createRule(rule: RuleConfig, shared: LoginPorts, made: AsyncDispo
       credentials.push(made.use(await createCredential(each, ports)));
     // Parsed only to find mistakes now and not at the first login.
     void new PinnedKeys(rule.upstream.hostKey);
-    const { name, match, targets, serve, policy } = rule;
+    const { name, match, targets, serve, policy, sftp } = rule;
     const upstream = { ...rule.upstream, credentials };
     return {
       name,
@@ -113,6 +113,7 @@ async function createRule(rule: RuleConfig, shared: LoginPorts, made: AsyncDispo
       ...(targets === undefined ? {} : { targets }),
       ...(serve === undefined ? {} : { serve }),
       ...(policy === undefined ? {} : { policy }),
+      ...(sftp === undefined ? {} : { sftp }),
     };
   } catch (error) {
     throw unusable(error, rule);

@@ -1,6 +1,6 @@
 import { type AuthConfig, authKinds } from "#auth";
 import { pattern, type Template } from "#base";
-import type { Policy, RuleMatch, ServePlan } from "#contract";
+import type { Policy, RuleMatch, ServePlan, SftpPlan } from "#contract";
 import { z } from "zod";
 import { withoutAbsent } from "./absent.ts";
 import { holds } from "./holds.ts";
@@ -8,6 +8,7 @@ import { keyLoginProblems, keyMatch, revokedSchema } from "./key-match.ts";
 import { kindUnion } from "./kind-union.ts";
 import { faultInSteps, type RequiredKinds, requireSchema } from "./login-steps.ts";
 import { policyNames, policySchema } from "./policy.ts";
+import { sftpPolicy, sftpSchema } from "./sftp.ts";
 import { noUpstream, type UpstreamConfig, upstreamSchema } from "./upstream.ts";
 
 /** One rule, its adapters not yet made. */
@@ -25,6 +26,8 @@ export interface RuleConfig {
   readonly revoked?: readonly string[];
   /** Absent: everything passes. */
   readonly policy?: Policy;
+  /** Absent: files are not looked at. */
+  readonly sftp?: SftpPlan;
   /** Where it stands, for people: `file:line`. */
   readonly place: string;
 }
@@ -113,12 +116,19 @@ export const ruleSchema: z.ZodType<Omit<RuleConfig, "place">> = z
     policy: policySchema
       .optional()
       .describe("What who is in may do: only what stands here. Without policy, everything passes, unread."),
+    sftp: sftpSchema
+      .optional()
+      .describe(
+        "What may be done with files, and what is told of them. See [sftp.md](sftp.md). With more than `record` and without a policy, nothing but SFTP is allowed.",
+      ),
   })
-  .transform(({ mode, serve, upstream, targets, ...rule }, ctx) => {
+  .transform(({ mode, serve, upstream, targets, ...given }, ctx) => {
     void mode;
+    const rule = { ...given, policy: sftpPolicy(given, ctx) };
     const missing = (key: string, message: string): void =>
       ctx.addIssue({ code: "custom", path: [key], message });
     if (serve !== undefined) {
+      if (rule.sftp !== undefined) missing("sftp", "has no effect with serve");
       if (targets === undefined) missing("targets", "is missing: say what may be reached");
       if (upstream !== undefined && upstream.addresses.length > 0)
         missing("upstream", "can have no host here: each target has its own");

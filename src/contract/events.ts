@@ -153,6 +153,123 @@ const rows = {
       reason: { type: "text", about: "What ended it." },
     },
   },
+  "file-open": {
+    about: "A file was opened (`sftp` with `record`).",
+    fields: {
+      channel: { type: "number", about: "The client's number of the channel." },
+      path: { type: "text", about: "As the client sees it." },
+      upstreamPath: { type: "text", about: "As it is at the upstream, where that is known.", optional: true },
+      access: {
+        type: "list",
+        about: "For what: `read`, `write`, `append`, `create`, `truncate`, `exclusive`.",
+      },
+      outcome: { type: "text", about: "What the upstream said.", oneOf: ["done", "failed"] },
+      reason: { type: "text", about: "Why it failed.", optional: true },
+    },
+  },
+  "file-close": {
+    about: "A file was closed, or its channel has ended.",
+    fields: {
+      channel: { type: "number", about: "The client's number of the channel." },
+      path: { type: "text", about: "As the client sees it." },
+      upstreamPath: { type: "text", about: "As it is at the upstream, where that is known.", optional: true },
+      outcome: {
+        type: "text",
+        about: "`cut-off`: the channel ended while it was open.",
+        oneOf: ["done", "failed", "cut-off"],
+      },
+      bytesRead: { type: "number", about: "Bytes of it that the client was sent." },
+      bytesWritten: { type: "number", about: "Bytes of it that the client sent." },
+      sha256: {
+        type: "text",
+        about: "Of the whole file, in hex; only if it passed whole, in order and once.",
+        optional: true,
+      },
+      of: {
+        type: "text",
+        about: "Which way the bytes of `sha256` passed.",
+        oneOf: ["read", "written"],
+        optional: true,
+      },
+    },
+  },
+  "file-list": {
+    about: "A folder was listed.",
+    fields: {
+      channel: { type: "number", about: "The client's number of the channel." },
+      path: { type: "text", about: "As the client sees it." },
+      upstreamPath: { type: "text", about: "As it is at the upstream, where that is known.", optional: true },
+      entries: { type: "number", about: "Names that the client was told." },
+    },
+  },
+  "file-change": {
+    about: "Something was done to a file or folder by its name.",
+    fields: {
+      channel: { type: "number", about: "The client's number of the channel." },
+      path: { type: "text", about: "As the client sees it." },
+      upstreamPath: { type: "text", about: "As it is at the upstream, where that is known.", optional: true },
+      action: {
+        type: "text",
+        about: "What was done.",
+        oneOf: [
+          "open",
+          "read",
+          "write",
+          "list",
+          "look",
+          "mkdir",
+          "remove",
+          "rmdir",
+          "rename",
+          "symlink",
+          "hardlink",
+          "attributes",
+          "copy",
+        ],
+      },
+      to: { type: "text", about: "The new name; what a symbolic link says.", optional: true },
+      upstreamTo: { type: "text", about: "The same, as it is at the upstream.", optional: true },
+      outcome: { type: "text", about: "What the upstream said.", oneOf: ["done", "failed"] },
+      reason: { type: "text", about: "Why it failed.", optional: true },
+    },
+  },
+  "file-refused": {
+    about: "Something with a file was not allowed.",
+    fields: {
+      channel: { type: "number", about: "The client's number of the channel." },
+      action: {
+        type: "text",
+        about: "What was asked for; `look`: what a path is.",
+        oneOf: [
+          "open",
+          "read",
+          "write",
+          "list",
+          "look",
+          "mkdir",
+          "remove",
+          "rmdir",
+          "rename",
+          "symlink",
+          "hardlink",
+          "attributes",
+          "copy",
+        ],
+      },
+      path: { type: "text", about: "As the client said it." },
+      to: { type: "text", about: "The second path, where there are two.", optional: true },
+      reason: { type: "text", about: "Why, as the client is told." },
+    },
+  },
+  "sftp-broken": {
+    about:
+      "An SFTP channel was ended by the gateway, because it could not be read or the rule's root not be used.",
+    fields: {
+      channel: { type: "number", about: "The client's number of the channel." },
+      by: { type: "text", about: "Whose doing it was.", oneOf: ["client", "upstream"] },
+      reason: { type: "text", about: "The error: its code, and what was wrong." },
+    },
+  },
   end: {
     about: "The session is over.",
     fields: {
@@ -189,6 +306,9 @@ export type AuditEvent = {
     (typeof rows)[Name]["fields"]
   >;
 }[AuditEventName];
+
+/** What is done with a file. */
+export type FileAction = (typeof rows)["file-change"]["fields"]["action"]["oneOf"][number];
 
 /** One line of the audit. */
 export type AuditRecord = AuditEvent & Fields<typeof common>;

@@ -2,6 +2,7 @@ import type { Captures, Cidr, HostPort, Pattern, Template } from "#base";
 import type { LoginStep } from "./auth-method.ts";
 import type { Credential } from "./credential.ts";
 import type { Policy } from "./policy.ts";
+import type { SftpPlan } from "./sftp-plan.ts";
 
 declare const brand: unique symbol;
 
@@ -53,6 +54,8 @@ export interface Rule {
   readonly targets?: readonly string[];
   /** Absent: everything passes. */
   readonly policy?: Policy;
+  /** How its files are looked at; absent: not at all. */
+  readonly sftp?: SftpPlan;
 }
 
 /** Where one address of a rule comes from. */
@@ -105,4 +108,6 @@ export interface Route {
   readonly serve?: ServePlan;
   /** What who is in may do; absent: everything. */
   readonly policy?: Policy;
+  /** How its files are looked at; absent: not at all. */
+  readonly sftp?: SftpPlan;
 }

@@ -1,5 +1,6 @@
 import { type Clock, type Log, newSessionId, type PosternError } from "#base";
 import type { Arrival, SessionRecord } from "#contract";
+import { PathLocks } from "#sftp";
 import type { Ticket } from "./admission.ts";
 import type { FailureDelays } from "./failure-delays.ts";
 import { FrontSession, type LiveSession } from "./front-session.ts";
@@ -26,6 +27,9 @@ export class Gateway {
   readonly #worlds = new Set<World>();
   #held: Held;
   #empty: (() => void) | undefined;
+
+  /** Of all sessions, whatever world they began with. */
+  readonly #locks = new PathLocks();
 
   constructor(world: World, options: GatewayOptions) {
     this.#options = options;
@@ -56,7 +60,7 @@ export class Gateway {
     const id = newSessionId();
     const log = this.#options.log.child({ session: id });
     const { world } = held;
-    const options = { id, arrival, ticket, world, delays, clock, log };
+    const options = { id, arrival, ticket, world, delays, clock, log, locks: this.#locks };
     const session = world.reception.takes(arrival)
       ? new FrontSession(options, world.reception)
       : new Session(options);

@@ -183,6 +183,13 @@ export function isScp(command: string): boolean {
   return scpServer.test(command) && !shellSigns.test(command);
 }
 
+/** What such a command names, and which way the files go; undefined: it is no such command. */
+export function scpOf(command: string): { readonly path: string; readonly upload: boolean } | undefined {
+  if (!isScp(command)) return undefined;
+  const [, options = "", path = ""] = /^scp((?: -[rpdqvtf]+)*)(?: --)? (.*)$/s.exec(command) ?? [];
+  return { path, upload: options.includes("t") };
+}
+
 function mayRun(policy: Policy, command: string): boolean {
   if (policy.scp && isScp(command)) return true;
   if (typeof policy.exec === "boolean") return policy.exec;

@@ -29,7 +29,7 @@ export interface Explanation {
 /** A route before this file vouches for it. */
 type Unbranded = Pick<
   Route,
-  "rule" | "addresses" | "user" | "captures" | "login" | "plan" | "serve" | "policy"
+  "rule" | "addresses" | "user" | "captures" | "login" | "plan" | "serve" | "policy" | "sftp"
 >;
 
 interface PreparedRule {
@@ -109,12 +109,13 @@ export class Router {
     if (user === undefined) return `"${plan.user.text}" names a capture that took no part in the match`;
     if (user === "") return "the upstream's user name is empty";
     if (plan.spread === "random") shuffle(addresses, this.#random);
-    const { name, login, serve, policy } = rule;
+    const { name, login, serve, policy, sftp } = rule;
     const matchedKey = key === undefined ? undefined : query.key?.blob;
     const more = {
       ...(matchedKey === undefined ? {} : { matchedKey }),
       ...(serve === undefined ? {} : { serve }),
       ...(policy === undefined ? {} : { policy }),
+      ...(sftp === undefined ? {} : { sftp }),
     };
     const route: Unbranded = { rule: name, addresses, user, captures, login, plan, ...more };
     return route as Route;

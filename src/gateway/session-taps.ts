@@ -26,6 +26,7 @@ import {
 } from "#ssh/messages";
 import { type PacketView, payloadOf } from "#ssh/transport";
 import { type Asked, askedBy } from "./asked.ts";
+import type { FileChannels } from "./file-channels.ts";
 import { originalCommand, type Permissions, placeOf } from "./permissions.ts";
 
 export interface SessionTapsOptions {
@@ -33,6 +34,8 @@ export interface SessionTapsOptions {
   readonly permissions: Permissions | undefined;
   readonly audit: Auditor | undefined;
   readonly client: Client;
+  /** Where a rule has files read along. */
+  readonly files?: FileChannels | undefined;
 }
 
 /** The client, as far as we speak to it ourselves. */
@@ -75,6 +78,7 @@ export class SessionTaps {
   readonly #permissions: Permissions | undefined;
   readonly #audit: Auditor | undefined;
   readonly #client: Client;
+  readonly #files: FileChannels | undefined;
   /** By the number of the side that asked. */
   readonly #openings: Record<Side, Map<number, Opening>> = { client: new Map(), upstream: new Map() };
   readonly #byClient = new Map<number, Channel>();
@@ -84,8 +88,9 @@ export class SessionTaps {
   /** Channels that owe window: mostly none. */
   #owing = 0;
 
-  constructor({ permissions, audit, client }: SessionTapsOptions) {
+  constructor({ permissions, audit, client, files }: SessionTapsOptions) {
     this.#client = client;
+    this.#files = files;
     this.#permissions = permissions;
     this.#audit = audit;
   }
@@ -98,9 +103,11 @@ export class SessionTaps {
       MSG.CHANNEL_OPEN_FAILURE,
       MSG.CHANNEL_REQUEST,
       MSG.CHANNEL_CLOSE,
-      ...(this.#permissions === undefined ? [] : [MSG.CHANNEL_WINDOW_ADJUST]),
+      ...(this.#refuses ? [MSG.CHANNEL_WINDOW_ADJUST] : []),
     ];
-    return [{ numbers, see: (packet) => this.#fromClient(packet) }];
+    const tap = { numbers, see: (packet: PacketView) => this.#fromClient(packet) };
+    if (this.#files === undefined) return [tap];
+    return [...this.#files.tapsToUpstream(), tap, this.#files.lastTap("client")];
   }
 
   tapsToDownstream(): readonly Tap[] {
@@ -109,9 +116,16 @@ export class SessionTaps {
       MSG.CHANNEL_OPEN_CONFIRMATION,
       MSG.CHANNEL_OPEN_FAILURE,
       MSG.CHANNEL_CLOSE,
-      ...(this.#permissions === undefined ? [] : [MSG.CHANNEL_SUCCESS, MSG.CHANNEL_FAILURE]),
+      ...(this.#refuses ? [MSG.CHANNEL_SUCCESS, MSG.CHANNEL_FAILURE] : []),
     ];
-    return [{ numbers, see: (packet) => this.#fromUpstream(packet) }];
+    const tap = { numbers, see: (packet: PacketView) => this.#fromUpstream(packet) };
+    if (this.#files === undefined) return [tap];
+    return [...this.#files.tapsToDownstream(), tap, this.#files.lastTap("upstream")];
+  }
+
+  /** Whether anything may be answered here. */
+  get #refuses(): boolean {
+    return this.#permissions !== undefined || this.#files !== undefined;
   }
 
   #fromClient(packet: PacketView): TapVerdict {
@@ -154,13 +168,15 @@ export class SessionTaps {
   }
 
   #open(payload: Uint8Array, by: Side): TapVerdict {
-    const { type, channel, data } = decodeChannelOpen(payload);
+    const message = decodeChannelOpen(payload);
+    const { type, channel, data } = message;
     const asked = askedBy(by === "client" ? "clientChannels" : "upstreamChannels", type, data);
     const destination = isForwarding(asked) ? placeOf(asked) : undefined;
     const refusal = this.#permissions?.refusal(asked) ?? this.#unasked(asked, by);
     if (refusal === undefined) {
       this.#openings[by].set(channel, { type, destination });
-      return passing;
+      if (this.#files === undefined || asked.kind !== "session" || by !== "client") return passing;
+      return { kind: "replace", payloads: [this.#files.opening(message)] };
     }
     this.#audit?.({ event: "channel", type, by, channel, outcome: "refused", destination, reason: refusal });
     const reason = OPEN_FAILURE.ADMINISTRATIVELY_PROHIBITED;
@@ -188,11 +204,13 @@ export class SessionTaps {
     this.#openings[by].delete(own);
     const event = { event: "channel", ...opening, by, channel: own } as const;
     if (!opened) {
+      if (by === "client") this.#files?.notOpened(own);
       this.#audit?.({ ...event, outcome: "failed", reason: decodeChannelOpenFailure(payload).description });
       return passing;
     }
     this.#audit?.({ ...event, outcome: "opened" });
-    const other = decodeChannelOpenConfirmation(payload).channel;
+    const confirmation = decodeChannelOpenConfirmation(payload);
+    const other = confirmation.channel;
     const [client, upstream] = by === "client" ? [own, other] : [other, own];
     const channel: Channel = {
       client,
@@ -204,7 +222,8 @@ export class SessionTaps {
     };
     this.#byClient.set(client, channel);
     this.#byUpstream.set(upstream, channel);
-    return passing;
+    const instead = by === "client" ? this.#files?.opened(confirmation) : undefined;
+    return instead === undefined ? passing : { kind: "replace", payloads: [instead] };
   }
 
   #request(payload: Uint8Array): TapVerdict {
@@ -214,7 +233,9 @@ export class SessionTaps {
     const starting = asked.kind === "shell" || asked.kind === "exec" || asked.kind === "subsystem";
     const forced = starting ? this.#permissions?.forcedCommand : undefined;
     const runs = forced === undefined ? asked : whatRuns(forced);
-    const refusal = this.#permissions?.refusal(runs);
+    const refusal =
+      this.#permissions?.refusal(runs) ??
+      (starting ? this.#files?.starting(request.recipient, runs) : undefined);
     if (asked.kind !== "routine") {
       const outcome = refusal !== undefined ? "refused" : forced === undefined ? "allowed" : "replaced";
       this.#audit?.({
@@ -227,7 +248,7 @@ export class SessionTaps {
         reason: refusal,
       });
     }
-    if (this.#permissions === undefined) return passing;
+    if (!this.#refuses) return passing;
     if (channel === undefined) {
       // The upstream knows no such channel either; but what is refused is not for it to see.
       return refusal === undefined && forced === undefined ? passing : { kind: "replace", payloads: [] };
@@ -258,6 +279,7 @@ export class SessionTaps {
       const data = Buffer.from(`${text}\r\n`);
       this.#owing++;
       channel.owed = data.length;
+      this.#files?.said(client, data.length);
       this.#client.send(encodeChannelData({ recipient: client, dataType: EXTENDED_DATA_STDERR, data }));
       if (owed !== undefined) this.#client.whenRead(answer);
     }

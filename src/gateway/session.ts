@@ -12,11 +12,13 @@ import type {
 import { Link } from "#link";
 import { joinPipe, type Pipe, type PipeEnd } from "#pipe";
 import { isCertificateType } from "#ssh/keys";
+import { fileRulesFor, type PathLocks } from "#sftp";
 import { DISCONNECT, type Extensions } from "#ssh/messages";
 import type { PacketConn } from "#ssh/transport";
 import type { Ticket } from "./admission.ts";
 import { type Authenticated, Authentication, ClientLeft, whyClosed } from "./authenticate.ts";
 import { gatewayErrors } from "./errors.ts";
+import { FileChannels } from "./file-channels.ts";
 import type { FailureDelays } from "./failure-delays.ts";
 import { LateEntry } from "./late-entry.ts";
 import { MenuEntry } from "./menu-entry.ts";
@@ -35,6 +37,8 @@ export interface SessionOptions {
   readonly ticket: Ticket;
   readonly world: World;
   readonly delays: FailureDelays;
+  /** Between sessions that are confined to folders. */
+  readonly locks: PathLocks;
   readonly clock: Clock;
   /** Its lines carry the session's id already. */
   readonly log: Log;
@@ -65,6 +69,9 @@ export class Session {
   #rule: string | undefined;
   readonly #audit: Auditor | undefined;
   #upstreamName: string | undefined;
+  /** Address and port of the upstream. */
+  #place = "";
+  #files: FileChannels | undefined;
   /** Why it is to end, when that was decided here. */
   #decided: PosternError | undefined;
 
@@ -267,7 +274,8 @@ export class Session {
   #own(route: Route, upstream: UpstreamLogin | undefined): void {
     if (upstream === undefined) return;
     this.#upstream = upstream.link;
-    this.#upstreamName = `${route.user}@${formatHostPort(upstream.address)}`;
+    this.#place = formatHostPort(upstream.address);
+    this.#upstreamName = `${route.user}@${this.#place}`;
   }
 
   /** The connection ends here. */
@@ -299,7 +307,9 @@ export class Session {
   /** `downstream` is the client's link, or what shows it to the pipe. */
   #join(downstream: PacketConn, { principal, route }: Authenticated, upstream: Link): Pipe {
     const { world, clock, log } = this.#options;
-    const taps = this.#taps(downstream, principal, route);
+    const files = this.#fileChannels(downstream, upstream, route);
+    this.#files = files;
+    const taps = this.#taps(downstream, principal, route, files);
     this.#phase = "open";
     this.#pipe = joinPipe({
       downstream,
@@ -311,6 +321,9 @@ export class Session {
       hostKeys: world.hostKeys.filter(({ algorithms }) => !algorithms.some(isCertificateType)),
       tapsToUpstream: [...(taps?.tapsToUpstream() ?? []), ...this.#notices.tapsToUpstream()],
       tapsToDownstream: [...(taps?.tapsToDownstream() ?? []), ...this.#notices.tapsToDownstream()],
+      ...(files === undefined
+        ? {}
+        : { drained: (side) => files.drained(side === "downstream" ? "client" : "upstream") }),
     });
     log.info("session-opened", {
       user: this.#principal?.user,
@@ -321,15 +334,32 @@ export class Session {
   }
 
   /** None when nobody wants to look: then all packets pass unread. */
-  #taps(conn: PacketConn, principal: Principal, route: Route): SessionTaps | undefined {
+  #taps(
+    conn: PacketConn,
+    principal: Principal,
+    route: Route,
+    files: FileChannels | undefined,
+  ): SessionTaps | undefined {
     const permissions = this.#permissions(principal, route);
     const audit = this.#audit;
-    if (permissions === undefined && audit === undefined) return undefined;
+    if (permissions === undefined && audit === undefined && files === undefined) return undefined;
     const client = {
       send: (payload: Uint8Array) => conn.send(payload),
       whenRead: (then: () => void) => this.#pipe?.whenRead(then),
     };
-    return new SessionTaps({ permissions, audit, client });
+    return new SessionTaps({ permissions, audit, client, files });
+  }
+
+  /** None when the rule says nothing about files. Throws DENIED_SFTP_ROOT. */
+  #fileChannels(
+    client: PacketConn,
+    upstream: PacketConn,
+    { sftp, captures }: Route,
+  ): FileChannels | undefined {
+    if (sftp === undefined || (!sftp.confining && this.#audit === undefined)) return undefined;
+    const rules = fileRulesFor(sftp, captures);
+    const { locks } = this.#options;
+    return new FileChannels({ rules, audit: this.#audit, locks, place: this.#place, client, upstream });
   }
 
   /** None when there is nothing that would not be allowed. */
@@ -378,6 +408,7 @@ export class Session {
 
   async #release(): Promise<void> {
     this.#phase = "ending";
+    this.#files?.close();
     await this.#authentication?.[Symbol.asyncDispose]();
     this.#upstream?.disconnect(DISCONNECT.BY_APPLICATION, "");
     this.#link?.disconnect(DISCONNECT.BY_APPLICATION, "");

@@ -15,6 +15,8 @@ export interface LaneOptions {
   /** Takes global requests and their answers, numbers 80 to 82, and what taps say of them; true: it is dealt with and goes no further. */
   global(packet: PacketView, number: number, verdict: TapVerdict): boolean;
   closed(close: ConnClose): void;
+  /** The near side takes more packets again. */
+  drained?(): void;
 }
 
 /**
@@ -41,6 +43,7 @@ export class Lane implements PacketHandler {
   }
 
   drain(): void {
+    this.#options.drained?.();
     this.#options.far.resume();
   }
 

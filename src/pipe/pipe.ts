@@ -27,6 +27,8 @@ export interface PipeOptions {
   readonly hostKeys: readonly AnnouncedHostKey[];
   readonly tapsToUpstream?: readonly Tap[];
   readonly tapsToDownstream?: readonly Tap[];
+  /** A side takes more packets again: for taps that keep some. */
+  readonly drained?: (side: "downstream" | "upstream") => void;
 }
 
 /** How a pipe ended: which side ended first, and how. */
@@ -77,6 +79,7 @@ class JoinedPipe implements Pipe {
       taps: new TapTable([counting, ...(options.tapsToUpstream ?? [])]),
       global: (packet, number, verdict) => this.#globalFromDownstream(packet, number, verdict),
       closed: (close) => this.#closedBy("downstream", close),
+      drained: () => options.drained?.("downstream"),
     });
     const toDownstream = new Lane({
       near: upstream,
@@ -84,6 +87,7 @@ class JoinedPipe implements Pipe {
       taps: new TapTable([counting, ...(options.tapsToDownstream ?? [])]),
       global: (packet, number, verdict) => this.#globalFromUpstream(packet, number, verdict),
       closed: (close) => this.#closedBy("upstream", close),
+      drained: () => options.drained?.("upstream"),
     });
     this.#keepalives = [
       new Keepalive(

@@ -18,7 +18,9 @@ export function bytesOf(text: string): Bytes {
   return Buffer.from(text, "utf8").toString("latin1");
 }
 
-type One<Kind extends string, More> = { readonly kind: Kind; readonly id: number } & Readonly<More>;
+type One<Kind extends string, More> = Kind extends string
+  ? { readonly kind: Kind; readonly id: number } & Readonly<More>
+  : never;
 
 /** A client's request, but for INIT (draft-ietf-secsh-filexfer-02, section 6; extended: PROTOCOL of OpenSSH, section 4). */
 export type SftpRequest =
@@ -58,7 +60,7 @@ export const knownExtensions: ReadonlyMap<string, string> = new Map([
 ]);
 
 const byType: Readonly<
-  Record<number, (SftpRequest & { readonly path: Bytes; readonly handle?: never })["kind"]>
+  Record<number, "lstat" | "stat" | "opendir" | "remove" | "rmdir" | "realpath" | "readlink">
 > = {
   [FXP.LSTAT]: "lstat",
   [FXP.STAT]: "stat",
@@ -115,7 +117,7 @@ function readRequest(type: number, id: number, reader: Reader, text: () => Bytes
       return readExtended(id, reader, text);
     default: {
       const kind = byType[type];
-      if (kind !== undefined) return { kind, id, path: text() } as SftpRequest;
+      if (kind !== undefined) return { kind, id, path: text() };
       reader.rest();
       return { kind: "other", id, type, name: "" };
     }

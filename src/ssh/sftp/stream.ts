@@ -60,6 +60,11 @@ export class PacketStream {
     return this.#partialBytes + this.#backlogBytes + this.#insertBytes;
   }
 
+  /** Bytes that came and have not been looked at. */
+  get waiting(): boolean {
+    return this.#backlogBytes > 0;
+  }
+
   /** Nothing is kept here, and nothing is half done. */
   get idle(): boolean {
     return this.heldBytes === 0 && this.#bodyLeft === 0;

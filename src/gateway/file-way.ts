@@ -1,0 +1,153 @@
+import { encodeChannelData, encodeChannelSignal, encodeWindowAdjust, MSG } from "#ssh/messages";
+
+/** One side of a session, as far as we speak to it ourselves. */
+export interface Speaking {
+  readonly writable: boolean;
+  send(payload: Uint8Array): void;
+}
+
+/**
+ * Bytes of each direction of an SFTP channel that may be here, and so the window that its sender is given: half of it is what OpenSSH
+ * has on its way.
+ */
+export const fileWindowBytes: number = 2 * 1024 * 1024;
+
+/** A sender is given window again when so much of it is gone. */
+const grantBytes = fileWindowBytes / 4;
+
+interface Piece {
+  readonly bytes: Uint8Array;
+  readonly dataType: number | undefined;
+}
+
+/** One end of a channel: its own number of it, what it takes, and how it is spoken to. */
+export interface WayEnd {
+  readonly number: number;
+  /** Bytes that it has yet to let us send. */
+  readonly windowBytes: number;
+  readonly maxPacketBytes: number;
+  readonly speaking: Speaking;
+}
+
+/**
+ * One direction of an SFTP channel, whose two windows are ours: what the sender may send us, and what we may send the receiver.
+ * They differ, because what comes in is not what goes out.
+ */
+export class FileWay {
+  readonly #from: WayEnd;
+  readonly #to: WayEnd;
+  /** What else is kept of this direction. */
+  readonly #held: () => number;
+  /** Whether more is going to come of that by itself. */
+  readonly #waiting: () => boolean;
+  #grantedBytes: number;
+  #windowBytes: number;
+  #queue: Piece[] = [];
+  #queuedBytes = 0;
+  /** To be sent when nothing is left: EOF, CLOSE. */
+  #last: Parameters<typeof encodeChannelSignal>[0][] = [];
+  #closed = false;
+
+  constructor(from: WayEnd, to: WayEnd, grantedBytes: number, held: () => number, waiting: () => boolean) {
+    this.#waiting = waiting;
+    this.#from = from;
+    this.#to = to;
+    this.#held = held;
+    this.#grantedBytes = grantedBytes;
+    this.#windowBytes = to.windowBytes;
+  }
+
+  /** CLOSE went out. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  received(bytes: number): void {
+    this.#grantedBytes -= bytes;
+  }
+
+  /** Whether so many bytes may go on at once, in the packet that they came in; then they are counted. */
+  passes(bytes: number): boolean {
+    if (this.#queue.length > 0 || bytes > this.#windowBytes || bytes > this.#to.maxPacketBytes) return false;
+    this.#windowBytes -= bytes;
+    return true;
+  }
+
+  /** Sends bytes, or a copy of them as soon as may be. */
+  put(bytes: Uint8Array, dataType?: number): void {
+    if (this.#closed) return;
+    let at = 0;
+    while (at < bytes.length && this.#queue.length === 0 && this.#open) {
+      const size = Math.min(bytes.length - at, this.#windowBytes, this.#to.maxPacketBytes);
+      this.#send(bytes.subarray(at, at + size), dataType);
+      at += size;
+    }
+    if (at === bytes.length) return;
+    this.#queue.push({ bytes: Uint8Array.from(bytes.subarray(at)), dataType });
+    this.#queuedBytes += bytes.length - at;
+  }
+
+  /** The receiver takes more. */
+  adjust(bytes: number): void {
+    this.#windowBytes += bytes;
+    this.flush();
+  }
+
+  /** Sends what waits, as far as it may be. */
+  flush(): void {
+    let piece = this.#queue[0];
+    while (piece !== undefined && this.#open) {
+      const size = Math.min(piece.bytes.length, this.#windowBytes, this.#to.maxPacketBytes);
+      this.#send(piece.bytes.subarray(0, size), piece.dataType);
+      this.#queuedBytes -= size;
+      if (size === piece.bytes.length) this.#queue.shift();
+      else this.#queue[0] = { bytes: piece.bytes.subarray(size), dataType: piece.dataType };
+      piece = this.#queue[0];
+    }
+    this.settle();
+  }
+
+  /** Gives the sender window for what has gone, and ends when there is nothing left. */
+  settle(): void {
+    if (this.#closed) return;
+    if (this.#queue.length === 0 && !this.#waiting()) this.#sendLast();
+    const bytes = fileWindowBytes - this.#queuedBytes - this.#held() - this.#grantedBytes;
+    if (bytes < grantBytes || this.#last.length > 0 || this.#closed) return;
+    this.#grantedBytes += bytes;
+    this.#from.speaking.send(encodeWindowAdjust({ recipient: this.#from.number, bytes }));
+  }
+
+  /** EOF or CLOSE of the sender: it goes on behind all that is left. */
+  end(number: typeof MSG.CHANNEL_EOF | typeof MSG.CHANNEL_CLOSE): void {
+    if (this.#closed) return;
+    this.#last.push(number);
+    this.settle();
+  }
+
+  /** Sends CLOSE now, unless it went out; what waits is dropped. */
+  close(): void {
+    if (this.#closed) return;
+    this.#queue = [];
+    this.#queuedBytes = 0;
+    this.#last = [MSG.CHANNEL_CLOSE];
+    this.#sendLast();
+  }
+
+  get #open(): boolean {
+    return this.#windowBytes > 0 && this.#to.speaking.writable;
+  }
+
+  #send(data: Uint8Array, dataType: number | undefined): void {
+    this.#windowBytes -= data.length;
+    const message = { recipient: this.#to.number, data };
+    this.#to.speaking.send(encodeChannelData(dataType === undefined ? message : { ...message, dataType }));
+  }
+
+  #sendLast(): void {
+    for (const number of this.#last.splice(0)) {
+      if (this.#closed) return;
+      this.#closed = number === MSG.CHANNEL_CLOSE;
+      this.#to.speaking.send(encodeChannelSignal(number, this.#to.number));
+    }
+  }
+}

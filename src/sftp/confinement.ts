@@ -1,0 +1,343 @@
+import type { FileAction, FileRight } from "#contract";
+import { type Bytes, FX, FXF, type SftpReply, type SftpRequest } from "#ssh/sftp";
+import { checkPath, find, insideOf, leadsOut, type Place, type Tree } from "./find.ts";
+import { below, componentsOf, joined, staysBelow, withoutDots } from "./paths.ts";
+import { denied, failed, type Outcome, pathReply, type Plan, Refusal, statusReply } from "./plan.ts";
+import { actionOf, pathsIn } from "./actions.ts";
+import type { OpenFiles } from "./open-files.ts";
+import { OpenFile, type Recorder } from "./record.ts";
+import type { FileRules } from "./rules.ts";
+
+type Of<Kind extends SftpRequest["kind"]> = Extract<SftpRequest, { readonly kind: Kind }>;
+type Result = Outcome | Refusal;
+
+const code = (reply: SftpReply): number => (reply.kind === "status" ? reply.code : FX.OK);
+
+/** Whoever is confined: what becomes of each of their requests. */
+export class Confinement {
+  readonly #tree: Tree;
+  readonly #rules: FileRules;
+  readonly #recorder: Recorder;
+  readonly #open: OpenFiles;
+  /** Opens that the upstream has not answered. */
+  #opening = 0;
+
+  constructor(tree: Tree, rules: FileRules, recorder: Recorder, open: OpenFiles) {
+    this.#tree = tree;
+    this.#rules = rules;
+    this.#recorder = recorder;
+    this.#open = open;
+  }
+
+  /** How a request that names a path is done. Undefined: it names none. */
+  plan(request: SftpRequest): Plan | undefined {
+    const way = this.#way(request);
+    return way === undefined ? undefined : this.#answering(request, way);
+  }
+
+  *#answering(request: SftpRequest, way: Plan<Result>): Plan {
+    // Requests that could change where another's path leads are alone while they look and act.
+    const alone =
+      request.kind === "rename" ||
+      request.kind === "posix-rename" ||
+      request.kind === "symlink" ||
+      request.kind === "hardlink";
+    yield { alone };
+    const result = yield* way;
+    if (!(result instanceof Refusal)) return result;
+    this.#tellRefusal(request, result);
+    return { answer: statusReply(request.id, result.code, result.text) };
+  }
+
+  #tellRefusal(request: SftpRequest, { decided, text }: Refusal): void {
+    if (!decided) return;
+    const [path, to] = pathsIn(request);
+    this.#recorder.refused(actionOf(request), path, text, to);
+  }
+
+  #way(request: SftpRequest): Plan<Result> | undefined {
+    switch (request.kind) {
+      case "open":
+        return this.#openFile(request);
+      case "opendir":
+        return this.#openFolder(request);
+      case "stat":
+      case "lstat":
+        return this.#stat(request);
+      case "realpath":
+        return this.#realpath(request, request.path);
+      case "expand-path":
+        return this.#expandPath(request);
+      case "readlink":
+        return this.#readlink(request);
+      case "setstat":
+      case "lsetstat":
+        return this.#setstat(request);
+      case "mkdir":
+        return this.#one(request, "mkdir", false);
+      case "remove":
+      case "rmdir":
+        return this.#one(request, "delete", false);
+      case "statvfs":
+        return this.#one(request, undefined, true);
+      case "rename":
+      case "posix-rename":
+        return this.#rename(request);
+      case "hardlink":
+        return this.#hardlink(request);
+      case "symlink":
+        return this.#symlink(request);
+      case "home-directory":
+        return this.#home(request);
+      default:
+        return undefined;
+    }
+  }
+
+  /** Whoever's it is: there is one here. */
+  *#home({ id }: SftpRequest): Plan<Result> {
+    // Nothing is asked; it only waits its turn.
+    yield { ask: [] };
+    return { answer: pathReply(id, joined(this.#tree.home)) };
+  }
+
+  *#openFile(request: Of<"open">): Plan<Result> {
+    const exclusive = (request.flags & FXF.CREAT) !== 0 && (request.flags & FXF.EXCL) !== 0;
+    const place = yield* find(this.#tree, request.path, !exclusive);
+    if (place instanceof Refusal) return place;
+    const { found, path } = place;
+    if (found === undefined && (request.flags & FXF.CREAT) === 0) return failed(FX.NO_SUCH_FILE);
+    if (found?.kind === "other") return denied("This is neither a file nor a folder.");
+    const flags = this.#flagsFor(request.flags, place);
+    if (flags instanceof Refusal) return flags;
+    const refusal = this.#open.room(this.#opening);
+    if (refusal !== undefined) return refusal;
+    const named = { path, upstream: place.upstream };
+    const created = found === undefined;
+    this.#opening++;
+    return {
+      send: { ...request, path: place.upstream, flags },
+      finish: (reply) => {
+        this.#opening--;
+        this.#recorder.opened(named, request.flags, code(reply));
+        if (reply.kind !== "handle") return undefined;
+        const size = (flags & FXF.TRUNC) === 0 ? found?.attrs.size : 0n;
+        const hashing = this.#recorder.on;
+        this.#open.files.set(
+          reply.handle,
+          new OpenFile(named, { flags, created, size: size ?? 0n, hashing }),
+        );
+        return undefined;
+      },
+    };
+  }
+
+  /** The flags with which a file may be opened: fewer than asked for where that keeps what must not happen from happening. */
+  #flagsFor(asked: number, { path, found }: Place): number | Refusal {
+    const rights = this.#rules.rights(path);
+    if ((asked & FXF.READ) !== 0 && !rights.has("read")) return denied("Reading files is not allowed here.");
+    const changes = FXF.WRITE | FXF.APPEND | FXF.CREAT | FXF.TRUNC;
+    if ((asked & changes) === 0) return asked;
+    if (!this.#rules.fitsExtensions(path)) return denied("Files of this kind are not allowed here.");
+    if (found !== undefined) {
+      if (!rights.has("write"))
+        return denied(
+          rights.has("create")
+            ? "There is such a file, and changing files is not allowed here."
+            : "Writing files is not allowed here.",
+        );
+      // Should it be gone by now, nothing is made in its place.
+      return rights.has("create") ? asked : asked & ~FXF.CREAT;
+    }
+    if (this.#rules.hidden(path) || !rights.has("create")) return denied("Making files is not allowed here.");
+    // Should it be there by now, it is not touched.
+    return rights.has("write") ? asked : (asked | FXF.EXCL) & ~FXF.TRUNC;
+  }
+
+  *#openFolder(request: Of<"opendir">): Plan<Result> {
+    const place = yield* find(this.#tree, request.path, true);
+    if (place instanceof Refusal) return place;
+    if (place.found === undefined) return failed(FX.NO_SUCH_FILE);
+    if (!this.#rules.rights(place.path).has("list")) return denied("Listing folders is not allowed here.");
+    const refusal = this.#open.room(this.#opening);
+    if (refusal !== undefined) return refusal;
+    const named = { path: place.path, upstream: place.upstream };
+    this.#opening++;
+    return {
+      send: { ...request, path: place.upstream },
+      finish: (reply) => {
+        this.#opening--;
+        if (reply.kind === "handle")
+          this.#open.files.set(reply.handle, new OpenFile(named, { directory: true, hashing: false }));
+        return undefined;
+      },
+    };
+  }
+
+  *#stat(request: Of<"stat" | "lstat">): Plan<Result> {
+    const place = yield* find(this.#tree, request.path, request.kind === "stat");
+    if (place instanceof Refusal) return place;
+    if (place.found === undefined) return failed(FX.NO_SUCH_FILE);
+    return { answer: { kind: "attrs", id: request.id, attrs: place.found.attrs } };
+  }
+
+  *#realpath(request: SftpRequest, path: Bytes): Plan<Result> {
+    const place = yield* find(this.#tree, path === "" ? "." : path, true);
+    return place instanceof Refusal ? place : { answer: pathReply(request.id, place.path) };
+  }
+
+  *#expandPath(request: Of<"expand-path">): Plan<Result> {
+    const { path } = request;
+    if (!path.startsWith("~")) return yield* this.#realpath(request, path);
+    if (path !== "~" && !path.startsWith("~/")) return denied("There are no other people's folders here.");
+    return yield* this.#realpath(request, `${joined(this.#tree.home)}/${path.slice(2)}`);
+  }
+
+  *#readlink(request: Of<"readlink">): Plan<Result> {
+    const place = yield* find(this.#tree, request.path, false);
+    if (place instanceof Refusal) return place;
+    if (place.found === undefined) return failed(FX.NO_SUCH_FILE);
+    if (place.found.kind !== "link") return failed(FX.FAILURE);
+    const [reply] = yield { ask: [{ kind: "readlink", path: place.upstream }] };
+    if (reply?.kind === "status") return failed(reply.code);
+    const target = reply?.kind === "name" ? reply.entries[0]?.name : undefined;
+    if (target === undefined) return failed(FX.FAILURE);
+    const told = this.#targetFor(target, place.names.length - 1);
+    return told === undefined ? denied(leadsOut) : { answer: pathReply(request.id, told) };
+  }
+
+  /** What a link in a folder so deep says, as the client may see it; undefined: it leads out. */
+  #targetFor(target: Bytes, depth: number): Bytes | undefined {
+    if (!target.startsWith("/")) return staysBelow(componentsOf(target), depth) ? target : undefined;
+    const inside = insideOf(this.#tree, componentsOf(target));
+    if (inside === undefined || !staysBelow(inside, 0)) return undefined;
+    return this.#tree.root === "/" ? target : joined(inside);
+  }
+
+  *#setstat(request: Of<"setstat" | "lsetstat">): Plan<Result> {
+    const place = yield* find(this.#tree, request.path, request.kind === "setstat");
+    if (place instanceof Refusal) return place;
+    const refusal = this.#open.mayChange(request.attrs, place.path, false);
+    if (refusal !== undefined) return refusal;
+    return this.#send(request, place, "attributes");
+  }
+
+  /** Requests about one path that pass as they are, if the right is there. */
+  *#one(
+    request: Of<"mkdir" | "remove" | "rmdir" | "statvfs">,
+    right: FileRight | undefined,
+    follow: boolean,
+  ): Plan<Result> {
+    const place = yield* find(this.#tree, request.path, follow);
+    if (place instanceof Refusal) return place;
+    const { path, names, found } = place;
+    if (right === undefined || request.kind === "statvfs")
+      return { send: { ...request, path: place.upstream } };
+    if (names.length === 0) return denied("This is your whole folder.");
+    if (found === undefined && right === "delete") return failed(FX.NO_SUCH_FILE);
+    if (!this.#rules.rights(path).has(right) || (right === "mkdir" && this.#rules.hidden(path)))
+      return denied(
+        right === "mkdir" ? "Making folders is not allowed here." : "Deleting is not allowed here.",
+      );
+    return this.#send(request, place, actionOf(request));
+  }
+
+  #send(
+    request: Of<"mkdir" | "remove" | "rmdir" | "setstat" | "lsetstat">,
+    { path, upstream }: Place,
+    action: FileAction,
+  ): Outcome {
+    return {
+      send: { ...request, path: upstream },
+      finish: (reply) => {
+        this.#recorder.changed(action, { path, upstream }, code(reply));
+        return undefined;
+      },
+    };
+  }
+
+  *#rename(request: Of<"rename" | "posix-rename">): Plan<Result> {
+    const pair = yield* this.#pair(request, "rename", "Renaming is not allowed here.");
+    if (pair instanceof Refusal) return pair;
+    const { from, to } = pair;
+    if (to.found !== undefined && !this.#rules.rights(to.path).has("write"))
+      return denied("There is such a file, and changing files is not allowed here.");
+    if (
+      from.found?.kind === "directory" &&
+      (this.#rules.bindsPlace(from.path) || this.#rules.bindsPlace(to.path))
+    )
+      return denied("This folder has rules of its own, and stays where it is.");
+    return this.#sendPair(request, pair);
+  }
+
+  *#hardlink(request: Of<"hardlink">): Plan<Result> {
+    const pair = yield* this.#pair(request, "link", "Links are not allowed here.");
+    return pair instanceof Refusal ? pair : this.#sendPair(request, pair);
+  }
+
+  /** What is common to both: the two places, and that nothing comes to where more may be done with it. */
+  *#pair(
+    request: Of<"rename" | "posix-rename" | "hardlink">,
+    right: FileRight,
+    text: string,
+  ): Plan<{ readonly from: Place; readonly to: Place } | Refusal> {
+    const from = yield* find(this.#tree, request.from, false);
+    if (from instanceof Refusal) return from;
+    const to = yield* find(this.#tree, request.to, false);
+    if (to instanceof Refusal) return to;
+    if (from.found === undefined) return failed(FX.NO_SUCH_FILE);
+    if (from.names.length === 0 || to.names.length === 0) return denied("This is your whole folder.");
+    const before = this.#rules.rights(from.path);
+    const after = this.#rules.rights(to.path);
+    if (!before.has(right) || !after.has(right) || this.#rules.hidden(to.path)) return denied(text);
+    if ([...after].some((each) => !before.has(each)))
+      return denied("More may be done with files there than here.");
+    if (from.found.kind === "file" && !this.#rules.fitsExtensions(to.path))
+      return denied("Files of this kind are not allowed here.");
+    if (from.found.kind === "link") {
+      const [reply] = yield { ask: [{ kind: "readlink", path: from.upstream }] };
+      const target = reply?.kind === "name" ? reply.entries[0]?.name : undefined;
+      if (target === undefined || this.#targetFor(target, to.names.length - 1) === undefined)
+        return denied(leadsOut);
+    }
+    return { from, to };
+  }
+
+  #sendPair(
+    request: Of<"rename" | "posix-rename" | "hardlink">,
+    { from, to }: { readonly from: Place; readonly to: Place },
+  ): Outcome {
+    return {
+      send: { ...request, from: from.upstream, to: to.upstream },
+      finish: (reply) => {
+        this.#recorder.changed(actionOf(request), from, code(reply), to);
+        return undefined;
+      },
+    };
+  }
+
+  *#symlink(request: Of<"symlink">): Plan<Result> {
+    const wrong = checkPath(request.target) ?? (request.target === "" ? failed(FX.NO_SUCH_FILE) : undefined);
+    if (wrong !== undefined) return wrong;
+    const place = yield* find(this.#tree, request.link, false);
+    if (place instanceof Refusal) return place;
+    if (!this.#rules.rights(place.path).has("link") || this.#rules.hidden(place.path))
+      return denied("Links are not allowed here.");
+    if (place.names.length === 0) return denied("This is your whole folder.");
+    const target = this.#targetBelow(request.target, place.names.length - 1);
+    if (target === undefined) return denied(leadsOut);
+    return {
+      send: { ...request, target, link: place.upstream },
+      finish: (reply) => {
+        this.#recorder.changed("symlink", place, code(reply), { path: request.target, upstream: target });
+        return undefined;
+      },
+    };
+  }
+
+  /** What a link is to say upstream; undefined: it would lead out. */
+  #targetBelow(target: Bytes, depth: number): Bytes | undefined {
+    if (!target.startsWith("/")) return staysBelow(componentsOf(target), depth) ? target : undefined;
+    return this.#tree.root === "/" ? target : below(this.#tree.root, withoutDots(componentsOf(target)));
+  }
+}

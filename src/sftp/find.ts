@@ -1,0 +1,173 @@
+import { type Bytes, type FileAttrs, type FileKind, FX, kindOf, type SftpReply } from "#ssh/sftp";
+import {
+  below,
+  componentsOf,
+  joined,
+  maxLinks,
+  maxPathBytes,
+  maxPathComponents,
+  withoutRoot,
+} from "./paths.ts";
+import { denied, failed, type Plan, Refusal } from "./plan.ts";
+
+/** The part of the upstream's tree that a client sees. */
+export interface Tree {
+  /** Absolute, without links, no slash at the end but for `/` itself. */
+  readonly root: Bytes;
+  /** What links may call the root: as the upstream knows it, and as configured. */
+  readonly rootNames: readonly (readonly string[])[];
+  /** Where relative paths begin, as the client sees it. */
+  readonly home: readonly string[];
+  hidden(path: Bytes): boolean;
+}
+
+/** A path that was looked at: no name in it but maybe the last is a link, and that one only if it was not to be followed. */
+export interface Place {
+  /** As the client sees it. */
+  readonly path: Bytes;
+  /** Its names. */
+  readonly names: readonly string[];
+  readonly upstream: Bytes;
+  /** Absent: there is nothing by this name, but there is the folder it would be in. */
+  readonly found: { readonly attrs: FileAttrs; readonly kind: FileKind } | undefined;
+}
+
+interface Todo {
+  readonly name: string;
+  /** Out of a link, rather than the client's own word: at the root, `..` leads out then. */
+  readonly linked: boolean;
+}
+
+export const leadsOut = "This link leads out of your folder.";
+
+/** Checked before anything is asked: what no server should have to answer. */
+export function checkPath(path: Bytes): Refusal | undefined {
+  if (path.includes("\0")) return denied("A path cannot hold a NUL.");
+  if (path.length > maxPathBytes) return denied(`A path cannot be longer than ${maxPathBytes} bytes.`);
+  return undefined;
+}
+
+/**
+ * Finds what a client's path means, name by name, as the upstream's kernel would if the root were its root. Every name is looked at
+ * with LSTAT; a link is read and followed here, so that what is used afterwards has none. What lies outside is refused; so is what
+ * cannot be told.
+ */
+export function* find(tree: Tree, path: Bytes, followLast: boolean): Plan<Place | Refusal> {
+  const refusal = checkPath(path) ?? (path === "" ? failed(FX.NO_SUCH_FILE) : undefined);
+  if (refusal !== undefined) return refusal;
+  const walk = new Walk(tree, path, followLast);
+  for (;;) {
+    const run = walk.next();
+    if (run instanceof Refusal) return run;
+    if (run.length === 0) return yield* atFolder(tree, walk.done);
+    const replies = yield { ask: run.map((names) => ({ kind: "lstat", path: below(tree.root, names) })) };
+    const looked = walk.look(run, replies);
+    if (looked === "on") continue;
+    if (!("link" in looked)) return looked;
+    const [reply] = yield { ask: [{ kind: "readlink", path: below(tree.root, looked.link) }] };
+    const wrong = walk.follow(looked.link, reply);
+    if (wrong !== undefined) return wrong;
+  }
+}
+
+/** The path ended at a folder that was passed before, or at the root. */
+function* atFolder(tree: Tree, names: readonly string[]): Plan<Place | Refusal> {
+  const upstream = below(tree.root, names);
+  const [reply] = yield { ask: [{ kind: "lstat", path: upstream }] };
+  const seen = seenIn(reply);
+  if (seen instanceof Refusal) return seen;
+  if (seen === undefined) return failed(FX.NO_SUCH_FILE);
+  return { path: joined(names), names, upstream, found: seen };
+}
+
+type Seen = { readonly attrs: FileAttrs; readonly kind: FileKind };
+
+/** What LSTAT said; undefined: there is no such file. */
+function seenIn(reply: SftpReply | undefined): Seen | undefined | Refusal {
+  if (reply?.kind === "status") return reply.code === FX.NO_SUCH_FILE ? undefined : failed(reply.code);
+  const kind = reply?.kind === "attrs" ? kindOf(reply.attrs) : undefined;
+  if (reply?.kind !== "attrs" || kind === undefined)
+    return denied("The host does not say what this is, so it cannot be checked.");
+  const { extended, ...attrs } = reply.attrs;
+  void extended;
+  return { attrs, kind };
+}
+
+class Walk {
+  /** Names passed: folders, none of them a link. */
+  done: string[] = [];
+  readonly #tree: Tree;
+  readonly #followLast: boolean;
+  #todo: Todo[];
+  #links = 0;
+
+  constructor(tree: Tree, path: Bytes, followLast: boolean) {
+    this.#tree = tree;
+    // With a slash at its end a path means what a link leads to.
+    this.#followLast = followLast || /\/\.?$/.test(path);
+    const before = path.startsWith("/") ? [] : tree.home;
+    this.#todo = [...before, ...componentsOf(path)].map((name) => ({ name, linked: false }));
+  }
+
+  /** The paths to look at next, each one name longer; none: the path ends here. */
+  next(): string[][] | Refusal {
+    for (let first = this.#todo[0]; first?.name === ".."; first = this.#todo[0]) {
+      if (this.done.length === 0 && first.linked) return denied(leadsOut);
+      this.done.pop();
+      this.#todo.shift();
+    }
+    if (this.done.length + this.#todo.length > maxPathComponents)
+      return denied(`A path cannot have more than ${maxPathComponents} names.`);
+    const end = this.#todo.findIndex(({ name }) => name === "..");
+    const names = this.#todo.slice(0, end < 0 ? undefined : end).map(({ name }) => name);
+    return names.map((_, at) => [...this.done, ...names.slice(0, at + 1)]);
+  }
+
+  /** `on`: all of them are folders, and there is more to do. */
+  look(
+    run: readonly string[][],
+    replies: readonly SftpReply[],
+  ): Place | Refusal | { readonly link: string[] } | "on" {
+    for (const [at, names] of run.entries()) {
+      const path = joined(names);
+      const seen = this.#tree.hidden(path) ? undefined : seenIn(replies[at]);
+      if (seen instanceof Refusal) return seen;
+      const last = at + 1 === this.#todo.length;
+      if (seen?.kind === "link" && (!last || this.#followLast)) return { link: names };
+      if (last) return { path, names, upstream: below(this.#tree.root, names), found: seen };
+      if (seen === undefined) return failed(FX.NO_SUCH_FILE);
+      if (seen.kind !== "directory") return failed(FX.FAILURE);
+    }
+    this.done = [...(run.at(-1) ?? this.done)];
+    this.#todo.splice(0, run.length);
+    return "on";
+  }
+
+  /** The link's own name goes, and what it says comes in its place. */
+  follow(link: readonly string[], reply: SftpReply | undefined): Refusal | undefined {
+    if (++this.#links > maxLinks) return failed(FX.NO_SUCH_FILE);
+    if (reply?.kind === "status") return failed(reply.code);
+    const target = reply?.kind === "name" ? reply.entries[0]?.name : undefined;
+    if (target === undefined || target === "") return denied("The host does not say where this link leads.");
+    const wrong = checkPath(target);
+    if (wrong !== undefined) return wrong;
+    const rest = this.#todo.slice(link.length - this.done.length);
+    let names: string[] | undefined = componentsOf(target);
+    if (target.startsWith("/")) {
+      names = insideOf(this.#tree, names);
+      if (names === undefined) return denied(leadsOut);
+      this.done = [];
+    } else this.done = link.slice(0, -1);
+    this.#todo = [...names.map((name) => ({ name, linked: true })), ...rest];
+    return undefined;
+  }
+}
+
+/** What is left of an absolute path below the root; undefined: it leads elsewhere. */
+export function insideOf(tree: Tree, names: readonly string[]): string[] | undefined {
+  for (const root of tree.rootNames) {
+    const rest = withoutRoot(names, root);
+    if (rest !== undefined) return rest;
+  }
+  return undefined;
+}

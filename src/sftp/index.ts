@@ -1,0 +1,12 @@
+/**
+ * sftp: what one SFTP channel may do with files, and the record of what it did.
+ *
+ * Law: bytes in, bytes out; knows packets, paths and rights, never a channel number, a window or a socket. Whoever is confined is
+ * answered here, or asks the upstream for a path without links, looked at just before. Nothing of it is kept between requests.
+ */
+export type { Usage } from "./open-files.ts";
+export { PathLocks } from "./locks.ts";
+export { type FileRules, fileRulesFor } from "./rules.ts";
+export { ScpWatch } from "./scp.ts";
+export { Recorder } from "./record.ts";
+export { type SftpPorts, SftpSession } from "./session.ts";

@@ -1,0 +1,55 @@
+/** One request, from its first look at a path until its answer. */
+interface Holder {
+  readonly root: string;
+  readonly alone: boolean;
+  granted: (() => void) | undefined;
+}
+
+/**
+ * Keeps requests that could change where a path leads (rename, links) apart from those that have looked at a path and are about to
+ * use it, in all sessions of this process that reach the same tree. In the order in which they came.
+ */
+export class PathLocks {
+  /** Of each upstream, those that hold and, behind them, those that wait. */
+  readonly #byPlace = new Map<string, Set<Holder>>();
+
+  /**
+   * `root` bounds what is touched: roots of which neither lies in the other have nothing to do with each other. `granted` may be
+   * called at once. Returns what gives it back, or gives up waiting.
+   */
+  acquire(place: string, root: string, alone: boolean, granted: () => void): () => void {
+    const line = this.#byPlace.get(place) ?? new Set();
+    this.#byPlace.set(place, line);
+    const holder: Holder = { root: `${root === "/" ? "" : root}/`, alone, granted };
+    const free = ![...line].some((other) => conflict(holder, other));
+    line.add(holder);
+    if (free) grant(holder);
+    return () => {
+      if (!line.delete(holder)) return;
+      if (line.size === 0 && this.#byPlace.get(place) === line) this.#byPlace.delete(place);
+      this.#next(line);
+    };
+  }
+
+  #next(line: ReadonlySet<Holder>): void {
+    const before: Holder[] = [];
+    const ready: Holder[] = [];
+    for (const holder of line) {
+      if (holder.granted !== undefined && !before.some((other) => conflict(holder, other)))
+        ready.push(holder);
+      before.push(holder);
+    }
+    for (const holder of ready) if (line.has(holder)) grant(holder);
+  }
+}
+
+function grant(holder: Holder): void {
+  const { granted } = holder;
+  holder.granted = undefined;
+  granted?.();
+}
+
+function conflict(one: Holder, other: Holder): boolean {
+  if (!one.alone && !other.alone) return false;
+  return one.root.startsWith(other.root) || other.root.startsWith(one.root);
+}

@@ -1,0 +1,58 @@
+import { type Bytes, FX, type SftpReply, type SftpRequest, statusText } from "#ssh/sftp";
+
+/** A request of our own to the upstream: its number is given when it is sent. */
+export type Question = SftpRequest extends infer One
+  ? One extends SftpRequest
+    ? Omit<One, "id">
+    : never
+  : never;
+
+/** What is wanted before a plan can go on. */
+export type Step = { readonly ask: readonly Question[] } | { readonly alone: boolean };
+
+/** What becomes of a client's request. */
+export type Outcome =
+  | {
+      /** Goes to the upstream under the client's number. */
+      readonly send: SftpRequest;
+      /** Sees the answer; another may be given in its place. */
+      readonly finish?: (reply: SftpReply) => SftpReply | undefined;
+    }
+  | { readonly answer: SftpReply };
+
+/** The way to an outcome: each step is answered with the replies to what it asked, in that order. */
+export type Plan<Result = Outcome> = Generator<Step, Result, readonly SftpReply[]>;
+
+/** Why a request is answered here, and not done. */
+export class Refusal {
+  readonly code: number;
+  /** Told to the client. */
+  readonly text: string;
+  /** Whether it was decided here: then the audit is told. */
+  readonly decided: boolean;
+
+  constructor(code: number, text: string, decided: boolean) {
+    this.code = code;
+    this.text = text;
+    this.decided = decided;
+  }
+}
+
+/** By a rule: in the protocol's own words, and ours. */
+export function denied(text: string): Refusal {
+  return new Refusal(FX.PERMISSION_DENIED, text, true);
+}
+
+/** As the upstream would say, or has said. */
+export function failed(code: number): Refusal {
+  return new Refusal(code === FX.OK || code === FX.EOF ? FX.FAILURE : code, statusText(code), false);
+}
+
+export function statusReply(id: number, code: number, text: string = statusText(code)): SftpReply {
+  return { kind: "status", id, code, message: Buffer.from(text, "utf8").toString("latin1") };
+}
+
+/** SSH_FXP_NAME with one path, as REALPATH and READLINK are answered. */
+export function pathReply(id: number, path: Bytes): SftpReply {
+  return { kind: "name", id, entries: [{ name: path, longname: path, attrs: {} }] };
+}

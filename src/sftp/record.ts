@@ -1,0 +1,206 @@
+import { createHash, type Hash } from "node:crypto";
+import type { Auditor, FileAction } from "#contract";
+import { type Bytes, FXF, shownPath, statusText, FX } from "#ssh/sftp";
+
+/** Characters of one path in a line of the audit. */
+const maxShownChars = 4096;
+
+function shown(path: Bytes): string {
+  const text = shownPath(path);
+  return text.length <= maxShownChars ? text : `${text.slice(0, maxShownChars)}…`;
+}
+
+/** What has passed of one file in one direction. */
+export class Passed {
+  bytes = 0;
+  /** Where the next byte lies, if all came in order from the beginning. */
+  #next = 0n;
+  #hash: Hash | undefined;
+  #taking = false;
+
+  constructor(hashing: boolean) {
+    this.#hash = hashing ? createHash("sha256") : undefined;
+  }
+
+  /** Data from here on follow by `take`. */
+  begin(offset: bigint, length: number): void {
+    this.bytes += length;
+    this.#taking = this.#hash !== undefined && offset === this.#next;
+    if (this.#taking) this.#next += BigInt(length);
+    else this.#hash = undefined;
+  }
+
+  take(data: Uint8Array): void {
+    if (this.#taking) this.#hash?.update(data);
+  }
+
+  /** It did not pass as it was meant to. */
+  spoil(): void {
+    this.#hash = undefined;
+  }
+
+  /** Everything up to here has passed, in order. */
+  isUpTo(size: bigint): boolean {
+    return this.#hash !== undefined && this.#next === size;
+  }
+
+  sum(): string | undefined {
+    return this.#hash?.digest("hex");
+  }
+}
+
+/** A path, as the client says it and as it is upstream. */
+export interface Named {
+  readonly path: Bytes;
+  readonly upstream?: Bytes | undefined;
+}
+
+/** What stands behind a handle. */
+export class OpenFile {
+  readonly named: Named;
+  readonly directory: boolean;
+  readonly flags: number;
+  /** Made by this open: whoever made it may set its attributes. */
+  readonly created: boolean;
+  readonly read: Passed;
+  readonly written: Passed;
+  /** As last told. */
+  size: bigint | undefined;
+  /** Names of a folder's listing that were passed on. */
+  entries = 0;
+  /** A read came to the end. */
+  sawEnd = false;
+
+  constructor(
+    named: Named,
+    options: {
+      directory?: boolean;
+      flags?: number;
+      created?: boolean;
+      size?: bigint | undefined;
+      hashing: boolean;
+    },
+  ) {
+    this.named = named;
+    this.directory = options.directory ?? false;
+    this.flags = options.flags ?? 0;
+    this.created = options.created ?? false;
+    this.size = options.size;
+    this.read = new Passed(options.hashing && (this.flags & FXF.READ) !== 0);
+    this.written = new Passed(
+      options.hashing && (this.flags & FXF.WRITE) !== 0 && (this.flags & FXF.APPEND) === 0,
+    );
+  }
+
+  /** SHA-256 of the whole file, if it passed whole and in order. */
+  sum(): { readonly sha256: string; readonly of: "read" | "written" } | undefined {
+    if (this.written.bytes > 0 || (this.flags & FXF.READ) === 0) {
+      const fresh = this.created || (this.flags & FXF.TRUNC) !== 0;
+      const sha256 = fresh ? this.written.sum() : undefined;
+      return sha256 === undefined ? undefined : { sha256, of: "written" };
+    }
+    const whole = this.size !== undefined && this.read.isUpTo(this.size);
+    const sha256 = whole || this.sawEnd ? this.read.sum() : undefined;
+    return sha256 === undefined ? undefined : { sha256, of: "read" };
+  }
+}
+
+/** Tells the audit, where there is one; what is refused always, the rest if the rule wants it. */
+export class Recorder {
+  readonly #audit: Auditor | undefined;
+  readonly #channel: number;
+  readonly on: boolean;
+
+  constructor(audit: Auditor | undefined, channel: number, record: boolean) {
+    this.#audit = audit;
+    this.#channel = channel;
+    this.on = record && audit !== undefined;
+  }
+
+  refused(action: FileAction, path: Bytes, reason: string, to?: Bytes): void {
+    this.#audit?.({
+      event: "file-refused",
+      channel: this.#channel,
+      action,
+      path: shown(path),
+      to: to === undefined ? undefined : shown(to),
+      reason,
+    });
+  }
+
+  opened(named: Named, flags: number, code?: number): void {
+    if (!this.on) return;
+    this.#audit?.({
+      event: "file-open",
+      channel: this.#channel,
+      ...pathsOf(named),
+      access: accessOf(flags),
+      ...outcomeOf(code),
+    });
+  }
+
+  changed(action: FileAction, named: Named, code: number, to?: Named): void {
+    if (!this.on) return;
+    this.#audit?.({
+      event: "file-change",
+      channel: this.#channel,
+      action,
+      ...pathsOf(named),
+      ...(to === undefined
+        ? {}
+        : { to: shown(to.path), upstreamTo: to.upstream === undefined ? undefined : shown(to.upstream) }),
+      ...outcomeOf(code),
+    });
+  }
+
+  /** `code` absent: the channel ended before it was closed. */
+  closed(file: OpenFile, code?: number): void {
+    if (!this.on) return;
+    if (file.directory) {
+      this.#audit?.({
+        event: "file-list",
+        channel: this.#channel,
+        ...pathsOf(file.named),
+        entries: file.entries,
+      });
+      return;
+    }
+    this.#audit?.({
+      event: "file-close",
+      channel: this.#channel,
+      ...pathsOf(file.named),
+      outcome: code === undefined ? "cut-off" : code === FX.OK ? "done" : "failed",
+      bytesRead: file.read.bytes,
+      bytesWritten: file.written.bytes,
+      ...(code === FX.OK ? file.sum() : {}),
+    });
+  }
+}
+
+function pathsOf({ path, upstream }: Named): {
+  readonly path: string;
+  readonly upstreamPath: string | undefined;
+} {
+  return { path: shown(path), upstreamPath: upstream === undefined ? undefined : shown(upstream) };
+}
+
+function outcomeOf(code: number | undefined): {
+  readonly outcome: "done" | "failed";
+  readonly reason: string | undefined;
+} {
+  if (code === undefined || code === FX.OK) return { outcome: "done", reason: undefined };
+  return { outcome: "failed", reason: statusText(code) };
+}
+
+const accesses = [
+  [FXF.READ, "read"],
+  [FXF.WRITE, "write"],
+  [FXF.APPEND, "append"],
+  [FXF.CREAT, "create"],
+  [FXF.TRUNC, "truncate"],
+  [FXF.EXCL, "exclusive"],
+] as const;
+
+function accessOf(flags: number): string[] {
+  return accesses.flatMap(([flag, name]) => ((flags & flag) === 0 ? [] : [name]));
+}

@@ -1,0 +1,429 @@
+import { PosternError } from "#base";
+import type { Auditor } from "#contract";
+import {
+  type Bytes,
+  decodeSftpHello,
+  decodeSftpReply,
+  decodeSftpRequest,
+  encodeSftpHello,
+  encodeSftpReply,
+  encodeSftpRequest,
+  FX,
+  FXP,
+  idOf,
+  knownExtensions,
+  PacketStream,
+  sftpErrors,
+  type SftpReply,
+  type SftpRequest,
+  sftpVersion,
+  statusText,
+} from "#ssh/sftp";
+import { Confinement } from "./confinement.ts";
+import { OpenFiles, type Usage } from "./open-files.ts";
+import type { PathLocks } from "./locks.ts";
+import { type Plan, type Question, type Refusal, statusReply, type Step } from "./plan.ts";
+import { type OpenFile, Recorder } from "./record.ts";
+import type { FileRules } from "./rules.ts";
+import { plantTree } from "./tree.ts";
+import { Watching } from "./watching.ts";
+
+/** Requests of one channel that wait for an answer; more wait unread. */
+export const maxOutstanding = 1024;
+
+export interface SftpPorts {
+  readonly rules: FileRules;
+  readonly audit: Auditor | undefined;
+  /** The client's number of the channel, for the audit. */
+  readonly channel: number;
+  /** Of the whole session. */
+  readonly usage: Usage;
+  readonly locks: PathLocks;
+  /** Which upstream it is: sessions that say the same reach the same files. */
+  readonly place: string;
+  /** Takes bytes at once, or a copy of them. */
+  toUpstream(bytes: Uint8Array): void;
+  toClient(bytes: Uint8Array): void;
+  /** Less is kept here than before. */
+  progressed(): void;
+  /** It cannot go on; told once. */
+  failed(by: "client" | "upstream", error: PosternError): void;
+}
+
+/** A request of the client's that is not answered. */
+interface Pending {
+  readonly request: SftpRequest | undefined;
+  readonly file?: OpenFile | undefined;
+  readonly finish?: ((reply: SftpReply) => SftpReply | undefined) | undefined;
+  /** The answer, if it is ours: it waits for those before it. */
+  readonly answer?: Uint8Array;
+  /** Gives back what the path was held by. */
+  readonly release?: (() => void) | undefined;
+}
+
+/** A plan that is under way; nothing more is read from the client until it is done. */
+interface Running {
+  readonly plan: Plan<void>;
+  /** Numbers of the questions of the step that waits, and the replies that there are. */
+  asked: readonly number[];
+  readonly replies: Map<number, SftpReply>;
+  release: (() => void) | undefined;
+}
+
+/** One SFTP channel: reads along, and stands between where the rule wants it. */
+export class SftpSession {
+  readonly #ports: SftpPorts;
+  readonly #recorder: Recorder;
+  readonly #fromClient: PacketStream;
+  readonly #fromUpstream: PacketStream;
+  readonly #pending = new Map<number, Pending>();
+  readonly #files = new Map<Bytes, OpenFile>();
+  readonly #watching: Watching;
+  #confinement: Confinement | undefined;
+  #open: OpenFiles | undefined;
+  #running: Running | undefined;
+  #phase: "new" | "greeting" | "open" | "deaf" | "over" = "new";
+  #nextOwn = 0xf000_0000;
+  /** Answers of ours that wait. */
+  #answers = 0;
+  /** Takes the data that are passing. */
+  #up: OpenFile | undefined;
+  #down: OpenFile | undefined;
+
+  constructor(ports: SftpPorts) {
+    this.#ports = ports;
+    this.#recorder = new Recorder(ports.audit, ports.channel, ports.rules.record);
+    this.#watching = new Watching(this.#recorder, this.#files);
+    this.#fromClient = new PacketStream("client", {
+      packet: (packet, bodyBytes) => this.#request(packet, bodyBytes),
+      body: (data) => this.#up?.written.take(data),
+      bodyEnd: () => {
+        this.#up = undefined;
+      },
+      output: (bytes) => ports.toUpstream(bytes),
+    });
+    this.#fromUpstream = new PacketStream("server", {
+      packet: (packet, bodyBytes) => this.#reply(packet, bodyBytes),
+      body: (data) => this.#down?.read.take(data),
+      bodyEnd: () => {
+        this.#down = undefined;
+        this.#sendAnswers();
+      },
+      output: (bytes) => ports.toClient(bytes),
+    });
+  }
+
+  /** Bytes of each direction that are kept here. */
+  get heldFromClient(): number {
+    return this.#fromClient.heldBytes;
+  }
+
+  get heldFromUpstream(): number {
+    return this.#fromUpstream.heldBytes;
+  }
+
+  /** Whether there is more to be done with what the client sent. */
+  get waiting(): boolean {
+    return this.#running !== undefined || this.#fromClient.waiting;
+  }
+
+  /** The next bytes of the client's. True: they go on just as they are; false: what goes on has been put out. */
+  fromClient(bytes: Uint8Array): boolean {
+    if (this.#phase === "deaf" && this.#fromClient.idle) return true;
+    return this.#guarded("client", () => this.#fromClient.feed(bytes));
+  }
+
+  fromUpstream(bytes: Uint8Array): boolean {
+    if (this.#phase === "deaf" && this.#fromUpstream.idle) return true;
+    return this.#guarded("upstream", () => this.#fromUpstream.feed(bytes));
+  }
+
+  /** The channel is over. */
+  close(): void {
+    if (this.#phase === "over") return;
+    this.#phase = "over";
+    this.#running?.release?.();
+    this.#running = undefined;
+    for (const pending of this.#pending.values()) pending.release?.();
+    this.#pending.clear();
+    for (const file of this.#files.values()) this.#recorder.closed(file);
+    this.#files.clear();
+  }
+
+  #guarded(by: "client" | "upstream", run: () => boolean): boolean {
+    if (this.#phase === "over") return false;
+    try {
+      return run();
+    } catch (error) {
+      if (!(error instanceof PosternError)) throw error;
+      this.close();
+      this.#ports.failed(by, error);
+      return false;
+    }
+  }
+
+  #request(packet: Uint8Array, bodyBytes: number): boolean {
+    if (this.#phase === "deaf") return true;
+    if (packet[0] === FXP.INIT) return this.#init(packet);
+    if (this.#phase !== "open") throw new sftpErrors.PEER_SFTP_ORDER("a request before the beginning");
+    const id = idOf(packet);
+    if (this.#pending.has(id)) throw new sftpErrors.PEER_SFTP_ORDER(`the number ${id}, which is in use`);
+    const request = readable(packet);
+    const passes =
+      this.#confinement === undefined ? this.#watch(id, request) : this.#confine(id, request, bodyBytes);
+    if (this.#pending.size >= maxOutstanding) this.#fromClient.block();
+    return passes;
+  }
+
+  #init(packet: Uint8Array): boolean {
+    if (this.#phase !== "new") throw new sftpErrors.PEER_SFTP_ORDER("INIT twice");
+    const { version } = decodeSftpHello(packet);
+    this.#phase = "greeting";
+    this.#fromClient.block();
+    if (!this.#ports.rules.confining) return true;
+    if (version < sftpVersion) throw new sftpErrors.PEER_SFTP_VERSION(`version ${version} of the client`);
+    this.#fromClient.emit(encodeSftpHello(FXP.INIT));
+    return false;
+  }
+
+  #version(packet: Uint8Array): boolean {
+    if (this.#phase !== "greeting" || this.#running !== undefined)
+      throw new sftpErrors.PEER_SFTP_ORDER("VERSION twice");
+    const { version, extensions } = decodeSftpHello(packet);
+    const { rules } = this.#ports;
+    if (!rules.confining) {
+      this.#phase = version === sftpVersion ? "open" : "deaf";
+      queueMicrotask(() => this.#goOn());
+      return true;
+    }
+    if (version !== sftpVersion) throw new sftpErrors.PEER_SFTP_VERSION(`version ${version} of the upstream`);
+    const known = extensions.filter(
+      ([name]) =>
+        knownExtensions.has(name) && !(rules.root !== undefined && name === "users-groups-by-id@openssh.com"),
+    );
+    this.#run(this.#settle(encodeSftpHello(FXP.VERSION, { extensions: known })));
+    return false;
+  }
+
+  /** Before the client is greeted it is made out what it may see. */
+  *#settle(greeting: Uint8Array): Plan<void> {
+    const { rules, usage } = this.#ports;
+    const tree = yield* plantTree(rules);
+    this.#open = new OpenFiles(this.#files, rules, this.#recorder, usage);
+    this.#confinement = new Confinement(tree, rules, this.#recorder, this.#open);
+    this.#root = tree.root;
+    this.#phase = "open";
+    this.#fromUpstream.emit(greeting);
+  }
+
+  #root: Bytes = "/";
+
+  /** Watched only: everything goes on as it is. */
+  #watch(id: number, request: SftpRequest | undefined): boolean {
+    const file = request !== undefined && "handle" in request ? this.#files.get(request.handle) : undefined;
+    if (request?.kind === "write") this.#passUp(file, request.offset, request.length);
+    const finish = request === undefined ? undefined : this.#watching.finish(request, file);
+    this.#pending.set(id, { request, file, finish });
+    return true;
+  }
+
+  #confine(id: number, request: SftpRequest | undefined, bodyBytes: number): boolean {
+    const confinement = this.#confinement;
+    const open = this.#open;
+    if (confinement === undefined || open === undefined || request === undefined)
+      return this.#answer(statusReply(id, FX.BAD_MESSAGE));
+    const plan = confinement.plan(request);
+    if (plan !== undefined) {
+      this.#run(this.#carryOut(id, plan));
+      return false;
+    }
+    const refusal = open.refuse(request);
+    if (refusal !== undefined) return this.#refuse(id, request, refusal);
+    const file = "handle" in request ? this.#files.get(request.handle) : undefined;
+    if (request.kind === "write") this.#passUp(file, request.offset, bodyBytes);
+    this.#pending.set(id, { request, file, finish: this.#watching.finish(request, file, open) });
+    return true;
+  }
+
+  #refuse(id: number, request: SftpRequest, refusal: Refusal): false {
+    this.#open?.tell(request, refusal);
+    return this.#answer(statusReply(id, refusal.code, refusal.text));
+  }
+
+  #passUp(file: OpenFile | undefined, offset: bigint, length: number): void {
+    this.#up = file;
+    file?.written.begin(offset, length);
+  }
+
+  *#carryOut(id: number, plan: Plan): Plan<void> {
+    const outcome = yield* plan;
+    if ("answer" in outcome) {
+      this.#answer(outcome.answer);
+      return;
+    }
+    const { send, finish } = outcome;
+    // Held until the upstream has done it.
+    const release = this.#running?.release;
+    if (this.#running !== undefined) this.#running.release = undefined;
+    this.#pending.set(id, { request: send, finish, release });
+    this.#fromClient.emit(encodeSftpRequest(send));
+  }
+
+  /** Ours, in its place behind those that the upstream owes. */
+  #answer(reply: SftpReply): false {
+    this.#pending.set(reply.id, { request: undefined, answer: encodeSftpReply(reply) });
+    this.#answers++;
+    this.#sendAnswers();
+    return false;
+  }
+
+  #sendAnswers(): void {
+    if (this.#answers === 0) return;
+    for (const [id, { answer }] of this.#pending) {
+      if (answer === undefined) return;
+      this.#pending.delete(id);
+      this.#answers--;
+      this.#fromUpstream.emit(answer);
+    }
+  }
+
+  #run(plan: Plan<void>): void {
+    this.#fromClient.block();
+    this.#running = { plan, asked: [], replies: new Map(), release: undefined };
+    this.#advance(this.#running, []);
+  }
+
+  #advance(running: Running, replies: readonly SftpReply[]): void {
+    const { done, value } = running.plan.next(replies);
+    if (this.#running !== running) return;
+    if (done !== true) {
+      this.#take(running, value);
+      return;
+    }
+    running.release?.();
+    this.#running = undefined;
+    // Not at once: we may be in the middle of what the upstream has sent.
+    queueMicrotask(() => this.#goOn());
+  }
+
+  #take(running: Running, step: Step): void {
+    if ("ask" in step) {
+      running.replies.clear();
+      running.asked = step.ask.map((question) => this.#ask(question));
+      if (step.ask.length === 0) this.#advance(running, []);
+      return;
+    }
+    const { locks, place } = this.#ports;
+    let granted = false;
+    let asking = true;
+    running.release = locks.acquire(place, this.#root, step.alone, () => {
+      granted = true;
+      if (!asking) this.#stepOn(running);
+    });
+    asking = false;
+    if (granted) this.#advance(running, []);
+  }
+
+  #stepOn(running: Running): void {
+    if (this.#running !== running) return;
+    this.#guarded("upstream", () => {
+      this.#advance(running, []);
+      return true;
+    });
+  }
+
+  #ask(question: Question): number {
+    do this.#nextOwn = this.#nextOwn === 0xffff_ffff ? 0xf000_0000 : this.#nextOwn + 1;
+    while (this.#pending.has(this.#nextOwn));
+    const id = this.#nextOwn;
+    this.#fromClient.emit(encodeSftpRequest({ ...question, id }));
+    return id;
+  }
+
+  /** Reads on from the client, if nothing keeps us from it. */
+  #goOn(): void {
+    if (this.#running !== undefined || this.#phase === "greeting") return;
+    if (!this.#fromClient.blocked || this.#pending.size >= maxOutstanding) return;
+    this.#guarded("client", () => {
+      this.#fromClient.unblock();
+      return true;
+    });
+    this.#ports.progressed();
+  }
+
+  #reply(packet: Uint8Array, bodyBytes: number): boolean {
+    if (this.#phase === "deaf") return true;
+    if (packet[0] === FXP.VERSION) return this.#version(packet);
+    const id = idOf(packet);
+    const running = this.#running;
+    if (running?.asked.includes(id) === true && !running.replies.has(id)) {
+      running.replies.set(id, decodeSftpReply(packet));
+      if (running.replies.size === running.asked.length) {
+        const replies = running.asked.flatMap((asked) => running.replies.get(asked) ?? []);
+        running.asked = [];
+        this.#advance(running, replies);
+      }
+      return false;
+    }
+    const pending = this.#pending.get(id);
+    if (pending === undefined || pending.answer !== undefined)
+      throw new sftpErrors.PEER_SFTP_ORDER("a reply to nothing");
+    this.#pending.delete(id);
+    const passes = this.#answered(packet, bodyBytes, pending);
+    pending.release?.();
+    if (this.#fromClient.blocked) queueMicrotask(() => this.#goOn());
+    return passes;
+  }
+
+  /** The upstream's answer to the client. */
+  #answered(packet: Uint8Array, bodyBytes: number, { request, file, finish }: Pending): boolean {
+    if (packet[0] === FXP.DATA) {
+      if (request?.kind === "read") this.#passDown(file, request.offset, bodyBytes);
+      return true;
+    }
+    const { confining, root } = this.#ports.rules;
+    if (finish !== undefined || confining) {
+      const reply = decodeSftpReply(packet);
+      const told = finish?.(reply) ?? (root === undefined ? undefined : plain(reply));
+      if (told !== undefined) {
+        this.#fromUpstream.emit(encodeSftpReply(told));
+        this.#sendAnswers();
+        return false;
+      }
+    }
+    if (this.#answers === 0) return true;
+    // What waits behind it comes after it.
+    this.#fromUpstream.emit(withLength(packet));
+    this.#sendAnswers();
+    return false;
+  }
+
+  #passDown(file: OpenFile | undefined, offset: bigint, length: number): void {
+    this.#open?.readBytes(length);
+    this.#down = file;
+    file?.read.begin(offset, length);
+  }
+}
+
+/** Undefined: it cannot be read. */
+function readable(packet: Uint8Array): SftpRequest | undefined {
+  try {
+    return decodeSftpRequest(packet);
+  } catch (error) {
+    if (error instanceof PosternError && error.blame === "PEER") return undefined;
+    throw error;
+  }
+}
+
+/** A status in plain words: a server's own may name what is above the root. Undefined: it is. */
+function plain(reply: SftpReply): SftpReply | undefined {
+  if (reply.kind !== "status" || reply.message === statusText(reply.code)) return undefined;
+  return statusReply(reply.id, reply.code);
+}
+
+function withLength(packet: Uint8Array): Uint8Array {
+  const whole = Buffer.allocUnsafe(packet.length + 4);
+  whole.writeUInt32BE(packet.length);
+  whole.set(packet, 4);
+  return whole;
+}
