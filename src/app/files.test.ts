@@ -1,5 +1,15 @@
 import assert from "node:assert/strict";
-import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { test } from "node:test";
 import { systemClock } from "#base";
 import { tempDir } from "#test/support/temp-dir";
@@ -103,4 +113,56 @@ test("a directory that is not there is the operator's error", async () => {
     files.append(folder.at("dir"), () => "x"),
     { code: "OPERATOR_FILE_UNWRITABLE" },
   );
+});
+
+test("a file is replaced as a whole, one change after the other, and keeps its mode; a new one is private", async () => {
+  await using folder = await tempDir();
+  const path = folder.at("state/deep/counter");
+  const processes = [new Files(systemClock), new Files(systemClock), new Files(systemClock)];
+  const count = (files: Files): Promise<void> => files.update(path, (text) => String(Number(text) + 1));
+  await Promise.all(processes.flatMap((files) => [count(files), count(files), count(files)]));
+  assert.equal(readFileSync(path, "utf8"), "9");
+  assert.equal(statSync(path).mode & 0o777, 0o600);
+  assert.equal(statSync(folder.at("state")).mode & 0o777, 0o700);
+  chmodSync(path, 0o640);
+  await processes[0]?.update(path, () => "10");
+  assert.equal(statSync(path).mode & 0o777, 0o640);
+  assert.deepEqual(readdirSync(folder.at("state/deep")), ["counter"], "nothing is left beside it");
+});
+
+test("what a process left behind that died while it replaced a file is in nobody's way", async () => {
+  await using folder = await tempDir();
+  writeFileSync(folder.at("a"), "old");
+  writeFileSync(folder.at("a.new"), "half");
+  const files = new Files(systemClock);
+  await files.update(folder.at("a"), (text) => `${text} and new`);
+  assert.equal(readFileSync(folder.at("a"), "utf8"), "old and new");
+  assert.equal(existsSync(folder.at("a.new")), false);
+});
+
+test("a file that is not to be changed, or cannot be, stays as it is", async () => {
+  await using folder = await tempDir();
+  const files = new Files(systemClock);
+  writeFileSync(folder.at("a"), "old");
+  const { ino } = statSync(folder.at("a"));
+  await files.update(folder.at("a"), () => undefined);
+  assert.equal(statSync(folder.at("a")).ino, ino);
+  const refusal = new Error("no");
+  await assert.rejects(
+    files.update(folder.at("a"), () => {
+      throw refusal;
+    }),
+    refusal,
+  );
+  symlinkSync(folder.at("a"), folder.at("link"));
+  await assert.rejects(
+    files.update(folder.at("link"), () => "new"),
+    { code: "OPERATOR_FILE_UNWRITABLE" },
+  );
+  await assert.rejects(
+    files.update(folder.at("a/b"), () => "new"),
+    { code: "OPERATOR_FILE_UNWRITABLE" },
+  );
+  assert.equal(readFileSync(folder.at("a"), "utf8"), "old");
+  assert.deepEqual(readdirSync(folder.path).sort(), ["a", "link"]);
 });

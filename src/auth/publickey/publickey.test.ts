@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseTemplate, silentLog, systemClock } from "#base";
-import type { AuthContext, AuthPorts, FileRead, Verdict } from "#contract";
+import type { AuthContext, AuthPorts, FileRead, User, Verdict } from "#contract";
 import { formatPublicKey, generatePrivateKey, type PublicKey } from "#ssh/keys";
-import { noUsers } from "#test/support/auth-ports";
+import { noUsers, usersPort } from "#test/support/auth-ports";
 import { publickey } from "./publickey.ts";
 
 const ada = generatePrivateKey("ssh-ed25519").publicKey;
@@ -150,4 +150,27 @@ test("a broken line in the configuration is the operator's error", async () => {
   for (const line of ["ssh-ed25519", "ssh-ed25519 AAAA", "nonsense", "# comment", `bad-option ${adaLine}`]) {
     await assert.rejects(attempt({ keys: [line] }), { code: "OPERATOR_AUTHORIZED_KEY_INVALID" }, line);
   }
+});
+
+test("the keys of a user who is listed, and of nobody else", async () => {
+  const user: User = { name: "ada", passwords: [], keys: [`restrict ${adaLine}`], groups: ["ops"] };
+  const judge = async (name: string, groups?: readonly string[]): Promise<Verdict> => {
+    const users = { name: parseTemplate("{user}"), ...(groups === undefined ? {} : { groups }) };
+    const ports = { ...portsWith({}), users: usersPort(user) };
+    await using method = await publickey.create({ kind: "publickey", users }, ports);
+    const proof = {
+      method: "publickey",
+      algorithm: ada.type,
+      key: ada,
+      blob: ada.blob,
+      proven: true,
+    } as const;
+    return await method.attempt(proof, context(name));
+  };
+  const verdict = await judge("ada");
+  assert.ok(verdict.kind === "accepted");
+  assert.equal(verdict.restrictions?.[0]?.pty, false, "options of the line are obeyed");
+  assert.equal((await judge("ada", ["ops"])).kind, "accepted");
+  assert.equal((await judge("ada", ["dev"])).kind, "denied");
+  assert.equal((await judge("bob")).kind, "denied", "though the key is the one who stands in");
 });

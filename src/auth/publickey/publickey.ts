@@ -15,7 +15,7 @@ import type { FetchOptions } from "./fetch.ts";
 import { KeyCache } from "./key-cache.ts";
 import { restrictionsOf } from "./restrictions.ts";
 import { defaults, type PublicKeyConfig, schema } from "./schema.ts";
-import { keysOfFile, keysOfUpstream, keysOfUrl, listedKey } from "./sources.ts";
+import { keysOfFile, keysOfUpstream, keysOfUrl, keysOfUser, listedKey } from "./sources.ts";
 
 /** Of certificates of authorities, as PEM. */
 const maxAuthoritiesBytes = 1024 * 1024;
@@ -107,7 +107,7 @@ class KeyJudge {
   }
 
   async #lines(context: AuthContext): Promise<readonly AuthorizedKey[]> {
-    const { files = [], urls = [] } = this.#config;
+    const { files = [], users, urls = [] } = this.#config;
     const { captures } = context;
     const lines = [...this.#listed];
     const add = async (
@@ -117,6 +117,7 @@ class KeyJudge {
       for (const template of templates) for (const line of await read(template)) lines.push(line);
     };
     await add(files, (file) => keysOfFile(file, captures, this.#ports));
+    if (users !== undefined) lines.push(...(await keysOfUser(users, context, this.#ports)));
     await add(urls, (url) => keysOfUrl(url, captures, this.#ofUrls, this.#fetch, this.#ports));
     return lines;
   }

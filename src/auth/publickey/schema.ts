@@ -1,10 +1,12 @@
 import { duration, path, pathTemplate, type Template, template } from "#base";
 import { z } from "zod";
+import { type UsersReference, usersReference } from "../users/index.ts";
 
 export interface PublicKeyConfig {
   readonly kind: "publickey";
   readonly files?: readonly Template[] | undefined;
   readonly keys?: readonly string[] | undefined;
+  readonly users?: UsersReference | undefined;
   readonly urls?: readonly Template[] | undefined;
   readonly upstreamFile?: Template | undefined;
   readonly matched?: boolean | undefined;
@@ -20,7 +22,7 @@ export interface PublicKeyConfig {
 /** What holds where the configuration says nothing. */
 export const defaults = { cacheSeconds: 60, staleSeconds: 3600, timeoutSeconds: 5 } as const;
 
-const sources = ["files", "keys", "urls", "upstreamFile", "matched"] as const;
+const sources = ["files", "keys", "users", "urls", "upstreamFile", "matched"] as const;
 
 export const schema: z.ZodType<PublicKeyConfig> = z
   .strictObject({
@@ -39,6 +41,9 @@ export const schema: z.ZodType<PublicKeyConfig> = z
       .optional()
       .describe("Lines in the same form.")
       .meta({ examples: [["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA… ada"]] }),
+    users: usersReference
+      .optional()
+      .describe("The keys of one of the `users`: `users: {}` for who has the user name."),
     urls: z
       .array(template)
       .min(1)
@@ -90,7 +95,7 @@ export const schema: z.ZodType<PublicKeyConfig> = z
   })
   .superRefine((value, ctx) => {
     if (sources.every((name) => value[name] === undefined)) {
-      ctx.addIssue({ code: "custom", message: "give files, keys, urls, upstreamFile or matched" });
+      ctx.addIssue({ code: "custom", message: "give files, keys, users, urls, upstreamFile or matched" });
     }
     for (const [at, { text }] of (value.urls ?? []).entries()) {
       const message = problemOf(text, value.dangerouslyAllowHttp === true);

@@ -2,6 +2,7 @@ import { hash } from "node:crypto";
 import { type Captures, PosternError, Recent, type Template } from "#base";
 import type { AuthContext, AuthPorts } from "#contract";
 import { type AuthorizedKey, parseAuthorizedKeys } from "#ssh/keys";
+import { referredUser, type UsersReference } from "../users/index.ts";
 import { publicKeyErrors } from "./errors.ts";
 import { fetchKeys, type FetchOptions } from "./fetch.ts";
 import type { KeyCache } from "./key-cache.ts";
@@ -45,6 +46,20 @@ export async function keysOfFile(
     ports.log.error("authorized-keys-ignored", { file: path, error });
     return [];
   }
+}
+
+/** Keys of one of the users whom the operator has listed. */
+export async function keysOfUser(
+  reference: UsersReference,
+  context: AuthContext,
+  { users, log }: AuthPorts,
+): Promise<readonly AuthorizedKey[]> {
+  const { name, user } = await referredUser(reference, users, context);
+  return (user?.keys ?? []).flatMap((line) =>
+    parseAuthorizedKeys(line, `keys of ${name}`, ({ reason }) =>
+      log.warn("authorized-keys-line-ignored", { user: name, reason }),
+    ),
+  );
 }
 
 /** Keys of an address. */
