@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import type { Problem } from "#config";
 import { type Place, placeText, problemAt, Untranslatable } from "./errors.ts";
 import { fromPythonExpression, type Translated } from "./expression.ts";
@@ -11,6 +12,11 @@ import { type Flow, Verbatim } from "./yaml-text.ts";
 
 /** pysshrp's own: `.ssh/authorized_keys` on the upstream. */
 const defaultAuthorizedKeys = ".ssh/authorized_keys";
+
+const keyLoginNotes = [
+  "pysshrp told whether a key stood in the file without a proof that the client had it, and logged in at the upstream for each question. Here the file is read for keys that are proven, and remembered for a minute.",
+  "Lines with options, or without a comment, never matched in pysshrp. Here they do, and their options are obeyed.",
+];
 
 /** Makes rules of servers. */
 export class PysshrpRules {
@@ -46,10 +52,7 @@ export class PysshrpRules {
     if (host === null || user === null || !this.#checkHost(host, server)) return [];
     const name = this.#names.take(nameFor(server, expression), `rule-${this.#serial}`);
     const open = isOpen(host);
-    const { login, loginNotes, credentials, credentialNotes, unsafe, lost } = await this.#logins(
-      server,
-      name,
-    );
+    const { login, loginNotes, credentials, credentialNotes, unsafe } = await this.#logins(server, name);
     return [
       {
         name,
@@ -83,7 +86,7 @@ export class PysshrpRules {
           ...unsafe,
           ...(open ? ["the client could name any host: say in targets which ones it may"] : []),
         ],
-        lost,
+        lost: [],
       },
     ];
   }
@@ -97,13 +100,11 @@ export class PysshrpRules {
     credentials: Flow[];
     credentialNotes: string[];
     unsafe: string[];
-    lost: string[];
   }> {
     const { password, upstreamPassword, upstreamKey } = server;
     const login: Flow[] = [];
     const loginNotes: string[] = [];
     const unsafe: string[] = [];
-    const lost: string[] = [];
     const credentialNotes = [
       "pysshrp offered the upstream the key files and the agent of the daemon's own account first. Here it is offered this and nothing else.",
     ];
@@ -125,15 +126,18 @@ export class PysshrpRules {
         "pysshrp sent the upstream this same password, though it promised not to: no other was given.",
       );
     }
-    if (upstreamKey !== undefined) lost.push(this.#keyLogin(server, upstreamKey.value));
-    else if (server.authorizedKeys !== undefined)
+    if (upstreamKey !== undefined) {
+      login.push({
+        kind: "publickey",
+        upstreamFile: literal(server.authorizedKeys?.value ?? defaultAuthorizedKeys),
+      });
+      credentials.push({ kind: "key", file: resolve(server.folder, upstreamKey.value) });
+      loginNotes.push(...keyLoginNotes);
+      if (password !== undefined && upstreamPassword === undefined)
+        credentialNotes.push("If the upstream does not take the password, the key is tried.");
+    } else if (server.authorizedKeys !== undefined)
       loginNotes.push("upstream_authorized_keys has no effect without upstream_key: left out.");
-    return { login, loginNotes, credentials, credentialNotes, unsafe, lost };
-  }
-
-  #keyLogin(server: Server, key: string): string {
-    const file = server.authorizedKeys?.value ?? defaultAuthorizedKeys;
-    return `logins by public key, checked against ${JSON.stringify(file)} on the upstream with the key ${JSON.stringify(key)}, are not possible yet; with a copy of that file here, { kind: publickey, files: [COPY] } as a login and { kind: key, file: KEY } as a credential do the same. (pysshrp told whether a key was in the file without a proof that the client had it, with a login at the upstream for each question; and lines with options or without a comment never matched.)`;
+    return { login, loginNotes, credentials, credentialNotes, unsafe };
   }
 
   #storePassword(name: string, { value, place }: { value: string; place: Place }): Flow {
