@@ -26,6 +26,8 @@ export interface ClientChannelOptions {
   send(payload: Uint8Array): void;
   /** Data came; valid during the call only. */
   data(bytes: Uint8Array): void;
+  /** No more data will come. */
+  eof(): void;
 }
 
 type State =
@@ -94,6 +96,7 @@ export class ClientChannel {
         this.#data(decodeChannelData(payload).data, state);
         return;
       case MSG.CHANNEL_EOF:
+        if (state.kind === "open") this.#options.eof();
         return;
       case MSG.CHANNEL_CLOSE:
         this.close();

@@ -70,7 +70,7 @@ const rows = {
   },
   DENIED_AGENT_BROKEN: {
     disconnect: 14,
-    user: "Your agent answered with something that makes no sense.",
+    user: "Your agent answered with something that makes no sense, or with more than an agent may.",
     operator: "the client's agent does not keep to the agent protocol",
   },
   DENIED_AGENT_GONE: {

@@ -73,7 +73,10 @@ class Conversation {
   constructor(options: ForwardedAgentOptions, timeoutMs: number) {
     this.#options = options;
     this.#timeoutMs = timeoutMs;
-    this.#channel = options.waiting.openChannel("auth-agent@openssh.com", (bytes) => this.#data(bytes));
+    this.#channel = options.waiting.openChannel("auth-agent@openssh.com", {
+      data: (bytes) => this.#data(bytes),
+      eof: () => this.#fail(new gatewayErrors.DENIED_AGENT_GONE()),
+    });
     this.#agent = new AgentClient({ send: (bytes) => this.#channel.write(bytes) });
     void this.#channel.opened.then((opened) => {
       if (opened !== true)

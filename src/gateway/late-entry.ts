@@ -56,10 +56,15 @@ export class LateEntry {
     const waiting = this.#waiting;
     const agent =
       session === undefined ? undefined : new ForwardedAgent({ waiting, clock, log, likely, signal });
-    const upstream = await this.#options.enter(agent);
+    const upstream = await this.#options.enter(agent).catch(async (error: unknown) => {
+      // A client with an open channel would not leave when it has read why.
+      await agent?.close();
+      throw error;
+    });
     try {
       await agent?.close();
       signal.throwIfAborted();
+      if (waiting.openChannels > 0) throw new gatewayErrors.DENIED_AGENT_BROKEN("its channel stays open");
       for (const text of upstream.banners) session?.write(Buffer.from(text), EXTENDED_DATA_STDERR);
       return { downstream: waiting.resume(), upstream };
     } catch (error) {

@@ -22,7 +22,7 @@ import {
   payloadOf,
   transportErrors,
 } from "#ssh/transport";
-import { ClientChannel } from "./client-channel.ts";
+import { ClientChannel, type ClientChannelOptions } from "./client-channel.ts";
 import { HeldSession, type SessionServing } from "./held-session.ts";
 import { type HeldPacket, ResumedClient } from "./resumed-client.ts";
 
@@ -81,18 +81,24 @@ export class WaitingClient {
   }
 
   /** Opens a channel to the client. All of them must be over before `resume`. */
-  openChannel(type: string, data: (bytes: Uint8Array) => void): ClientChannel {
+  openChannel(type: string, reader: Pick<ClientChannelOptions, "data" | "eof">): ClientChannel {
     let number = sessionNumber + 1;
     while (this.#channels.has(number)) number++;
     const channel = new ClientChannel({
       number,
       type,
       send: (payload) => this.#conn.send(payload),
-      data,
+      data: (bytes) => reader.data(bytes),
+      eof: () => reader.eof(),
     });
     this.#channels.set(number, channel);
     void channel.over.then(() => this.#channels.delete(number));
     return channel;
+  }
+
+  /** Channels of ours that the client still has open, or has not answered. */
+  get openChannels(): number {
+    return this.#channels.size;
   }
 
   /** The client's connection as an upstream is to see it. Nothing of this object may be used any more. */

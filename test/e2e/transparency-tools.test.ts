@@ -10,13 +10,13 @@ import { missing, type StrangerName } from "#test/support/strangers";
 
 let bench: Bench;
 before(async () => {
-  if (missing("ssh", "sshd") === false) bench = await startBench();
+  if (missing("ssh", "sshd") === false) bench = await startBench({ byAgent: true });
 });
 after(async () => {
   await bench?.[Symbol.asyncDispose]();
 });
 const both = (name: string, needs: readonly StrangerName[], check: (way: Way) => Promise<unknown>): void =>
-  bothWays(name, () => bench, check, { skip: missing("ssh", "sshd", ...needs) });
+  bothWays(name, () => bench, check, { skip: missing("ssh", "sshd", ...needs), byAgent: true });
 
 /** Names, modes, sizes and times, to the second, of a tree. */
 async function listing(path: string): Promise<string> {

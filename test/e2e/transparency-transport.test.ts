@@ -16,6 +16,7 @@ before(async () => {
   const kinds = ["ed25519", "ecdsa-256"] as const;
   if (skip === false)
     bench = await startBench({
+      byAgent: true,
       sshd: { hostKeys: kinds },
       gateway: { hostKeys: kinds },
       clientKeys: ["rsa"],
@@ -25,7 +26,7 @@ after(async () => {
   await bench?.[Symbol.asyncDispose]();
 });
 const both = <T>(name: string, check: Parameters<typeof bothWays<T>>[2]): void =>
-  bothWays(name, () => bench, check, { skip });
+  bothWays(name, () => bench, check, { skip, byAgent: true });
 
 both("RekeyLimit 1M: 20 MB each way, keys exchanged again and again", async ({ target }) => {
   const data = testBytes(20_000_000, 11);
@@ -141,7 +142,8 @@ both(
   "UpdateHostKeys: the client learns the other host keys of what it reached, and no one else's",
   async (way) => {
     const { target, folder, bench: all } = way;
-    const reached = way.name === "direct" ? all.sshd.hostKeys : (all.gateway?.hostKeys ?? []);
+    const gateway = way.name === "through the gateway" ? all.gateway : all.agentGateway;
+    const reached = way.name === "direct" ? all.sshd.hostKeys : (gateway?.hostKeys ?? []);
     const [first] = reached;
     assert.ok(first);
     const knownHosts = folder.at("known_hosts");

@@ -13,7 +13,8 @@ import { runSsh, spawnSsh, sshCommand, sshPlace, sshSettings } from "#test/suppo
 let bench: Bench;
 const skip = missing("ssh", "sshd", "python3");
 before(async () => {
-  if (skip === false) bench = await startBench({ sshd: { hostKeys: ["ed25519", "ecdsa-256"] } });
+  if (skip === false)
+    bench = await startBench({ byAgent: true, sshd: { hostKeys: ["ed25519", "ecdsa-256"] } });
 });
 after(async () => {
   await bench?.[Symbol.asyncDispose]();
@@ -22,7 +23,7 @@ const both = <T>(
   name: string,
   check: Parameters<typeof bothWays<T>>[2],
   unless: string | false = false,
-): void => bothWays(name, () => bench, check, { skip: skip || unless });
+): void => bothWays(name, () => bench, check, { skip: skip || unless, byAgent: true });
 
 both("exec: output and exit status 0", async ({ target }) => {
   const { code, stdout } = await runSsh(target, ["echo out; id -un"]);

@@ -13,6 +13,8 @@ export interface SshTarget {
   readonly knownHosts: string;
   /** Path of a private key. */
   readonly identity?: string;
+  /** Socket of an agent to be forwarded. */
+  readonly forwardAgent?: string;
 }
 
 export interface SshOptions extends ChildOptions {
@@ -55,11 +57,12 @@ export function sshSettings(target: SshTarget, more: SshOptions = {}): string[] 
   const login = more.passwords === undefined ? ["BatchMode=yes"] : ["NumberOfPasswordPrompts=1"];
   const settings = [
     ...(more.options ?? []),
+    ...(target.forwardAgent === undefined ? [] : ["ForwardAgent=yes"]),
     `UserKnownHostsFile=${target.knownHosts}`,
     "GlobalKnownHostsFile=none",
     "StrictHostKeyChecking=yes",
     "UpdateHostKeys=no",
-    "IdentityAgent=none",
+    `IdentityAgent=${target.forwardAgent ?? "none"}`,
     "IdentitiesOnly=yes",
     `IdentityFile=${target.identity ?? "none"}`,
     "ConnectTimeout=30",
