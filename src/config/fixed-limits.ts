@@ -84,6 +84,27 @@ export const fixedLimits: readonly FixedLimit[] = [
     precedent: "paramiko sends one before each attempt",
   },
   {
+    constant: "auth/totp/spent-codes:freeWrongCodes",
+    value: 5,
+    unit: "count",
+    about: "Wrong one-time codes in a row before their user must wait: 30 s, then twice as long each time.",
+    precedent: "RFC 4226, section 7.3 asks for a bound; pam_google_authenticator takes 3 in 30 s",
+  },
+  {
+    constant: "auth/totp/spent-codes:maxWaitMs",
+    value: 3_600_000,
+    unit: "ms",
+    about: "The longest such wait.",
+    precedent: "None; shorter, and codes could be guessed in years; longer, and a stranger could lock people out",
+  },
+  {
+    constant: "auth/users/users-file:maxUsersFileBytes",
+    value: 4 * 1024 * 1024,
+    unit: "bytes",
+    about: "The file of users, and the htpasswd file.",
+    precedent: "None; some ten thousand people",
+  },
+  {
     constant: "ssh/userauth/client:maxBannerCharacters",
     value: 256 * 1024,
     unit: "count",

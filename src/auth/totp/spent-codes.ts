@@ -10,7 +10,7 @@ export const freeWrongCodes = 5;
 
 /** The next wrong code makes its user wait this long, each further one twice as long as the one before. */
 const firstWaitMs = 30_000;
-const maxWaitMs = 3_600_000;
+export const maxWaitMs = 3_600_000;
 
 const stateSchema = z.strictObject({
   /** A digest of the secret that the rest is about: a new secret begins anew. */
