@@ -13,18 +13,14 @@ import type {
 import type { Link } from "#link";
 import { fingerprint } from "#ssh/keys";
 import type { InfoRequest } from "#ssh/messages";
-import { type ConnClose, type PacketHandler, type PacketView, payloadOf } from "#ssh/transport";
-import {
-  type PublicKeyAttempt,
-  type UserauthAttempt,
-  UserauthServer,
-  type UserauthServerEvent,
-} from "#ssh/userauth";
+import type { ConnClose } from "#ssh/transport";
+import type { PublicKeyAttempt, UserauthAttempt, UserauthServer } from "#ssh/userauth";
 import { gatewayErrors } from "./errors.ts";
 import type { AttemptKind, FailureDelays } from "./failure-delays.ts";
 import type { GatewayLimits } from "./limits.ts";
 import { contextOf, isAnswer, passwordOf } from "./attempt-context.ts";
 import { LoginAudit, type RefusedAttempt } from "./login-audit.ts";
+import { GivenUp, LoginDialogue } from "./login-dialogue.ts";
 import { LoginProgress, methodsOf, type PassedStep } from "./login-progress.ts";
 import { askNewPassword } from "./new-password.ts";
 import type { Router } from "./router.ts";
@@ -66,9 +62,6 @@ export class ClientLeft extends Error {
   }
 }
 
-/** The client began another attempt in the midst of an exchange (RFC 4256, section 3.1): that one is looked at next. */
-class GivenUp extends Error {}
-
 /** Methods named to a client when no rule offers any: it must look like any other gateway. */
 const methodsOfNobody = ["publickey", "password"];
 
@@ -84,37 +77,32 @@ export function offeredMethods(router: Router): readonly string[] {
  */
 export class Authentication implements AsyncDisposable {
   readonly #options: AuthenticationOptions;
+  readonly #dialogue: LoginDialogue;
   readonly #server: UserauthServer;
   readonly #offered: readonly string[];
   readonly #audit: LoginAudit;
   readonly #over = new AbortController();
   readonly #entryOptions: UpstreamEntryOptions;
   readonly #upstream: UpstreamEntry;
-  #event = Promise.withResolvers<UserauthServerEvent>();
-  /** Came in the place of an answer. */
-  #ahead: UserauthServerEvent | undefined;
-  /** When the client last said something, in monotonic milliseconds. */
-  #heardMs = 0;
   /** What the current name has proven; undefined: nothing. */
   #progress: LoginProgress | undefined;
   /** Passwords and answers tried under the current name. */
   #passwords = 0;
-  /** Answers of the exchange under way, to be wiped. */
-  #answers: Uint8Array[] = [];
 
   constructor(options: AuthenticationOptions) {
     const { link, limits, sessionId, upstream: ports, downstream, clock } = options;
     this.#options = options;
     this.#offered = offeredMethods(options.router);
     this.#audit = new LoginAudit(options.audit);
-    this.#server = new UserauthServer({
-      send: (payload) => link.send(payload),
-      sessionId: link.sessionId,
-      hostKey: link.hostKey,
+    this.#dialogue = new LoginDialogue({
+      link,
+      clock,
       signatureAlgorithms: options.signatureAlgorithms,
       maxAttempts: limits.maxAuthTries,
       maxKeyQueries: limits.maxKeyQueries,
+      closed: (close) => this.abort(whyClosed(close)),
     });
+    this.#server = this.#dialogue.server;
     this.#entryOptions = {
       sessionId,
       ports,
@@ -129,12 +117,9 @@ export class Authentication implements AsyncDisposable {
 
   /** Throws ClientLeft, and what is to end the connection with its own words. */
   async run(): Promise<Authenticated> {
-    this.#options.link.attach(this.#handler());
+    this.#dialogue.start();
     for (;;) {
-      const event = this.#ahead ?? (await this.#next());
-      this.#ahead = undefined;
-      // Answers come only to what an exchange asked, and it takes them itself.
-      if (event.kind === "responses") throw new gatewayErrors.BUG_SESSION("answers to nothing");
+      const event = await this.#dialogue.next();
       if (event.changed) await this.#forget();
       const done = await this.#here(this.#answer(event.user, event.attempt));
       // Who is in owns the upstream, also when the client has gone meanwhile: the session asks `throwIfOver`.
@@ -173,8 +158,7 @@ export class Authentication implements AsyncDisposable {
   /** Gives up, wherever the login is: `run` throws `why`. */
   abort(why: unknown): void {
     this.#over.abort(why);
-    this.#event.reject(why);
-    void this.#event.promise.catch(() => {});
+    this.#dialogue.stop(why);
     // Whatever waits for the upstream is over with it.
     void this.#forget();
   }
@@ -238,29 +222,18 @@ export class Authentication implements AsyncDisposable {
     const method = "keyboard-interactive";
     if (!this.#offers.includes(method)) return this.#notOffered(user, method);
     try {
-      const ask = (request: InfoRequest): Promise<Uint8Array[]> => this.#ask(request);
+      const ask = async (request: InfoRequest): Promise<Uint8Array[]> => {
+        this.throwIfOver();
+        return await this.#dialogue.ask(request);
+      };
       return await this.#judge(user, { method, ask }, this.#passwordKind());
     } catch (error) {
       if (!(error instanceof GivenUp)) throw error;
       this.#audit.refused(user, { method, reason: "the exchange was given up" });
       return undefined;
     } finally {
-      for (const answer of this.#answers.splice(0)) answer.fill(0);
+      this.#dialogue.wipeAnswers();
     }
-  }
-
-  /** One round of an exchange. Throws GivenUp. */
-  async #ask(request: InfoRequest): Promise<Uint8Array[]> {
-    this.#over.signal.throwIfAborted();
-    this.#server.challenge(request);
-    const event = await this.#next();
-    if (event.kind === "attempt") {
-      this.#ahead = event;
-      throw new GivenUp();
-    }
-    const answers = event.responses.map((response) => Uint8Array.from(response));
-    this.#answers.push(...answers);
-    return answers;
   }
 
   /** A proof is judged by the step that is due; if it will do, the login goes on. */
@@ -305,7 +278,7 @@ export class Authentication implements AsyncDisposable {
           restrictions: [],
           password,
         });
-      this.#options.delays.record(route.rule, kind, this.#options.clock.monotonic() - this.#heardMs);
+      this.#options.delays.record(route.rule, kind, this.#options.clock.monotonic() - this.#dialogue.heardMs);
       reason = "the upstream refused the password";
     }
     const shown = proof.method === "publickey" ? { key: fingerprint(proof.blob), proven: proof.proven } : {};
@@ -359,7 +332,7 @@ export class Authentication implements AsyncDisposable {
   /** Between two methods of one exchange: the next question would tell how long the last answer was thought about. */
   async #pause(user: string, proof: Proof, kind: AttemptKind, atLeastMs: number): Promise<void> {
     if (proof.method !== "keyboard-interactive") return;
-    await this.#options.delays.wait(user, kind, this.#heardMs, atLeastMs, this.#over.signal);
+    await this.#options.delays.wait(user, kind, this.#dialogue.heardMs, atLeastMs, this.#over.signal);
   }
 
   /** Refuses, no sooner than refusals are due. The reason is for the log alone. */
@@ -374,7 +347,7 @@ export class Authentication implements AsyncDisposable {
     const level = fields.proven === false ? "debug" : "info";
     log[level]("auth-denied", { user, ...fields });
     this.#audit.refused(user, fields);
-    await delays.wait(user, kind, this.#heardMs, atLeastMs, this.#over.signal);
+    await delays.wait(user, kind, this.#dialogue.heardMs, atLeastMs, this.#over.signal);
     if (!this.#over.signal.aborted) this.#reject();
   }
 
@@ -461,37 +434,14 @@ export class Authentication implements AsyncDisposable {
     this.#progress?.forget();
     return upstream;
   }
-
-  async #next(): Promise<UserauthServerEvent> {
-    const { link } = this.#options;
-    // The answer is out: the client's next packet may be looked at.
-    link.resume();
-    const event = await this.#event.promise;
-    this.#event = Promise.withResolvers();
-    return event;
-  }
-
-  #handler(): PacketHandler {
-    return {
-      // Once the client is in, what it sends is the session's: it waits for whoever joins the two sides.
-      ready: () => !this.#server.busy && !this.#server.accepted,
-      packet: (packet: PacketView) => {
-        const event = this.#server.receive(payloadOf(packet));
-        if (event === undefined) return;
-        this.#heardMs = this.#options.clock.monotonic();
-        this.#event.resolve(event);
-      },
-      closed: (close) => this.abort(whyClosed(close)),
-    };
-  }
-}
-
-/** There is nowhere to go, or a credential can do nothing before the client is in. */
-function entersLater({ serve, plan }: Route): boolean {
-  return serve !== undefined || plan.credentials.some(({ clientAgent }) => clientAgent !== undefined);
 }
 
 /** Why a login is over when its connection is. */
 export function whyClosed(close: ConnClose): unknown {
   return close.kind === "failed" && close.error instanceof PosternError ? close.error : new ClientLeft();
+}
+
+/** There is nowhere to go, or a credential can do nothing before the client is in. */
+function entersLater({ serve, plan }: Route): boolean {
+  return serve !== undefined || plan.credentials.some(({ clientAgent }) => clientAgent !== undefined);
 }
