@@ -24,7 +24,6 @@ export async function askOnce(
   context: Pick<CliContext, "stdin" | "stderr">,
   question: string,
 ): Promise<string> {
-  context.stderr.write(question);
   // What readline echoes goes nowhere; it still does the editing of the line.
   const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
   const terminal = createInterface({ input: context.stdin, output: nowhere, terminal: true, historySize: 0 });
@@ -33,6 +32,8 @@ export async function askOnce(
       terminal.once("SIGINT", () => reject(new Interrupted()));
       terminal.once("close", () => reject(new Interrupted()));
       terminal.once("line", resolve);
+      // Asked only now: before, the terminal itself would echo what is typed at once.
+      context.stderr.write(question);
     });
   } finally {
     terminal.close();

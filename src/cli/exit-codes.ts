@@ -11,6 +11,8 @@ export const exitCodes = {
   config: 78,
   /** As a shell has it for a program that SIGINT ended. */
   interrupted: 130,
+  /** As ssh has it: `ssh` itself failed, and it is not the remote command that says so. */
+  remote: 255,
 } as const;
 
 export const exitCodeTexts: Readonly<Record<number, string>> = {
@@ -20,5 +22,7 @@ export const exitCodeTexts: Readonly<Record<number, string>> = {
   [exitCodes.usage]: "the command line was not understood",
   [exitCodes.partial]: "`import` wrote a configuration, but rules in it are disabled or do less than before",
   [exitCodes.config]: "the configuration cannot be used (all commands but `check`)",
-  [exitCodes.interrupted]: "ended by Ctrl-C at a question",
+  [exitCodes.interrupted]: "ended by Ctrl-C at a question, or before there was a connection",
+  [exitCodes.remote]:
+    "`ssh`: there was no connection, no login, or no word of how the command ended; else it is the command's own",
 };

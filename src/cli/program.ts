@@ -1,5 +1,5 @@
 import { version } from "#base";
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { caCommand } from "./ca.ts";
 import { auditCommand } from "./audit.ts";
 import { checkCommand } from "./check.ts";
@@ -16,6 +16,8 @@ import { keyCommand } from "./key.ts";
 import { logLevelCommand } from "./log-level.ts";
 import { reloadCommand } from "./reload.ts";
 import { serveCommand } from "./serve.ts";
+import { sshCommand } from "./ssh.ts";
+import { connectCommand } from "./connect.ts";
 import { statusCommand } from "./status.ts";
 import { userCommand } from "./user.ts";
 
@@ -25,6 +27,7 @@ export function createProgram(context: CliContext, finish: Finish): Command {
     .description("The SSH gateway: one public port, every SSH host behind it.")
     .version(version, "-V, --version", "print the version")
     .option("--debug", "print where an error comes from")
+    .enablePositionalOptions()
     .helpCommand("help [command]", "print the help of a command")
     .addHelpText(
       "after",
@@ -35,9 +38,11 @@ export function createProgram(context: CliContext, finish: Finish): Command {
     demoCommand(context, finish),
     checkCommand(context, finish),
     explainCommand(context, finish),
+    forwardCommand(context, finish),
+    sshCommand(context, finish),
+    connectCommand(context),
     keyCommand(context),
     userCommand(context),
-    forwardCommand(context, finish),
     caCommand(context),
     importCommand(context, finish),
     reloadCommand(context),
@@ -66,7 +71,11 @@ function harden(command: Command, context: CliContext): void {
     getOutHasColors: () => false,
     getErrHasColors: () => false,
   });
-  for (const inner of command.commands) harden(inner, context);
+  for (const inner of command.commands) {
+    // It counts wherever it stands.
+    inner.addOption(new Option("--debug").hideHelp());
+    harden(inner, context);
+  }
 }
 
 function nameOf(command: Command): string {

@@ -2,8 +2,9 @@ import { PosternError } from "#base";
 import { ConfigInvalid, formatProblem } from "#config";
 import { CommanderError } from "commander";
 import { complain, type CliContext } from "./context.ts";
-import { cliErrors, Interrupted } from "./errors.ts";
+import { Interrupted } from "./errors.ts";
 import { exitCodes } from "./exit-codes.ts";
+import { sentenceOf } from "./failure.ts";
 import { createProgram } from "./program.ts";
 
 /** Carries out one command line (without the names of node and of the program); gives the exit code. Never throws. */
@@ -46,11 +47,3 @@ const configCodes: ReadonlySet<string> = new Set([
   "OPERATOR_RULE_INVALID",
   "OPERATOR_RULE_UNUSABLE",
 ]);
-
-/** Details of this room's own errors are whole sentences; those of others need the row's sentence before them. */
-function sentenceOf(error: unknown): string {
-  const client = error instanceof PosternError && error.code.includes("_CLIENT_");
-  const own = client || Object.values(cliErrors).some((each) => error instanceof each);
-  if (own && error instanceof PosternError) return error.detail ?? error.message;
-  return error instanceof Error ? error.message : String(error);
-}

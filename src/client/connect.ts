@@ -32,6 +32,11 @@ export interface ConnectOptions {
   readonly versionComment?: string;
   /** Software version in our version line. Default `Postern_…`. */
   readonly software?: string;
+  /**
+   * Hides `Host: NAME` in the first packet, for gates that read an HTTP request out of an SSH stream. Only AES-GCM is offered then: the
+   * other ciphers need strict key exchange, which such a packet rules out.
+   */
+  readonly hostHeader?: string;
   readonly algorithms?: Partial<AlgorithmPreferences>;
   /** Local address to connect from. */
   readonly bindAddress?: string;
@@ -93,7 +98,8 @@ async function connectOver(
   signal?.addEventListener("abort", abort, { once: true });
   try {
     if (signal?.aborted === true) throw givenUp(where, signal.reason);
-    link = await handshake(stream, address, options);
+    await handshake(stream, address, options, (made) => (link = made));
+    if (link === undefined) throw givenUp(where, undefined);
     const login = options.login ?? {};
     const notice = login.notice ?? options.notice;
     const whole = notice === undefined ? login : { ...login, notice };
@@ -127,18 +133,32 @@ async function streamTo(
   return await dialTcp(address, { timeoutMs, signal, bindAddress, family });
 }
 
-async function handshake(stream: Duplex, address: HostPort, options: ConnectOptions): Promise<Link> {
+/** `made` gets the link at once: the stream is its own from then on, so ending it early is done by the link. */
+async function handshake(
+  stream: Duplex,
+  address: HostPort,
+  options: ConnectOptions,
+  made: (link: Link) => void,
+): Promise<void> {
   const { timeoutMs = defaultTimeoutMs, notice = (): void => {} } = options;
   const check = await HostKeyCheck.open(address, options.hostKey ?? {}, notice);
-  const algorithms = { ...defaultAlgorithms, ...options.algorithms };
+  // What happened while the files were read is told to nobody who listens only now.
+  if (stream.destroyed || options.signal?.aborted === true) {
+    throw new clientErrors.UPSTREAM_CLIENT_HANDSHAKE(
+      `No SSH connection to ${placeOf(address)}: the way there ended before it began.`,
+    );
+  }
+  const { hostHeader, versionComment = hostHeader === undefined ? undefined : "/ HTTP/1.1" } = options;
+  const algorithms = algorithmsFor(options);
   const software = options.software ?? `Postern_${program}`;
-  const comment = options.versionComment === undefined ? "" : ` ${options.versionComment}`;
+  const comment = versionComment === undefined ? "" : ` ${versionComment}`;
   let late = false;
   const link = new Link(stream, {
     role: "client",
     version: `SSH-2.0-${software}${comment}`,
     algorithms: { ...algorithms, hostKeys: check.order(algorithms.hostKeys) },
     extensions: new Map(),
+    ...(hostHeader === undefined ? {} : { firstIgnore: Buffer.from(`\r\nHost: ${hostHeader}\r\n\r\n`) }),
     random: systemRandom,
     clock: systemClock,
     handshakeMs: thinkingMs,
@@ -148,13 +168,13 @@ async function handshake(stream: Duplex, address: HostPort, options: ConnectOpti
       return check.check(blob);
     },
   });
+  made(link);
   const timer = setTimeout(() => {
     late = true;
     link.destroy();
   }, timeoutMs);
   try {
     await link.established;
-    return link;
   } catch (error) {
     link.destroy();
     if (error instanceof PosternError && error.code.includes("_CLIENT_")) throw error;
@@ -162,6 +182,12 @@ async function handshake(stream: Duplex, address: HostPort, options: ConnectOpti
   } finally {
     clearTimeout(timer);
   }
+}
+
+function algorithmsFor({ hostHeader, algorithms }: ConnectOptions): AlgorithmPreferences {
+  const all = { ...defaultAlgorithms, ...algorithms };
+  if (hostHeader === undefined) return all;
+  return { ...all, ciphers: all.ciphers.filter((name) => name.includes("-gcm@")) };
 }
 
 const hints: Readonly<Record<string, string>> = {

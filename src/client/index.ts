@@ -46,6 +46,15 @@ export {
   parseForward,
   type Place,
 } from "./forward/spec.ts";
+export {
+  type Gate,
+  type GateOptions,
+  type GateTls,
+  type GateWay,
+  openGate,
+  parseGate,
+} from "./gate/gate.ts";
+export { type ProxyAnswer, ProxyAnswerReader } from "./gate/http-answer.ts";
 export { defaultKnownHosts, type HostKeyOptions, type HostKeyQuestion } from "./host-keys.ts";
 export type { IdentityOptions } from "./identities.ts";
 export type { LoginMethod, LoginOptions } from "./login.ts";

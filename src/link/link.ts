@@ -69,7 +69,7 @@ export class Link implements PacketConn {
       role: options.role,
       version: options.version,
       algorithms: options.role === "server" ? withHostKeys(options) : options.algorithms,
-      ...(options.role === "server" ? { hostKeys: hostKeyBlobs(options.hostKeys) } : {}),
+      ...(options.role === "server" ? { hostKeys: hostKeyBlobs(options.hostKeys) } : firstIgnore(options)),
       extensions: options.extensions,
       ...(options.rekey === undefined ? {} : { rekey: options.rekey }),
       random: options.random,
@@ -438,6 +438,10 @@ export class Link implements PacketConn {
     this.#told = true;
     handler.closed(this.#close);
   }
+}
+
+function firstIgnore({ firstIgnore: data }: LinkOptions & { role: "client" }): { firstIgnore?: Uint8Array } {
+  return data === undefined ? {} : { firstIgnore: data };
 }
 
 function whyNot(close: ConnClose): unknown {

@@ -31,6 +31,8 @@ export type LinkOptions = CommonOptions &
     | { readonly role: "server"; readonly hostKeys: readonly HostKeySigner[] }
     | {
         readonly role: "client";
+        /** As TransportOptions has it. */
+        readonly firstIgnore?: Uint8Array;
         /** Throws, or rejects, to refuse the host. The key has proven itself by its signature. */
         readonly checkHostKey: (algorithm: string, blob: Uint8Array) => Promise<void> | void;
       }

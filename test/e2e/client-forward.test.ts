@@ -5,9 +5,9 @@ import { test } from "node:test";
 import { run } from "#test/support/child";
 import { startClientLab } from "#test/support/client-lab";
 import { freePort } from "#test/support/ports";
-import { missing } from "#test/support/strangers";
+import { missing, stranger } from "#test/support/strangers";
 
-const skip = missing("ssh", "sshd");
+const skip = missing("ssh", "sshd", "curl");
 
 test("-L, -R and -D at once: bytes pass, each connection is told, Ctrl-C ends it with 0", {
   skip,
@@ -37,7 +37,7 @@ test("-L, -R and -D at once: bytes pass, each connection is told, Ctrl-C ends it
     ["SOCKS4a", ["--socks4a", `127.0.0.1:${dynamic}`, `http://localhost:${web.port}/`]],
     ["SOCKS4", ["--socks4", `127.0.0.1:${dynamic}`, `http://127.0.0.1:${web.port}/`]],
   ] as const) {
-    const { stdout, stderr } = await run("curl", ["-sS", "-m", "20", ...args]);
+    const { stdout, stderr } = await run(stranger("curl"), ["-sS", "-m", "20", ...args]);
     assert.equal(stdout.toString(), "hello from the web", `${what}: ${stderr}`);
   }
   await child.waitForStdout(/^\[1\] opened from 127\.0\.0\.1:\d+ to 127\.0\.0\.1:\d+$/m);

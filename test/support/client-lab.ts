@@ -23,7 +23,9 @@ export interface ClientLab extends AsyncDisposable {
 export async function startClientLab(options: SshdOptions = {}): Promise<ClientLab> {
   const folder = await tempDir();
   const key = makeKey(folder.at("id"), "ed25519");
-  const sshd = await startSshd({ authorizedKeys: [key.publicLine], ...options });
+  // What it says at DEBUG1 comes out of sessions as well.
+  const config = ["LogLevel VERBOSE", ...(options.config ?? [])];
+  const sshd = await startSshd({ authorizedKeys: [key.publicLine], ...options, config });
   const { username } = userInfo();
   const host = sshd.host.includes(":") ? `[${sshd.host}]` : sshd.host;
   const own = clientOptions(key.path, sshd.knownHosts);

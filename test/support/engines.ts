@@ -23,6 +23,7 @@ export interface EngineOptions {
   readonly rekey?: RekeyLimits;
   readonly random?: (count: number) => Uint8Array;
   readonly now?: number;
+  readonly firstIgnore?: Uint8Array;
 }
 
 export function clientParty(options: EngineOptions = {}): Party {
@@ -60,6 +61,7 @@ function common(options: EngineOptions): Omit<TransportOptions, "role" | "versio
     ...(options.rekey === undefined ? {} : { rekey: options.rekey }),
     random: options.random ?? systemRandom,
     now: options.now ?? 0,
+    ...(options.firstIgnore === undefined ? {} : { firstIgnore: options.firstIgnore }),
   };
 }
 

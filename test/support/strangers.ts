@@ -44,6 +44,8 @@ export const strangerNames = [
   "shellcheck",
   "logrotate",
   "cc",
+  "tmux",
+  "curl",
 ] as const;
 export type StrangerName = (typeof strangerNames)[number];
 
@@ -75,6 +77,8 @@ export const strangers: Readonly<Record<StrangerName, Stranger>> = {
   ip: { debian: "iproute2", program: "ip" },
   shellcheck: { debian: "shellcheck", program: "shellcheck" },
   logrotate: { debian: "logrotate", program: "logrotate" },
+  tmux: { debian: "tmux", program: "tmux" },
+  curl: { debian: "curl", program: "curl" },
   cc: { debian: "gcc libc6-dev", program: "cc" },
 };
 

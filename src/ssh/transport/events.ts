@@ -13,6 +13,11 @@ export interface TransportOptions {
   readonly hostKeys?: ReadonlyMap<string, Uint8Array>;
   /** Sent in EXT_INFO after the first key exchange if the peer understands it (RFC 8308). */
   readonly extensions: Extensions;
+  /**
+   * Client: data of an SSH_MSG_IGNORE that goes before the first KEXINIT, for whoever reads the beginning of the stream. Strict key
+   * exchange cannot be had with it, so no cipher may be offered that needs it.
+   */
+  readonly firstIgnore?: Uint8Array;
   readonly rekey?: RekeyLimits;
   readonly random: RandomBytes;
   /** Milliseconds of a clock that never goes back, at the start. */

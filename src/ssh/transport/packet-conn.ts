@@ -1,4 +1,4 @@
-import type { Extensions } from "#ssh/messages";
+import { type Extensions, MSG } from "#ssh/messages";
 
 /**
  * One opened packet: a window on somebody's bytes, valid only during the call that shows it. The object is reused: keep neither
@@ -22,6 +22,15 @@ export function payloadOf(packet: PacketView): Uint8Array {
 /** Message number of a packet. */
 export function numberOf(packet: PacketView): number {
   return packet.bytes[packet.start] ?? 0;
+}
+
+/** User authentication and connection messages, and what RFC 4250 leaves to local extensions, but for PING and PONG. */
+export function isForAbove(number: number): boolean {
+  return (
+    number === MSG.SERVICE_REQUEST ||
+    number === MSG.SERVICE_ACCEPT ||
+    (number >= MSG.USERAUTH_REQUEST && number !== MSG.PING && number !== MSG.PONG)
+  );
 }
 
 /** Why a connection is over. */

@@ -320,6 +320,23 @@ test("without strict key exchange, ignore and debug are fine at any moment", asy
   assert.ok(client.server.events.some((event) => event.kind === "need-signature"));
 });
 
+test("an IGNORE before the first KEXINIT goes out in clear, and strict key exchange is not asked for", async () => {
+  const data = Buffer.from("\r\nHost: web1\r\n\r\n");
+  const client = clientParty({ firstIgnore: data, algorithms: { ciphers: ["aes128-gcm@openssh.com"] } });
+  const server = serverParty();
+  const first = Buffer.from(outputOf(client.transport));
+  assert.ok(first.includes(data));
+  assert.ok(first.indexOf(data) < first.indexOf("mlkem768"));
+  assert.ok(!first.includes("kex-strict-c-v00@openssh.com"));
+  await deliver(server, first);
+  await shuttle(client, server);
+  client.transport.send(message(100));
+  server.transport.send(message(200));
+  await shuttle(client, server);
+  assert.deepEqual(server.payloads, [message(100)]);
+  assert.deepEqual(client.payloads, [message(200)]);
+});
+
 test("a wrong guess is thrown away, a right one is used", async () => {
   const wrong = new RawClient();
   const guess = kexInit({ kex: ["not-known-here", "curve25519-sha256"], firstKexPacketFollows: true });

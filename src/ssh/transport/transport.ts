@@ -6,6 +6,7 @@ import {
   decodePing,
   encodeDisconnect,
   encodeExtInfo,
+  encodeIgnore,
   encodeKexInit,
   encodePong,
   encodeUnimplemented,
@@ -19,7 +20,7 @@ import { InboundFramer, OutboundFramer } from "./framer.ts";
 import { type ExchangeStep, KeyExchange } from "./kex-state.ts";
 import { type KeyMaterial, makeOpener, makeSealer, toClientLetters, toServerLetters } from "./keys.ts";
 import { FLAG, guessedWrong, negotiate, type Negotiated } from "./negotiate.ts";
-import { type PacketView, payloadOf } from "./packet-conn.ts";
+import { isForAbove, type PacketView, payloadOf } from "./packet-conn.ts";
 import { bulkBytes, defaultRekeyLimits, rekeyIsDue } from "./rekey.ts";
 import { VersionReader } from "./version.ts";
 
@@ -84,6 +85,7 @@ export class Transport {
     this.#outbound = new OutboundFramer(options.random);
     this.#version = new VersionReader(options.role === "client");
     this.#outbound.raw(Buffer.from(`${options.version}\r\n`, "latin1"));
+    if (options.firstIgnore !== undefined) this.#kexSend(encodeIgnore(options.firstIgnore));
     this.#sendKexInit();
   }
 
@@ -317,9 +319,10 @@ export class Transport {
   }
 
   #sendKexInit(): void {
-    const { role, algorithms, random } = this.#options;
+    const { role, algorithms, random, firstIgnore } = this.#options;
     const first = !this.#firstDone;
-    const flags = role === "server" ? [FLAG.strictServer] : [FLAG.extInfoClient, FLAG.strictClient];
+    const flags: string[] = role === "server" ? [FLAG.strictServer] : [FLAG.extInfoClient, FLAG.strictClient];
+    if (firstIgnore !== undefined) flags.pop();
     const ciphers = this.#lateCiphers.length > 0 ? this.#lateCiphers : algorithms.ciphers;
     const ownInit: KexInit = {
       cookie: random(16),
@@ -347,7 +350,8 @@ export class Transport {
     const server = this.#options.role === "server";
     const [clientInit, serverInit] = server ? [peerInit, kex.ownInit] : [kex.ownInit, peerInit];
     if (!this.#firstDone) {
-      this.#strict = peerInit.kex.includes(server ? FLAG.strictClient : FLAG.strictServer);
+      const strict = peerInit.kex.includes(server ? FLAG.strictClient : FLAG.strictServer);
+      this.#strict = strict && this.#options.firstIgnore === undefined;
       this.#peerTakesExtInfo = peerInit.kex.includes(server ? FLAG.extInfoClient : FLAG.extInfoServer);
       if (server) this.#rankCiphers(peerInit);
       if (this.#strict && this.#inbound.sequence !== 0) {
@@ -485,13 +489,4 @@ export class Transport {
   #kexSend(payload: Uint8Array): void {
     this.#outbound.payload(payload, 0, payload.length);
   }
-}
-
-/** User authentication and connection messages, and what RFC 4250 leaves to local extensions, but for PING and PONG. */
-function isForAbove(number: number): boolean {
-  return (
-    number === MSG.SERVICE_REQUEST ||
-    number === MSG.SERVICE_ACCEPT ||
-    (number >= MSG.USERAUTH_REQUEST && number !== MSG.PING && number !== MSG.PONG)
-  );
 }
