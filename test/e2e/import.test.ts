@@ -1,68 +1,19 @@
 /** What `postern import` writes runs, and does what the other program was meant to do. */
 import assert from "node:assert/strict";
-import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { after, before, test } from "node:test";
-import { type Gateway, type Pieces, postern, startGateway } from "#test/support/gateway";
-import { freePort } from "#test/support/ports";
+import type { Pieces } from "#test/support/gateway";
+import { type Imported, python, runImported } from "#test/support/imported";
 import { runSsh } from "#test/support/ssh";
 import { missing } from "#test/support/strangers";
-import { type TempDir, tempDir } from "#test/support/temp-dir";
-import { knownHostsLine, makeKey } from "#test/support/test-keys";
 import { needsRoot } from "#test/support/test-user";
 import { type Parts, startParts } from "#test/support/world";
 
 const skip = missing("ssh", "sshd") || needsRoot;
 
-interface Imported extends AsyncDisposable {
-  readonly folder: TempDir;
-  readonly gateway: Gateway;
-  readonly port: number;
-  readonly text: string;
-}
-
-/** Imports a file that `write` makes, and starts a gateway with nothing but the result. */
-async function runImported(
-  program: string,
-  write: (folder: TempDir, port: number, hostKey: string) => string,
-  flags: (port: number, hostKey: string) => readonly string[] = () => [],
-  exitCode: number = 3,
-): Promise<Imported> {
-  await using stack = new AsyncDisposableStack();
-  const folder = stack.use(await tempDir());
-  const port = await freePort();
-  const hostKey = makeKey(folder.at("host_key"));
-  await writeFile(folder.at("known_hosts"), `${knownHostsLine("127.0.0.1", port, hostKey.publicLine)}\n`);
-  await mkdir(folder.at("old"));
-  await writeFile(folder.at("old/config"), write(folder, port, hostKey.path));
-  const output = folder.at("new/postern.yaml");
-  const { code, stderr } = await postern([
-    "import",
-    program,
-    folder.at("old/config"),
-    "-o",
-    output,
-    ...flags(port, hostKey.path),
-  ]);
-  assert.equal(code, exitCode, stderr);
-  const gateway = stack.use(await startGateway({ flags: ["-c", output] }));
-  const owned = stack.move();
-  return {
-    folder,
-    gateway,
-    port,
-    text: await readFile(output, "utf8"),
-    [Symbol.asyncDispose]: () => owned.disposeAsync(),
-  };
-}
-
 let parts: Parts & AsyncDisposable;
 let pysshrp: Imported;
 let sshpiper: Imported;
-
-/** Python's literals of JSON's values. */
-function python(value: Pieces): string {
-  return JSON.stringify(value).replaceAll(":true", ":True").replaceAll(":false", ":False");
-}
 
 before(async () => {
   if (skip !== false) return;
@@ -85,19 +36,22 @@ before(async () => {
     { user: "files", ...upstream, allow_ssh: false },
     { user: "shells", ...upstream, allow_sftp: false },
   ];
-  pysshrp = await runImported("pysshrp", (_folder, port, hostKey) =>
-    [
-      "# the gateway",
-      `listen = '127.0.0.1:${port}'`,
-      `key = '${hostKey}'`,
-      "level = 'INFO'",
-      `servers = [\n${servers.map((server) => `\t${python(server)},\n`).join("")}]`,
-      "",
-    ].join("\n"),
+  pysshrp = await runImported(
+    "pysshrp",
+    ({ port, hostKey }) =>
+      [
+        "# the gateway",
+        `listen = '127.0.0.1:${port}'`,
+        `key = '${hostKey}'`,
+        "level = 'INFO'",
+        `servers = [\n${servers.map((server) => `\t${python(server)},\n`).join("")}]`,
+        "",
+      ].join("\n"),
+    { exitCode: 3 },
   );
   sshpiper = await runImported(
     "sshpiper",
-    (folder) =>
+    ({ folder }) =>
       JSON.stringify({
         version: "1.0",
         pipes: [
@@ -133,7 +87,10 @@ before(async () => {
           },
         ],
       }),
-    (port, hostKey) => ["--listen", `127.0.0.1:${port}`, "--host-key", hostKey],
+    {
+      flags: ({ port, hostKey }) => ["--listen", `127.0.0.1:${port}`, "--host-key", hostKey],
+      exitCode: 3,
+    },
   );
 });
 after(async () => {
@@ -143,13 +100,13 @@ after(async () => {
 });
 
 async function login(
-  { folder, port }: Imported,
+  { knownHosts, port }: Imported,
   user: string,
   password: string | undefined,
   command: readonly string[] = ["id -un"],
   flags: readonly string[] = [],
 ): Promise<{ code: number | null; stdout: string; stderr: string }> {
-  const target = { host: "127.0.0.1", port, user, knownHosts: folder.at("known_hosts") };
+  const target = { host: "127.0.0.1", port, user, knownHosts };
   const { code, stdout, stderr } = await runSsh(
     password === undefined ? { ...target, identity: parts.identity.path } : target,
     command,

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseTemplate, silentLog, systemClock } from "#base";
 import type { AuthContext, AuthPorts, FileRead, User, Verdict } from "#contract";
-import { formatPublicKey, generatePrivateKey, type PublicKey } from "#ssh/keys";
+import { decodePublicKey, formatPublicKey, generatePrivateKey, type PublicKey } from "#ssh/keys";
+import { Writer } from "#ssh/wire";
 import { noUsers, usersPort } from "#test/support/auth-ports";
 import { publickey } from "./publickey.ts";
 
@@ -173,4 +174,87 @@ test("the keys of a user who is listed, and of nobody else", async () => {
   assert.equal((await judge("ada", ["ops"])).kind, "accepted");
   assert.equal((await judge("ada", ["dev"])).kind, "denied");
   assert.equal((await judge("bob")).kind, "denied", "though the key is the one who stands in");
+});
+
+test("a rule can demand touch and PIN of all its keys, and then takes security keys alone", async () => {
+  const application = new Writer()
+    .string("sk-ssh-ed25519@openssh.com")
+    .string(ada.blob.subarray(-32))
+    .string("ssh:")
+    .bytes();
+  const security = decodePublicKey(application);
+  const line = formatPublicKey(security.blob, "ada");
+  const cases: readonly [object, object, Verdict["kind"]][] = [
+    [{}, { touched: true, verified: false }, "accepted"],
+    [{}, { touched: false, verified: true }, "denied"],
+    [{ touchRequired: true }, { touched: true, verified: false }, "accepted"],
+    [{ touchRequired: true }, { touched: false, verified: true }, "denied"],
+    [{ verifyRequired: true }, { touched: true, verified: false }, "denied"],
+    [{ verifyRequired: true }, { touched: true, verified: true }, "accepted"],
+    [{ verifyRequired: true }, { touched: false, verified: true }, "denied"],
+    [{ verifyRequired: true }, {}, "denied"],
+  ];
+  const judge = async (config: object, key: PublicKey, presence: object): Promise<Verdict> => {
+    await using method = await publickey.create(
+      { kind: "publickey", keys: [line, adaLine], ...config },
+      portsWith({}),
+    );
+    const proof = { method: "publickey", algorithm: key.type, key, blob: key.blob, proven: true } as const;
+    return await method.attempt({ ...proof, ...presence }, context("ada"));
+  };
+  for (const [config, presence, kind] of cases) {
+    assert.equal((await judge(config, security, presence)).kind, kind, JSON.stringify([config, presence]));
+  }
+  for (const config of [{ touchRequired: true }, { verifyRequired: true }]) {
+    const verdict = await judge(config, ada, {});
+    assert.ok(verdict.kind === "denied");
+    assert.equal(verdict.reason, "it is no security key");
+    // The line says that no touch is needed: the rule's word counts.
+    const lenient = await judge({ ...config, keys: [`no-touch-required ${line}`] }, security, {
+      touched: false,
+      verified: false,
+    });
+    assert.equal(lenient.kind, "denied");
+  }
+  const query = {
+    method: "publickey",
+    algorithm: security.type,
+    key: security,
+    blob: security.blob,
+  } as const;
+  await using method = await publickey.create(
+    { kind: "publickey", keys: [line], verifyRequired: true },
+    portsWith({}),
+  );
+  assert.equal((await method.attempt({ ...query, proven: false }, context("ada"))).kind, "accepted");
+});
+
+test("revoked keys are refused before anything else is looked at", async () => {
+  const revocation = { reasonAgainst: async (key: object) => (key === ada ? "revoked" : undefined) };
+  await using method = await publickey.create(
+    { kind: "publickey", keys: [adaLine, formatPublicKey(bob.blob)] },
+    { ...portsWith({}), revocation },
+  );
+  for (const [key, kind] of [
+    [ada, "denied"],
+    [bob, "accepted"],
+  ] as const) {
+    for (const proven of [false, true]) {
+      const proof = { method: "publickey", algorithm: key.type, key, blob: key.blob, proven } as const;
+      assert.equal((await method.attempt(proof, context("ada"))).kind, kind);
+    }
+  }
+});
+
+test("the key by which the rule was chosen is enough, where the configuration says so", async () => {
+  await using method = await publickey.create({ kind: "publickey", matched: true }, portsWith({}));
+  const proof = { method: "publickey", algorithm: ada.type, key: ada, blob: ada.blob, proven: true } as const;
+  assert.equal((await method.attempt(proof, { ...context("git"), matchedKey: true })).kind, "accepted");
+  assert.equal((await method.attempt(proof, { ...context("git"), matchedKey: false })).kind, "denied");
+  assert.equal((await method.attempt(proof, context("git"))).kind, "denied");
+  await using listed = await publickey.create(
+    { kind: "publickey", keys: [formatPublicKey(bob.blob)] },
+    portsWith({}),
+  );
+  assert.equal((await listed.attempt(proof, { ...context("git"), matchedKey: true })).kind, "denied");
 });
