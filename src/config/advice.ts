@@ -39,6 +39,14 @@ function* shadowed(rules: readonly PlacedRule[]): Generator<Problem> {
 
 /** Whether an earlier rule without conditions of place and time matches every name that the other does, as far as is easily known. */
 function takesAll({ match }: PlacedRule["rule"], { match: other }: PlacedRule["rule"]): boolean {
+  const { targets } = match;
+  if ((targets === undefined) !== (other.targets === undefined)) return false;
+  if (
+    targets !== undefined &&
+    !targets.includes("*") &&
+    other.targets?.every((each) => targets.includes(each)) !== true
+  )
+    return false;
   if (match.user === undefined && match.userPattern === undefined) return true;
   if (other.user !== undefined)
     return match.user === other.user || match.userPattern?.match(other.user) !== undefined;

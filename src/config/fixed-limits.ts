@@ -402,6 +402,20 @@ export const fixedLimits: readonly FixedLimit[] = [
     precedent: "None",
   },
   {
+    constant: "gateway/gateway:maxDepth",
+    value: 8,
+    unit: "count",
+    about: "Sessions within sessions of the gateway; a jump to a deeper one is refused.",
+    precedent: "None; each costs its own SSH",
+  },
+  {
+    constant: "gateway/gateway:maxInnerStartups",
+    value: 10,
+    unit: "count",
+    about: "Clients within one session that have not logged in yet; more are refused.",
+    precedent: "MaxStartups of OpenSSH begins to refuse at 10",
+  },
+  {
     constant: "gateway/passages:maxSaidChars",
     value: 256,
     unit: "count",

@@ -238,9 +238,12 @@ class Loader {
         main.problem(["rules"], "has no rule, so nobody can log in", { severity: "warning" }),
       );
     }
-    const serves = this.#rules.flatMap(({ rule: { serve }, document, at }) =>
-      serve === undefined ? [] : [{ targets: serve.targets, document, at }],
-    );
+    const serves = this.#rules.flatMap(({ rule: { serve, match }, document, at }) => [
+      ...(serve === undefined ? [] : [{ targets: serve.targets, document, path: ["rules", at, "targets"] }]),
+      ...(match.targets === undefined
+        ? []
+        : [{ targets: match.targets, document, path: ["rules", at, "match", "targets"] }]),
+    ]);
     this.#problems.push(...adviceOn(this.#rules), ...checkTargets(this.#targets, this.#splices, serves));
   }
 

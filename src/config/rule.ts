@@ -45,6 +45,14 @@ const match: z.ZodType<RuleMatch> = z
       .describe(
         "A regular expression over the whole user name (RE2's syntax); its captures can be used below.",
       ),
+    targets: z
+      .array(z.string().min(1))
+      .min(1)
+      .optional()
+      .describe(
+        "The client came by the name of one of these targets of `mode: terminate`: names, tag:NAME, or * for all. The upstream needs no host then, and {target} is the target's name. Without it, the rule is for who came by none.",
+      )
+      .meta({ examples: [["db1", "tag:recorded"]] }),
     ...keyMatch.fields,
     ...holds.fields,
   })
@@ -136,11 +144,15 @@ export const ruleSchema: z.ZodType<Omit<RuleConfig, "place">> = z
       return withoutAbsent({ ...rule, targets: undefined, serve: plan, upstream: upstream ?? noUpstream });
     }
     if (upstream === undefined) missing("upstream", "is missing");
-    else if (upstream.addresses.length === 0) missing("upstream", "is missing: give host, or addresses");
+    else if (upstream.addresses.length === 0 && rule.match.targets === undefined)
+      missing("upstream", "is missing: give host, or addresses");
     return withoutAbsent({ ...rule, targets, serve: undefined, upstream: upstream ?? noUpstream });
   })
   .superRefine((rule, ctx) => {
-    const names = [...namesOf(rule.match), ...(rule.serve === undefined ? [] : ["target"])];
+    const names = [
+      ...namesOf(rule.match),
+      ...(rule.serve === undefined && rule.match.targets === undefined ? [] : ["target"]),
+    ];
     for (const { template, path } of templatesIn(rule, [])) {
       const more: readonly string[] = path[0] === "policy" ? policyNames : [];
       const unknown = template.names.find((name) => !names.includes(name) && !more.includes(name));

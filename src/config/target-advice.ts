@@ -21,7 +21,8 @@ export interface PlacedSplice {
 export interface PlacedServe {
   readonly targets: readonly string[];
   readonly document: YamlDocument;
-  readonly at: number;
+  /** Where the targets stand. */
+  readonly path: readonly PropertyKey[];
 }
 
 /** Names that no pattern ought to take together: one is the gateway's own machine, the other anywhere. */
@@ -42,7 +43,7 @@ export function* checkTargets(
   }
   for (const placed of serves) yield* unknownTargets(targets, placed);
   for (const { rule, document, at } of rules) {
-    yield* unknownTargets(targets, { targets: rule.targets, document, at });
+    yield* unknownTargets(targets, { targets: rule.targets, document, path: ["rules", at, "targets"] });
     const { from, clientCertificate } = rule.match;
     if (from !== undefined || clientCertificate !== undefined || rule.login !== undefined) continue;
     // Who comes by a jump has logged in.
@@ -55,12 +56,12 @@ export function* checkTargets(
 
 function* unknownTargets(
   targets: readonly PlacedTarget[],
-  { targets: selectors, document, at }: PlacedServe,
+  { targets: selectors, document, path }: PlacedServe,
 ): Generator<Problem> {
   for (const [number, selector] of selectors.entries()) {
     if (targets.some(({ target }) => selects(selector, target))) continue;
     const text = `there is no target ${selector.startsWith("tag:") ? "with the tag" : "called"} "${selector.replace(/^tag:/, "")}"`;
-    yield document.problem(["rules", at, "targets", number], text);
+    yield document.problem([...path, number], text);
   }
 }
 

@@ -60,6 +60,12 @@ export const targetSchema: z.ZodType<TargetConfig> = z
         "It is told who the client is, in HAProxy's PROXY protocol: only for what expects that. Default: it sees the gateway's own address.",
       ),
     connectTimeoutSeconds,
+    mode: z
+      .enum(["splice", "terminate"])
+      .default("splice")
+      .describe(
+        "splice: SSH for it passes unopened. terminate: it ends at the gateway, and the rules with match.targets decide once more, for who logs in there; without an address, the target is the gateway itself.",
+      ),
     tls: z
       .boolean()
       .default(false)
@@ -79,7 +85,13 @@ export const targetSchema: z.ZodType<TargetConfig> = z
   })
   .transform((value, ctx): TargetConfig => {
     const { name, names, tags, tls, http, at, check } = value;
-    const addresses = addressesOf(value, ctx);
+    const terminate = value.mode === "terminate";
+    const placed = value.host !== undefined || value.port !== undefined || value.addresses !== undefined;
+    const addresses = terminate && !placed ? [] : addressesOf(value, ctx);
+    for (const key of ["tls", "http"] as const) {
+      const message = "is not SSH, and so cannot end at the gateway: leave out mode: terminate";
+      if (terminate && value[key]) ctx.addIssue({ code: "custom", path: [key], message });
+    }
     const known = [
       "0",
       ...Array.from({ length: value.pattern?.groupCount ?? 0 }, (_, group) => String(group + 1)),
@@ -107,6 +119,7 @@ export const targetSchema: z.ZodType<TargetConfig> = z
       names,
       pattern: value.pattern,
       tags,
+      terminate: terminate ? true : undefined,
       addresses,
       pool: poolOf(value),
       check,

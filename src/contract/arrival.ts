@@ -1,5 +1,6 @@
 import type { Duplex } from "node:stream";
 import type { Destination } from "./destination.ts";
+import type { SpliceRoute } from "./target.ts";
 
 /** Where a stream comes from. */
 export interface PeerAddress {
@@ -20,4 +21,8 @@ export interface Arrival {
   readonly to?: { readonly ip: string; readonly port: number };
   /** What the client asked for, when the entry point could tell. */
   readonly destination?: Destination;
+  /** The target that it was led to by a name, whose SSH ends here. */
+  readonly target?: SpliceRoute;
+  /** How many sessions of this gateway it is inside of. Absent: none. */
+  readonly depth?: number;
 }

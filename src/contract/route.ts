@@ -17,6 +17,8 @@ export interface RuleMatch {
   /** Milliseconds since 1970. The rule holds from `notBeforeMs` and until before `notAfterMs`. */
   readonly notBeforeMs?: number;
   readonly notAfterMs?: number;
+  /** Names of targets, `tag:NAME`, or `*`: the client was led to one of them by its name. Absent: it was led to none. */
+  readonly targets?: readonly string[];
   /** The client must show one of these plain keys, given as lines of the form `ssh-ed25519 AAAA…`. */
   readonly keys?: readonly string[];
   /** The client must show a plain key with one of these: `SHA256:…` */
@@ -98,6 +100,8 @@ export interface Route {
   /** In the order to try. */
   readonly addresses: readonly HostPort[];
   readonly user: string;
+  /** The target that it leads to, where it is one. */
+  readonly target?: string;
   /** For templates of the rule's adapters. */
   readonly captures: Captures;
   /** The key or certificate by which the rule was chosen, where it asks for one. */

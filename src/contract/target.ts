@@ -21,6 +21,8 @@ export interface Target {
   readonly tags: readonly string[];
   readonly addresses: readonly AddressPlan[];
   readonly connectTimeoutMs: number;
+  /** SSH for it ends at the gateway, and the rules decide once more; without an address it is the gateway itself. */
+  readonly terminate?: boolean;
   /** It speaks TLS itself: a client's TLS reaches it unopened. */
   readonly tls: boolean;
   /** It speaks HTTP: requests with its name in `Host` reach it. */
@@ -77,9 +79,11 @@ export type WantedProof = "certificate" | "login";
 /** What was decided: where raw bytes go. Only `gateway/target-router.ts` makes one. */
 export interface SpliceRoute {
   readonly [brand]: "SpliceRoute";
-  readonly mode: "splice";
+  /** `terminate`: nowhere yet; what comes is a client of the gateway's, and asks for this target. */
+  readonly mode: "splice" | "terminate";
   readonly rule: string;
   readonly target: string;
+  readonly tags: readonly string[];
   /** In the order of the configuration; the target's pool decides which is tried first. */
   readonly addresses: readonly HostPort[];
   readonly captures: Captures;

@@ -8,6 +8,7 @@ import type {
   Principal,
   Proof,
   Route,
+  SpliceRoute,
   Verdict,
 } from "#contract";
 import type { Link } from "#link";
@@ -33,6 +34,8 @@ export interface AuthenticationOptions {
   readonly sessionId: string;
   readonly link: Link;
   readonly from: PeerAddress;
+  /** What the client asked for by a name, before it logged in. */
+  readonly target?: SpliceRoute | undefined;
   readonly router: Router;
   readonly delays: FailureDelays;
   readonly limits: Pick<GatewayLimits, "maxAuthTries" | "maxKeyQueries" | "upstreamLoginSeconds">;
@@ -371,9 +374,9 @@ export class Authentication implements AsyncDisposable {
   }
 
   #begin(user: string, proof: Proof): LoginProgress | undefined {
-    const { router, from, clock } = this.#options;
+    const { router, from, target, clock } = this.#options;
     const shown = proof.method === "publickey" ? { key: proof.key } : {};
-    const route = router.route({ user, from, nowMs: clock.now(), ...shown });
+    const route = router.route({ user, from, target, nowMs: clock.now(), ...shown });
     return route === undefined ? undefined : new LoginProgress(route);
   }
 

@@ -80,6 +80,10 @@ export class FrontSession implements LiveSession {
         await this.#session(received.stream);
         return;
       }
+      if (received.kind === "splice" && received.route.mode === "terminate") {
+        await this.#session(received.connected(), received.route);
+        return;
+      }
       log.info("session-started", { from: arrival.from.text, via: arrival.via });
       end = await this.#live(received);
     } catch (error) {
@@ -106,9 +110,11 @@ export class FrontSession implements LiveSession {
     this.#inner?.notify(text);
   }
 
-  async #session(stream: Duplex): Promise<void> {
-    const { arrival } = this.#options;
-    this.#inner = new Session({ ...this.#options, arrival: { ...arrival, stream } });
+  /** `route`: where its name led, if that is not the gateway itself. */
+  async #session(stream: Duplex, route?: SpliceRoute): Promise<void> {
+    const target = route === undefined || route.addresses.length === 0 ? {} : { target: route };
+    const arrival = { ...this.#options.arrival, ...target, stream };
+    this.#inner = new Session({ ...this.#options, arrival });
     await this.#inner.run();
   }
 

@@ -19,6 +19,31 @@ interface Held {
   replaced: boolean;
 }
 
+/** Sessions within sessions; deeper ones are refused. */
+export const maxDepth = 8;
+
+/** Clients within one session that have not logged in yet; more are refused. */
+export const maxInnerStartups = 10;
+
+/** Takes clients that come in by a session. They need no place of their own at the door: the one that they come through has one. */
+function innerArrivals(
+  start: (arrival: Arrival, ticket: Ticket) => void,
+  { depth = 0 }: Arrival,
+): (arrival: Arrival) => boolean {
+  let startups = 0;
+  return (arrival) => {
+    if (depth >= maxDepth || startups >= maxInnerStartups) return false;
+    startups++;
+    let waiting = true;
+    const authenticated = (): void => {
+      if (waiting) startups--;
+      waiting = false;
+    };
+    start({ ...arrival, depth: depth + 1 }, { authenticated, [Symbol.dispose]: authenticated });
+    return true;
+  };
+}
+
 /** All live sessions, and the world that the next one will begin in. */
 export class Gateway {
   readonly #options: GatewayOptions;
@@ -60,7 +85,8 @@ export class Gateway {
     const id = newSessionId();
     const log = this.#options.log.child({ session: id });
     const { world } = held;
-    const options = { id, arrival, ticket, world, delays, clock, log, locks: this.#locks };
+    const arrive = innerArrivals((inner, place) => this.start(inner, place), arrival);
+    const options = { id, arrival, arrive, ticket, world, delays, clock, log, locks: this.#locks };
     const session = world.reception.takes(arrival)
       ? new FrontSession(options, world.reception)
       : new Session(options);

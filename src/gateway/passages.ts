@@ -23,11 +23,13 @@ import type { World } from "./world.ts";
 export interface PassagesOptions {
   readonly world: Pick<World, "targets" | "reach">;
   readonly route: Pick<Route, "rule" | "serve">;
-  readonly arrival: Pick<Arrival, "from" | "to">;
+  readonly arrival: Pick<Arrival, "from" | "to" | "depth">;
   /** Who has logged in. */
   readonly user: string;
   readonly restrictions: readonly Restrictions[];
   readonly permissions: Permissions | undefined;
+  /** Takes a client that comes in by this session; false: there are too many of those. */
+  readonly arrive: (arrival: Arrival) => boolean;
   readonly clock: Clock;
   readonly log: Log;
   readonly audit: Auditor | undefined;
@@ -140,6 +142,7 @@ class Passage {
 
   async reach(route: SpliceRoute, signal: AbortSignal): Promise<JumpOpened> {
     const { log, world, arrival, user } = this.#options;
+    if (route.mode === "terminate") return this.#inner(route);
     try {
       const asker = { ...arrival, user, proven: true };
       const reached = await world.reach.reach(route, asker, { signal, log });
@@ -159,6 +162,24 @@ class Passage {
       this.#tell("failed", reason);
       throw error;
     }
+  }
+
+  /** What comes is a client of the gateway's own. It logs in anew: this session vouches for nothing but where it comes from. */
+  #inner(route: SpliceRoute): JumpOpened {
+    const { arrival, arrive, log } = this.#options;
+    const join = (stream: Duplex): JumpJoined => {
+      // Until somebody listens, an error would end the process.
+      stream.on("error", () => {});
+      const itself = route.addresses.length === 0 ? {} : { target: route };
+      const taken = arrive({ ...arrival, ...itself, stream, via: "jump" });
+      if (!taken) stream.destroy();
+      const { target } = route;
+      log.info(taken ? "target-opened" : "target-failed", { stream: this.#number, target });
+      if (taken) this.#tell("opened", undefined);
+      else this.#tell("failed", "too many sessions within sessions");
+      return { ended: new Promise((resolve) => stream.once("close", resolve)) };
+    };
+    return { join, [Symbol.dispose]: () => {} };
   }
 
   #join(client: Duplex, reached: Reached): JumpJoined {

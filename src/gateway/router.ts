@@ -3,6 +3,7 @@ import type { AddressPlan, Route, Rule, RuleMatch, SpliceRoute } from "#contract
 import { gatewayErrors } from "./errors.ts";
 import { KeyCondition, type KeyHolder } from "./key-condition.ts";
 import { HostPatterns, isDialable } from "./host-pattern.ts";
+import { selects } from "./target-selector.ts";
 
 /** A name longer than this matches nothing: it bounds the work of an operator's expression. */
 export const maxUserNameChars = 256;
@@ -11,7 +12,10 @@ export const maxUserNameChars = 256;
 const defaultPort = 22;
 
 /** Who wants to go somewhere. */
-export type RouteQuery = KeyHolder;
+export interface RouteQuery extends KeyHolder {
+  /** The target that the client was led to by its name, and whose SSH ends here. */
+  readonly target?: SpliceRoute | undefined;
+}
 
 /** What became of one rule, for `postern explain`. */
 export interface RuleExplanation {
@@ -29,7 +33,7 @@ export interface Explanation {
 /** A route before this file vouches for it. */
 type Unbranded = Pick<
   Route,
-  "rule" | "addresses" | "user" | "captures" | "login" | "plan" | "serve" | "policy" | "sftp"
+  "rule" | "addresses" | "target" | "user" | "captures" | "login" | "plan" | "serve" | "policy" | "sftp"
 >;
 
 interface PreparedRule {
@@ -100,9 +104,13 @@ export class Router {
   /** A route, or the reason why there is none. */
   #resolve({ rule, targets, key }: PreparedRule, captures: Captures, query: RouteQuery): Route | string {
     const plan = rule.upstream;
-    const addresses = fillAddresses(plan.addresses, captures, (template, host) =>
-      refuseHost(template, host, captures, targets),
-    );
+    const { target } = query;
+    const own = target !== undefined && plan.addresses.length === 0 && rule.serve === undefined;
+    const addresses = own
+      ? [...target.addresses]
+      : fillAddresses(plan.addresses, captures, (template, host) =>
+          refuseHost(template, host, captures, targets),
+        );
     if (typeof addresses === "string") return addresses;
     // Of who is served here, the name at a target is known with the target.
     const user = rule.serve === undefined ? plan.user.expand(captures) : captures["user"];
@@ -112,6 +120,7 @@ export class Router {
     const { name, login, serve, policy, sftp } = rule;
     const matchedKey = key === undefined ? undefined : query.key?.blob;
     const more = {
+      ...(own ? { target: target.target } : {}),
       ...(matchedKey === undefined ? {} : { matchedKey }),
       ...(serve === undefined ? {} : { serve }),
       ...(policy === undefined ? {} : { policy }),
@@ -134,7 +143,8 @@ export function routeToTarget(served: Route, target: SpliceRoute): Route | undef
   const user = plan.user.expand(captures);
   if (user === undefined || user === "") return undefined;
   const { addresses, connectTimeoutMs } = target;
-  const made: Unbranded = { ...route, captures, addresses, user, plan: { ...plan, connectTimeoutMs } };
+  const more = { target: target.target, plan: { ...plan, connectTimeoutMs } };
+  const made: Unbranded = { ...route, captures, addresses, user, ...more };
   return made as Route;
 }
 
@@ -162,6 +172,8 @@ export function fillAddresses(
 /** The captures, or the reason why the rule does not match. */
 function matchRule({ rule: { match }, key }: PreparedRule, query: RouteQuery): Captures | string {
   const { user, from, nowMs } = query;
+  const elsewhere = targetRefusal(match, query.target);
+  if (elsewhere !== undefined) return elsewhere;
   if (user === "" || user.length > maxUserNameChars) return "the name is empty or too long";
   let captures: Captures = { user, 0: user };
   if (match.user !== undefined && match.user !== user) return `the name is not "${match.user}"`;
@@ -182,9 +194,21 @@ function matchRule({ rule: { match }, key }: PreparedRule, query: RouteQuery): C
   if (match.notAfterMs !== undefined && nowMs >= match.notAfterMs) {
     return `it held until ${new Date(match.notAfterMs).toISOString()}`;
   }
+  if (query.target !== undefined) captures = { ...captures, target: query.target.target };
   if (key === undefined) return captures;
   const found = key.check(query);
   return typeof found === "string" ? found : { ...found, ...captures };
+}
+
+/** Who asked for a target is for the rules that name it, and who asked for none for all others. */
+function targetRefusal({ targets }: RuleMatch, target: SpliceRoute | undefined): string | undefined {
+  if (target === undefined)
+    return targets === undefined ? undefined : "it is for those who come for a target by its name";
+  const { target: name, tags } = target;
+  if (targets === undefined) return `the client came for the target "${name}", and the rule names none`;
+  return targets.some((selector) => selects(selector, { name, tags }))
+    ? undefined
+    : `it does not list the target "${name}"`;
 }
 
 function keyConditionOf({ name, match }: Rule): KeyCondition | undefined {
@@ -236,9 +260,10 @@ export function checkRule(rule: Rule): void {
   if (rule.login.length === 0 || rule.login.some((step) => step.length === 0))
     throw invalid("no way to log in is listed");
   if (rule.serve !== undefined) checkServed(rule, invalid);
-  else if (plan.addresses.length === 0) throw invalid("the upstream has no address");
+  else if (plan.addresses.length === 0 && match.targets === undefined)
+    throw invalid("the upstream has no address");
   else if (plan.credentials.length === 0) throw invalid("the upstream has no credentials");
-  const known = new Set([...capturesOf(match), ...(rule.serve === undefined ? [] : ["target"])]);
+  const known = new Set([...capturesOf(match), ...(namesTarget(rule) ? ["target"] : [])]);
   for (const template of [plan.user, ...plan.addresses.flatMap(({ host, port }) => [host, port])]) {
     const unknown = template.names.find((name) => !known.has(name));
     if (unknown !== undefined) {
@@ -266,6 +291,11 @@ export function checkRule(rule: Rule): void {
   if (needsPassword && !plan.credentials.some((credential) => credential.needsClientPassword)) {
     throw invalid("a password checked by the upstream needs the credential client-password");
   }
+}
+
+/** There is a target when its templates are filled in. */
+function namesTarget({ serve, match }: Rule): boolean {
+  return serve !== undefined || match.targets !== undefined;
 }
 
 /** Where the client's connection ends, there is no upstream to judge or to take its password. */

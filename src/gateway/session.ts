@@ -36,6 +36,8 @@ export interface SessionOptions {
   readonly arrival: Arrival;
   readonly ticket: Ticket;
   readonly world: World;
+  /** Takes a client that comes in by a session; false: there are too many of those. */
+  readonly arrive: (arrival: Arrival) => boolean;
   readonly delays: FailureDelays;
   /** Between sessions that are confined to folders. */
   readonly locks: PathLocks;
@@ -69,6 +71,8 @@ export class Session {
   #rule: string | undefined;
   readonly #audit: Auditor | undefined;
   #upstreamName: string | undefined;
+  /** Places in the pools of targets. */
+  readonly #places = new DisposableStack();
   /** Address and port of the upstream. */
   #place = "";
   #files: FileChannels | undefined;
@@ -249,11 +253,20 @@ export class Session {
       sessionId: this.id,
       link,
       from: arrival.from,
+      target: arrival.target,
       router: world.router,
       delays,
       limits: world.limits,
       upstream: {
         dialer: world.dialer,
+        reach: {
+          reach: world.reach,
+          asker: () => ({
+            ...arrival,
+            ...(this.#principal === undefined ? {} : { user: this.#principal.user, proven: true }),
+          }),
+          hold: (place) => void this.#places.use(place),
+        },
         files: world.files,
         settings: { ...world.settings, handshakeMs: world.limits.upstreamLoginSeconds * 1000 },
         log,
@@ -300,8 +313,9 @@ export class Session {
     const { world, arrival, clock, log } = this.#options;
     const permissions = this.#permissions(principal, route);
     const { user, restrictions } = principal;
+    const { arrive } = this.#options;
     const who = { arrival, user, restrictions, permissions };
-    return new Passages({ world, route, ...who, clock, log, audit: this.#audit });
+    return new Passages({ world, route, ...who, arrive, clock, log, audit: this.#audit });
   }
 
   /** `downstream` is the client's link, or what shows it to the pipe. */
@@ -413,6 +427,7 @@ export class Session {
     this.#upstream?.disconnect(DISCONNECT.BY_APPLICATION, "");
     this.#link?.disconnect(DISCONNECT.BY_APPLICATION, "");
     if (this.#link === undefined) this.#options.arrival.stream.destroy();
+    this.#places.dispose();
     this.#options.ticket[Symbol.dispose]();
   }
 

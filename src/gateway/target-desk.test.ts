@@ -60,7 +60,7 @@ async function said(desk: TargetDesk, clock: FakeClock, asked: TargetQuestion): 
   const late = state.settled ? "" : " late";
   clock.advance(10_000);
   const found = await answer;
-  return found.mode === "splice" ? `${found.rule}${late}` : `wants ${found.wants.join()}${late}`;
+  return found.mode === "refused" ? `wants ${found.wants.join()}${late}` : `${found.rule}${late}`;
 }
 
 test("a password that is right opens its own rules, whatever the target's name was guessed to be", async () => {

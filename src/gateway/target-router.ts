@@ -3,6 +3,7 @@ import type { ListedTarget, SpliceRoute, SpliceRule, Target, TargetQuery, Wanted
 import { gatewayErrors } from "./errors.ts";
 import { isDialable } from "./host-pattern.ts";
 import { fillAddresses, type RuleExplanation } from "./router.ts";
+import { selects } from "./target-selector.ts";
 import { refusalOf, wantedBy } from "./splice-match.ts";
 
 /** As long as a name in DNS can be (RFC 1035, section 2.3.4); a longer one matches nothing. */
@@ -152,8 +153,10 @@ export class TargetRouter {
   ): SpliceRoute | undefined {
     const addresses = fillAddresses(target.addresses, captures);
     if (typeof addresses === "string" || addresses.some(({ host }) => !isDialable(host))) return undefined;
+    const itself = target.terminate === true && addresses.length === 0;
     // The port that was connected to is the gateway's own.
     if (
+      !itself &&
       entry !== "address" &&
       port !== undefined &&
       port !== sshPort &&
@@ -161,9 +164,10 @@ export class TargetRouter {
     )
       return undefined;
     const route: Unbranded = {
-      mode: "splice",
+      mode: target.terminate === true ? "terminate" : "splice",
       rule: rule.name,
       target: target.name,
+      tags: target.tags,
       addresses: addresses satisfies HostPort[],
       captures,
       connectTimeoutMs: target.connectTimeoutMs,
@@ -188,12 +192,6 @@ function refusalFor(rule: SpliceRule, target: Target, query: TargetQuery): strin
   if (query.entry === "host" && target.http !== true)
     return `the target "${target.name}" does not speak HTTP`;
   return refusalOf(rule, query);
-}
-
-function selects(selector: string, { name, tags }: Target): boolean {
-  return (
-    selector === "*" || selector === name || (selector.startsWith("tag:") && tags.includes(selector.slice(4)))
-  );
 }
 
 /** A target with a pattern has no name of its own but those that are listed. */

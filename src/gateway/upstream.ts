@@ -1,5 +1,6 @@
 import { formatHostPort, type HostPort, type Log, PosternError } from "#base";
-import type { Dialer, FileAppender, FileReader, Route } from "#contract";
+import type { Asker, Dialer, FileAppender, FileReader, Reach, Route } from "#contract";
+import type { Duplex } from "node:stream";
 import { Link } from "#link";
 import { algorithmFits } from "#ssh/keys";
 import { gatewayErrors } from "./errors.ts";
@@ -9,9 +10,19 @@ import { upstreamVersion } from "./version-line.ts";
 
 export interface UpstreamPorts {
   readonly dialer: Dialer;
+  /** For routes that lead to a target. */
+  readonly reach: TargetReach;
   readonly files: FileReader & FileAppender;
   readonly settings: LinkSettings;
   readonly log: Log;
+}
+
+/** How a target is reached, for one client. */
+export interface TargetReach {
+  readonly reach: Reach;
+  asker(): Asker;
+  /** Holds a place in the target's pool as long as the session lasts. */
+  hold(place: Disposable): void;
 }
 
 /** What is known of the downstream leg, for the upstream leg to be like it. */
@@ -108,13 +119,14 @@ interface HandshakeChoices {
 }
 
 async function handshake(
-  { plan }: Route,
+  route: Route,
   address: HostPort,
-  { dialer, settings }: UpstreamPorts,
+  ports: UpstreamPorts,
   signal: AbortSignal,
   { hostKeys, checkHostKey, downstream }: HandshakeChoices,
 ): Promise<Link> {
-  const stream = await dialer.dial(address, { timeoutMs: plan.connectTimeoutMs, signal });
+  const { settings } = ports;
+  const stream = await streamTo(route, address, ports, signal);
   const { ciphers } = settings.algorithms;
   const { cipher } = downstream;
   const link = new Link(stream, {
@@ -144,6 +156,20 @@ async function handshake(
   } finally {
     signal.removeEventListener("abort", abort);
   }
+}
+
+async function streamTo(
+  { plan, target }: Route,
+  address: HostPort,
+  { dialer, reach, log }: UpstreamPorts,
+  signal: AbortSignal,
+): Promise<Duplex> {
+  const { connectTimeoutMs } = plan;
+  if (target === undefined) return await dialer.dial(address, { timeoutMs: connectTimeoutMs, signal });
+  const place = { target, addresses: [address], connectTimeoutMs };
+  const reached = await reach.reach.reach(place, reach.asker(), { signal, log });
+  reach.hold(reached);
+  return reached.stream;
 }
 
 /** rsa-sha2-256, rsa-sha2-512 and ssh-rsa are shown by one key; all others by one each. */

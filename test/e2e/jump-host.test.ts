@@ -10,6 +10,7 @@ import { type EntryWorld, startEntryWorld } from "#test/support/entries";
 import { freePort } from "#test/support/ports";
 import { missing, stranger } from "#test/support/strangers";
 import { until } from "#test/support/waiting";
+import { bareKey, knownHostsLine } from "#test/support/test-keys";
 import { keyLogin } from "#test/support/world";
 
 const skip = missing("ssh", "sshd");
@@ -31,10 +32,14 @@ before(async () => {
   }).listen(echoPort, "127.0.0.1");
   world = await startEntryWorld({
     listener: {},
-    more: [{ name: "echo", host: "127.0.0.1", port: echoPort, tags: ["test"] }],
+    more: [
+      { name: "echo", host: "127.0.0.1", port: echoPort, tags: ["test"] },
+      { name: "inner", mode: "terminate" },
+    ],
     names: ["web1.gate.example"],
     config: { audit: [{ kind: "jsonl", file: "audit.jsonl" }], limits: { maxChannels: 200 } },
-    rules: (identity) => [
+    terminated: "recorded",
+    rules: (identity, sshds) => [
       {
         name: "jump",
         match: { user: "ada" },
@@ -42,10 +47,32 @@ before(async () => {
         serve: "jump",
         targets: ["web1", "web2", "gone", "tag:test"],
       },
+      {
+        name: "outer",
+        match: { user: "hop" },
+        login: [keyLogin(identity)],
+        serve: "jump",
+        targets: ["inner", "recorded"],
+      },
+      {
+        name: "recorded",
+        match: { userPattern: "as-(?<account>[a-z]+)", targets: ["recorded"] },
+        login: [keyLogin(identity)],
+        upstream: {
+          user: "{account}",
+          credentials: [{ kind: "key", file: identity.path }],
+          hostKey: { keys: sshds.map(({ hostKeys: [key] }) => bareKey(key?.publicLine ?? "")) },
+        },
+        policy: { exec: [show], setEnv: { POSTERN_AT: "{target}" } },
+      },
     ],
   });
   config = world.gateway.folder.at("ssh_config");
-  const lines = [
+  const gatewayKey = world.gateway.hostKeys[0]?.publicLine ?? "";
+  const inside = world.gateway.folder.at("known_inside");
+  const lines = ["inner", "recorded"].map((name) => knownHostsLine(name, 22, gatewayKey));
+  await writeFile(inside, `${lines.join("\n")}\n`);
+  const settings = [
     "Host gate",
     "  HostName 127.0.0.1",
     `  Port ${world.gateway.port}`,
@@ -60,7 +87,7 @@ before(async () => {
     "  HostName web2",
     "Host *",
     `  User ${account}`,
-    `  UserKnownHostsFile ${world.knownHosts} ${world.gateway.knownHosts}`,
+    `  UserKnownHostsFile ${world.knownHosts} ${world.gateway.knownHosts} ${inside}`,
     `  IdentityFile ${world.identity.path}`,
     "  IdentitiesOnly yes",
     "  IdentityAgent none",
@@ -68,7 +95,7 @@ before(async () => {
     "  StrictHostKeyChecking yes",
     "  GlobalKnownHostsFile none",
   ];
-  await writeFile(config, `${lines.join("\n")}\n`);
+  await writeFile(config, `${settings.join("\n")}\n`);
 });
 after(async () => {
   await world?.[Symbol.asyncDispose]();
@@ -286,4 +313,34 @@ test("the audit tells who was led where, and what was refused", { skip }, async 
     "a failure",
     found("target", { ...common, name: "gone", outcome: "failed", reason: "UPSTREAM_UNREACHABLE" }),
   );
+});
+
+test("a jump within a jump: the gateway as its own target", { skip }, async () => {
+  const { code, stdout } = await ssh(["-J", "hop@gate,ada@inner", "web2", show]);
+  assert.equal(stdout.toString(), "web2");
+  assert.equal(code, 0);
+  // Who may go to the inner gateway may not go on from the outer one.
+  const direct = await ssh(["-J", "hop@gate", "web2", show]);
+  assert.match(direct.stderr, /administratively prohibited/);
+});
+
+test("jumps do not go on without end", { skip }, async () => {
+  const hops = Array.from({ length: 9 }, () => "hop@inner").join(",");
+  const { code, stderr } = await ssh(["-J", `hop@gate,${hops}`, "web2", show]);
+  assert.equal(code, 255);
+  assert.match(stderr, /closed/);
+});
+
+test("a target whose SSH ends at the gateway: the rule for it decides, with its policy", {
+  skip,
+}, async () => {
+  const at = (user: string, command: string): Promise<Outcome> =>
+    ssh(["-J", "hop@gate", "-l", user, "recorded", command]);
+  const { code, stdout } = await at(`as-${account}`, show);
+  assert.equal(stdout.toString(), "web1");
+  assert.equal(code, 0);
+  assert.match((await at(`as-${account}`, "id")).stderr, /not allowed here/);
+  // Rules for other ways in are not for who comes by a target, and the other way round.
+  assert.match((await at("ada", show)).stderr, /Permission denied/);
+  assert.match((await ssh(["-l", `as-${account}`, "gate", show])).stderr, /Permission denied/);
 });

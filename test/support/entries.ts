@@ -25,6 +25,8 @@ export interface EntryWorldOptions {
   readonly config?: Pieces;
   /** More targets. */
   readonly more?: readonly Pieces[];
+  /** Name of a target that leads to the first sshd, and whose SSH ends at the gateway. */
+  readonly terminated?: string;
   /** More names for the first target. */
   readonly names?: readonly string[];
 }
@@ -49,6 +51,9 @@ export async function startEntryWorld(options: EntryWorldOptions): Promise<Entry
           { name: "web2", host: "127.0.0.1", port: second.port },
           { name: "gone", host: "127.0.0.1", port: 1 },
           { name: "secret", host: "127.0.0.1", port: sshd.port },
+          ...(options.terminated === undefined
+            ? []
+            : [{ name: options.terminated, mode: "terminate", host: "127.0.0.1", port: sshd.port }]),
           ...(options.more ?? []),
         ],
         ...options.config,
