@@ -203,6 +203,14 @@ export const fixedLimits: readonly FixedLimit[] = [
     precedent: "Python's websockets takes 1 MiB, the library ws 100 MiB",
   },
   {
+    constant: "entry/reception/http-host:maxPipelined",
+    value: 32,
+    unit: "count",
+    about:
+      "Requests of one connection that wait for the answers to those before them; with more it is closed.",
+    precedent: "None in nginx, which reads them one by one; browsers send none",
+  },
+  {
     constant: "gateway/target-router:maxTargetNameChars",
     value: 253,
     unit: "count",

@@ -1,6 +1,7 @@
 import type { Cidr, Endpoint, Pattern } from "#base";
 import type { Duplex } from "node:stream";
-import type { Arrival } from "./arrival.ts";
+import type { Arrival, PeerAddress } from "./arrival.ts";
+import type { Reached } from "./reach.ts";
 import type { NameEntry, SpliceRoute, TargetQuery, WantedProof } from "./target.ts";
 
 /** What one listener takes, told apart by the first bytes. `ssh` logs in here; the others bring the name of a target. */
@@ -60,6 +61,9 @@ export interface ReceptionDesk {
   readonly signal: AbortSignal;
   /** A wrong password is answered no sooner than any other. */
   ask(question: TargetQuestion): Promise<SpliceRoute | TargetRefusal>;
+  readonly from: PeerAddress;
+  /** For who joins the client with its targets itself. Throws UPSTREAM_ and DENIED_ errors. */
+  open(route: SpliceRoute): Promise<Reached>;
 }
 
 export type Received =
@@ -76,6 +80,13 @@ export type Received =
       connected(): Duplex;
       /** Tells the client, in the words of its protocol, that the target cannot be had. Absent: the client speaks SSH. */
       readonly failed?: (text: string) => void;
+    }
+  /** Somebody whose requests are each answered out of a target, one after the other, until the end. */
+  | {
+      readonly kind: "served";
+      readonly stream: Duplex;
+      readonly entry: NameEntry;
+      readonly ended: Promise<void>;
     }
   /** No. `tell` is false when the client has been told; else it speaks SSH and is to be told so. */
   | { readonly kind: "refused"; readonly stream: Duplex; readonly tell: boolean; readonly reason: string };

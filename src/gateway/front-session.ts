@@ -33,6 +33,8 @@ export class FrontSession implements LiveSession {
   readonly #over = new AbortController();
   #inner: Session | undefined;
   #splice: Splice | undefined;
+  /** The reception joins the client with its targets itself. */
+  #isServed = false;
   #route: SpliceRoute | undefined;
   #upstreamName: string | undefined;
   #decided: PosternError | undefined;
@@ -54,7 +56,12 @@ export class FrontSession implements LiveSession {
       from: arrival.from.text,
       via: arrival.via,
       startedAtMs: this.#startedAtMs,
-      phase: splice !== undefined ? "open" : this.#route === undefined ? "handshake" : "entering",
+      phase:
+        splice !== undefined || this.#isServed
+          ? "open"
+          : this.#route === undefined
+            ? "handshake"
+            : "entering",
       ...(this.#route === undefined ? {} : { rule: this.#route.rule }),
       ...(this.#upstreamName === undefined ? {} : { upstream: this.#upstreamName }),
       ...(splice === undefined
@@ -73,7 +80,12 @@ export class FrontSession implements LiveSession {
     });
     let end: SessionEnd;
     try {
-      const desk = new TargetDesk({ ...this.#options, router: world.targets, signal: this.#over.signal });
+      const desk = new TargetDesk({
+        ...this.#options,
+        router: world.targets,
+        signal: this.#over.signal,
+        open: (route) => this.#openFor(route),
+      });
       const received = await this.#reception.receive(arrival, desk);
       limit[Symbol.dispose]();
       if (received.kind === "session") {
@@ -127,14 +139,18 @@ export class FrontSession implements LiveSession {
       else this.#letGo(received.stream);
       return { blame: why.blame, reason: why.code };
     }
+    if (received.kind === "served") {
+      this.#isServed = true;
+      ticket.authenticated();
+      log.info("session-opened", { entry: received.entry, mode: "splice" });
+      await received.ended;
+      return { blame: "none", reason: this.#decided?.code ?? "the client closed the connection" };
+    }
     const { route, entry } = received;
     this.#route = route;
     let reached: Reached;
     try {
-      const { world, arrival } = this.#options;
-      const who = route.user === undefined ? arrival : { ...arrival, user: route.user, proven: true };
-      reached = await world.reach.reach(route, who, { signal: this.#over.signal, log });
-      this.#upstreamName = formatHostPort(reached.address);
+      reached = await this.#reach(route);
     } catch (error) {
       const known =
         error instanceof PosternError ? error : new gatewayErrors.BUG_SESSION(undefined, { cause: error });
@@ -172,6 +188,28 @@ export class FrontSession implements LiveSession {
     if (this.#decided !== undefined) return { blame: "none", reason: this.#decided.code };
     if (error !== undefined) return { blame: by === "upstream" ? "UPSTREAM" : "PEER", reason: codeOf(error) };
     return { blame: "none", reason: `the ${by === "downstream" ? "client" : by} closed the connection` };
+  }
+
+  async #reach(route: SpliceRoute): Promise<Reached> {
+    const { world, arrival, log } = this.#options;
+    const who = route.user === undefined ? arrival : { ...arrival, user: route.user, proven: true };
+    const reached = await world.reach.reach(route, who, { signal: this.#over.signal, log });
+    this.#upstreamName = formatHostPort(reached.address);
+    return reached;
+  }
+
+  /** A target for one request of a client that is served. */
+  async #openFor(route: SpliceRoute): Promise<Reached> {
+    const { log } = this.#options;
+    const about = { rule: route.rule, target: route.target };
+    try {
+      const reached = await this.#reach(route);
+      log.info("target-opened", { ...about, upstream: this.#upstreamName });
+      return reached;
+    } catch (error) {
+      log.warn("target-not-opened", { ...about, error });
+      throw error;
+    }
   }
 
   /** Last words to an SSH client, in the form that its program shows. The link sees to the end of the stream. */

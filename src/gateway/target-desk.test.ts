@@ -42,7 +42,8 @@ function deskOf(rules: readonly SpliceRule[]): { desk: TargetDesk; clock: FakeCl
   const router = new TargetRouter(["web1", "web2", "open"].map(target), rules);
   const arrival = { from: { ip: "10.0.0.1", text: "10.0.0.1:5" }, to: { ip: "10.0.0.2", port: 22 } };
   const { signal } = new AbortController();
-  return { desk: new TargetDesk({ router, arrival, delays, clock, log: silentLog, signal }), clock };
+  const open = (): Promise<never> => Promise.reject(new Error("not asked for"));
+  return { desk: new TargetDesk({ router, arrival, delays, clock, log: silentLog, signal, open }), clock };
 }
 
 function question(name: string, login?: string): TargetQuestion {

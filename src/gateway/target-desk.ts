@@ -1,6 +1,8 @@
 import type { Clock, Log } from "#base";
 import type {
   Arrival,
+  PeerAddress,
+  Reached,
   ReceptionDesk,
   ShownLogin,
   SpliceRoute,
@@ -20,16 +22,23 @@ export interface TargetDeskOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly signal: AbortSignal;
+  open(route: SpliceRoute): Promise<Reached>;
 }
 
 /** Where one client's questions for targets are answered. */
 export class TargetDesk implements ReceptionDesk {
   readonly signal: AbortSignal;
+  readonly from: PeerAddress;
   readonly #options: TargetDeskOptions;
 
   constructor(options: TargetDeskOptions) {
     this.#options = options;
     this.signal = options.signal;
+    this.from = options.arrival.from;
+  }
+
+  async open(route: SpliceRoute): Promise<Reached> {
+    return await this.#options.open(route);
   }
 
   async ask({ login, ...asked }: TargetQuestion): Promise<SpliceRoute | TargetRefusal> {

@@ -45,7 +45,6 @@ export const strangerNames = [
   "logrotate",
   "cc",
   "tmux",
-  "curl",
 ] as const;
 export type StrangerName = (typeof strangerNames)[number];
 
@@ -78,7 +77,6 @@ export const strangers: Readonly<Record<StrangerName, Stranger>> = {
   shellcheck: { debian: "shellcheck", program: "shellcheck" },
   logrotate: { debian: "logrotate", program: "logrotate" },
   tmux: { debian: "tmux", program: "tmux" },
-  curl: { debian: "curl", program: "curl" },
   cc: { debian: "gcc libc6-dev", program: "cc" },
 };
 

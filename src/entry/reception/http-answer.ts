@@ -3,7 +3,7 @@ import type { Received } from "#contract";
 
 /** The same for every name that leads nowhere, whether it exists or not. */
 const refusal = "There is no such target here, or it is not for you.";
-const texts: Readonly<Record<number, readonly [status: string, text: string]>> = {
+export const texts: Readonly<Record<number, readonly [status: string, text: string]>> = {
   400: ["Bad Request", refusal],
   401: ["Unauthorized", "Give a name and a password."],
   403: ["Forbidden", refusal],
@@ -11,7 +11,7 @@ const texts: Readonly<Record<number, readonly [status: string, text: string]>> =
   407: ["Proxy Authentication Required", "Give a name and a password."],
   426: ["Upgrade Required", "Version 13 of WebSocket is spoken here."],
   431: ["Request Header Fields Too Large", refusal],
-  502: ["Bad Gateway", ""],
+  502: ["Bad Gateway", "The server behind this gateway cannot be reached."],
 };
 
 const challenge = 'Basic realm="Postern", charset="UTF-8"';

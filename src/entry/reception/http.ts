@@ -1,10 +1,11 @@
-import { createServer, type IncomingMessage, type Server } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import type { EntryName, ListenPlan, Received, ReceptionDesk } from "#contract";
 import { type WebSocket, WebSocketServer } from "ws";
 import { entryErrors } from "../errors.ts";
 import { basicLogin } from "./basic.ts";
 import { answer, refused } from "./http-answer.ts";
+import { HttpHosts, refuse } from "./http-host.ts";
 import { maxWebSocketMessageBytes, type WebSocketOptions, WebSocketStream } from "./websocket.ts";
 
 /** Bytes of request line and headers together; Node's own default. More is answered with 431. */
@@ -20,6 +21,8 @@ export interface HttpDesk {
   readonly desk: ReceptionDesk;
   /** Names in the client's certificate, if the request came inside TLS of ours. */
   readonly certificate?: readonly string[];
+  /** It came inside TLS of ours. */
+  readonly secure: boolean;
 }
 
 /** Who waits for the head of a request. */
@@ -30,13 +33,15 @@ interface Waiting extends HttpDesk {
 
 /**
  * HTTP CONNECT (RFC 9110, section 9.3.6) and WebSockets (RFC 6455), read by Node's own strict parser: a server that listens nowhere
- * is handed the streams. One request for each connection.
+ * is handed the streams. One request for each connection, but for those that are for a target by their `Host`.
  */
 export class HttpFront {
   readonly #server: Server;
   readonly #sockets: WebSocketServer;
   readonly #options: WebSocketOptions;
   readonly #waiting = new WeakMap<object, Waiting>();
+  /** Connections whose first request was for a host, and all that follow. */
+  readonly #hosts = new WeakMap<object, HttpHosts>();
 
   constructor(options: WebSocketOptions) {
     this.#options = options;
@@ -58,9 +63,7 @@ export class HttpFront {
     this.#server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) =>
       this.#settle(socket, (waiting) => this.#upgrade(request, socket, head, waiting)),
     );
-    this.#server.on("request", ({ method, url, socket }) =>
-      this.#settle(socket, () => refused(socket, 404, `${method} ${url}`)),
-    );
+    this.#server.on("request", (request, response) => void this.#request(request, response));
     this.#server.on("clientError", (error, socket) => {
       const { code } = error as NodeJS.ErrnoException;
       const status = code === "HPE_HEADER_OVERFLOW" ? 431 : 400;
@@ -91,16 +94,57 @@ export class HttpFront {
   #settle(socket: Duplex, judge: (waiting: Waiting) => Received | Promise<Received>): void {
     const waiting = this.#waiting.get(socket);
     this.#waiting.delete(socket);
-    waiting?.resolve(judge(waiting));
+    if (waiting !== undefined) waiting.resolve(judge(waiting));
+    // Between two requests for hosts there is nothing else.
+    else if (this.#hosts.has(socket)) socket.destroy();
+  }
+
+  async #request(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { socket } = request;
+    const waiting = this.#waiting.get(socket);
+    this.#waiting.delete(socket);
+    if (waiting?.entries.includes("host") === true) this.#hosts.set(socket, this.#hostsFor(waiting));
+    const hosts = this.#hosts.get(socket);
+    if (hosts === undefined) {
+      waiting?.resolve(refused(socket, 404, asked(request)));
+      return;
+    }
+    try {
+      await hosts.inTurn(socket, async () => {
+        const route = await hosts.find(request);
+        if (route !== undefined) {
+          waiting?.resolve(served(socket));
+          await hosts.serve(request, response, route);
+        } else if (waiting === undefined) refuse(socket, response, 404);
+        else waiting.resolve(refused(socket, 404, asked(request)));
+      });
+    } catch (error) {
+      waiting?.reject(error as Error);
+      socket.destroy();
+    }
+  }
+
+  #hostsFor({ desk, certificate, secure }: HttpDesk): HttpHosts {
+    const shown = certificate === undefined ? {} : { certificate };
+    return new HttpHosts(desk, { clock: this.#options.clock, secure, ...shown });
   }
 
   async #upgrade(
     request: IncomingMessage,
     stream: Duplex,
     head: Buffer,
-    { desk, entries, plan, certificate }: HttpDesk,
+    waiting: HttpDesk,
   ): Promise<Received> {
     stream.pause();
+    const { desk, entries, plan, certificate } = waiting;
+    if (entries.includes("host")) {
+      const hosts = this.#hostsFor(waiting);
+      const found = await hosts.find(request);
+      if (found !== undefined) {
+        await hosts.upgrade(request, stream, head, found);
+        return served(stream);
+      }
+    }
     const { headers, url = "", method } = request;
     const name = targetInPath(url);
     const isWebSocket = method === "GET" && headers.upgrade?.toLowerCase() === "websocket";
@@ -150,12 +194,12 @@ async function connect(
   stream.pause();
   if (!entries.includes("http")) return refused(stream, 404, `CONNECT ${request.url}`);
   if (head.length > 0) stream.unshift(head);
-  const asked = authority(request.url ?? "");
+  const named = authority(request.url ?? "");
   const login = basicLogin(request.headers["proxy-authorization"]);
   const route = await desk.ask({
     entry: "http",
     // What is no name is asked about all the same: it must not be told apart.
-    ...(asked ?? { name: "" }),
+    ...(named ?? { name: "" }),
     ...(login === undefined ? {} : { login }),
     ...(certificate === undefined ? {} : { certificate }),
   });
@@ -172,6 +216,18 @@ async function connect(
     },
     failed: (text) => answer(stream, 502, text),
   };
+}
+
+function asked({ method, url }: IncomingMessage): string {
+  return `${method} ${url}`;
+}
+
+function served(stream: Duplex): Received {
+  const ended = new Promise<void>((resolve) => {
+    if (stream.closed) resolve();
+    else stream.once("close", resolve);
+  });
+  return { kind: "served", stream, entry: "host", ended };
 }
 
 /** `host:port` or `[v6]:port`. */

@@ -24,7 +24,11 @@ interface Inside {
   readonly entries: readonly EntryName[];
   /** Names in the client's certificate. */
   readonly certificate?: readonly string[];
+  /** TLS of ours lies around it. */
+  readonly secure: boolean;
 }
+
+const httpEntries: readonly EntryName[] = ["http", "websocket", "host"];
 
 /** Who receives at these listeners. Throws OPERATOR_TLS_CERTIFICATE. */
 export async function createReception(plan: ReceptionPlan, ports: CertificatePorts): Promise<Reception> {
@@ -61,14 +65,14 @@ class Front implements Reception {
     if (plan === undefined) return { kind: "session", stream };
     const { entries } = plan;
     const placed = await addressed(stream, entries, desk, to);
-    return placed ?? (await this.#receive({ stream, plan, desk, entries }));
+    return placed ?? (await this.#receive({ stream, plan, desk, entries, secure: false }));
   }
 
   async #receive(inside: Inside): Promise<Received> {
     const { stream, plan, entries } = inside;
     const spoken = await this.#spoken(inside);
     if (spoken === "tls" && entries.includes("tls")) return await this.#tls(inside);
-    if (spoken === "http" && (entries.includes("http") || entries.includes("websocket")))
+    if (spoken === "http" && httpEntries.some((entry) => entries.includes(entry)))
       return await this.#http.receive(stream, inside);
     if (spoken === "ssh" && entries.includes("version")) {
       const named = await this.#version(inside);
@@ -156,7 +160,14 @@ class Front implements Reception {
     if (ours || name === undefined) {
       // The gateway itself: all but TLS once more.
       const inner = entries.filter((entry) => entry !== "tls");
-      return await this.#receive({ stream: client.stream, plan, desk, entries: inner, ...shown });
+      return await this.#receive({
+        stream: client.stream,
+        plan,
+        desk,
+        entries: inner,
+        secure: true,
+        ...shown,
+      });
     }
     const found = route?.mode === "splice" ? route : await desk.ask({ entry: "tls", name, ...shown });
     if (found.mode === "refused")
