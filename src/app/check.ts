@@ -1,4 +1,4 @@
-import { silentLog, systemClock } from "#base";
+import { type LogFields, silentLog, systemClock } from "#base";
 import type { Config, Problem } from "#config";
 import { compose } from "./compose.ts";
 import { Files } from "./files.ts";
@@ -8,11 +8,17 @@ import { TargetWatch } from "./target-watch.ts";
 /** Makes all that a configuration asks for, short of listening; what fails is a problem. */
 export async function check(config: Config): Promise<readonly Problem[]> {
   const problems: Problem[] = [];
+  const tell = (severity: Problem["severity"], text: string): void => {
+    problems.push({ severity, file: config.file, line: 0, column: 0, text });
+  };
   for (const attempt of [
     () => findAccount(config.user, config.group),
     async () => {
       const clock = systemClock;
-      const ports = { clock, log: silentLog, files: new Files(clock) };
+      const warn = (event: string, { reason }: LogFields = {}): void => {
+        if (event === "user-ignored") tell("warning", String(reason));
+      };
+      const ports = { clock, log: { ...silentLog, warn }, files: new Files(clock) };
       const { pools } = new TargetWatch(config, ports);
       const { world } = await compose(config, { ...ports, pools });
       await world[Symbol.asyncDispose]();
@@ -21,8 +27,7 @@ export async function check(config: Config): Promise<readonly Problem[]> {
     try {
       await attempt();
     } catch (error) {
-      const text = error instanceof Error ? error.message : String(error);
-      problems.push({ severity: "error", file: config.file, line: 0, column: 0, text });
+      tell("error", error instanceof Error ? error.message : String(error));
     }
   }
   return problems;

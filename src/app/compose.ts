@@ -45,7 +45,7 @@ export async function compose(config: Config, ports: ComposePorts): Promise<Comp
   const hostKeys = await HostKeys.read(config.hostKeys, ports);
   const timingSecret = timingSecretOf(hostKeys.plain);
   const users = new Users(config.users, { ...ports, secret: timingSecret });
-  await users.check();
+  for (const reason of await users.check()) ports.log.warn("user-ignored", { reason });
   const loginPorts: LoginPorts = {
     ...ports,
     updates: ports.files,

@@ -76,6 +76,16 @@ export function secretsInClear(document: YamlDocument, at: number): (readonly Pr
   });
 }
 
+/** The same of the users' secrets for codes. */
+export function usersInClear(document: YamlDocument): (readonly PropertyKey[])[] {
+  const people = ["users", "people"];
+  return Object.keys(valueAt(document.value, people) ?? {}).flatMap((name) => {
+    const totp = [...people, name, "totp"];
+    const secret = typeof valueAt(document.value, totp) === "string" ? totp : [...totp, "secret"];
+    return valueAt(document.value, secret) === undefined || document.isForeign(secret) ? [] : [secret];
+  });
+}
+
 function keysBelow(value: unknown, path: readonly PropertyKey[]): (readonly PropertyKey[])[] {
   if (typeof value !== "object" || value === null) return [];
   return Object.entries(value).flatMap(([key, inner]) => {

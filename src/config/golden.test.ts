@@ -11,7 +11,11 @@ import { formatProblem, type Problem } from "./problem.ts";
  * `node --test --test-update-snapshots src/config/golden.test.ts`.
  */
 const folder = join(import.meta.dirname, "golden");
-const environment = { SECRET: "hunter2", BROKEN_PATTERN: "hunter2(" };
+const environment = {
+  SECRET: "hunter2",
+  BROKEN_PATTERN: "hunter2(",
+  TOTP: "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ",
+};
 
 for (const file of readdirSync(folder).sort()) {
   const [name, ...rest] = file.split(".");

@@ -2,7 +2,7 @@ import { path as pathShape, withPaths } from "#base";
 import { glob, stat } from "node:fs/promises";
 import { basename, dirname, join, relative, resolve } from "node:path";
 import type { z } from "zod";
-import { adviceOn, type PlacedRule, secretsInClear } from "./advice.ts";
+import { adviceOn, type PlacedRule, secretsInClear, usersInClear } from "./advice.ts";
 import { checkTargets, type PlacedSplice, type PlacedTarget } from "./target-advice.ts";
 import { checkEntries } from "./entry-advice.ts";
 import { maxFileBytes, YamlDocument } from "./document.ts";
@@ -283,7 +283,7 @@ class Loader {
     // It has no mode if it is no file.
     const { mode } = await stat(path).catch(() => ({ mode: 0 }));
     if ((mode & 0o044) === 0) return;
-    const first = own.flatMap(({ at }) => secretsInClear(document, at))[0];
+    const first = [...usersInClear(document), ...own.flatMap(({ at }) => secretsInClear(document, at))][0];
     if (first === undefined) return;
     const text = `stands in a file that others may read; write \${file:/path} or \${env:NAME}, or take the right away: chmod 640 ${document.file}`;
     this.#problems.push(document.problem(first, text, { severity: "warning" }));

@@ -33,6 +33,7 @@ export function schemaAt(schema: Schema, path: readonly PropertyKey[], value: un
     const next = (form.shape as Readonly<Record<string, Schema>>)[String(step)];
     return next === undefined ? undefined : schemaAt(next, rest, inner);
   }
+  if (form instanceof z.ZodRecord) return schemaAt(form.valueType, rest, inner);
   return undefined;
 }
 

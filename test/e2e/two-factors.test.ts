@@ -344,6 +344,11 @@ test("enrolment: the file stays private, its comments stay, and nothing is repla
   assert.notEqual(again.code, 0);
   assert.match(again.stderr, /"key-ada" has a secret already/);
   assert.equal(await readFile(users, "utf8"), text);
+  await writeFile(users, text.replace(/totp: ["']?[A-Z2-7]{32}["']?/, "totp: nonsense"), { mode: 0o600 });
+  const checked = await postern(["check", "-c", world.gateway.configFile]);
+  await writeFile(users, text);
+  assert.equal(checked.code, 0, checked.stderr);
+  assert.match(checked.stderr, /users\.yaml:\d+: people\.[a-z-]+\.totp: is no secret/);
   const printed = await postern(["user", "totp", "zoe", "--print"]);
   assert.match(printed.stdout.toString(), /^people:\n {2}zoe:\n {4}totp: "[A-Z2-7]{32}"\notpauth:\/\/totp\//);
 });

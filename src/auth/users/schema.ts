@@ -29,17 +29,22 @@ const base32 = z
   .meta({ "x-form": "secret", examples: ["${file:/run/secrets/totp-ada}"] });
 
 const totp: z.ZodType<TotpSecret> = z
-  .union([
-    base32.transform((secret): TotpSecret => ({ secret, digits: 6, algorithm: "sha1" })),
-    z.strictObject({
-      secret: base32.describe("In base32."),
-      digits: z
-        .union([z.literal(6), z.literal(8)])
-        .default(6)
-        .describe("Length of a code."),
-      algorithm: z.enum(totpAlgorithms).default("sha1").describe("Some apps know sha1 alone."),
-    }),
-  ])
+  .union(
+    [
+      base32.transform((secret): TotpSecret => ({ secret, digits: 6, algorithm: "sha1" })),
+      z.strictObject({
+        secret: base32.describe("In base32."),
+        digits: z
+          .union([z.literal(6), z.literal(8)])
+          .default(6)
+          .describe("Length of a code."),
+        algorithm: z.enum(totpAlgorithms).default("sha1").describe("Some apps know sha1 alone."),
+      }),
+    ],
+    {
+      error: `is no secret of at least ${minSecretBytes} bytes in base32 (in quotes), and no map with secret, digits and algorithm; \`postern user totp\` makes one`,
+    },
+  )
   .describe(
     "What the codes of the login kind totp are made from: the secret in base32, or a map with secret, digits and algorithm. `postern user totp` makes it.",
   );
@@ -98,7 +103,16 @@ export const usersSchema: z.ZodType<UsersConfig> = z
       .describe(
         "A file of Apache's htpasswd, read at each login: a source of password hashes, bcrypt alone (`htpasswd -B`).",
       ),
-    people: z.record(personName, userSchema).default({}).describe("Users by name."),
+    people: z
+      .record(z.string(), userSchema)
+      .superRefine((people, ctx) => {
+        for (const name of Object.keys(people)) {
+          const issue = personName.safeParse(name).error?.issues[0];
+          if (issue !== undefined) ctx.addIssue({ code: "custom", path: [name], message: issue.message });
+        }
+      })
+      .default({})
+      .describe("Users by name."),
   })
   .describe(
     "People, for login methods with `users`, and for totp: [two-factors.md](two-factors.md). Who stands in several places has all that stands there.",

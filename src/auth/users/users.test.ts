@@ -94,6 +94,7 @@ test("secrets come from files of their own, as those are at the moment", async (
 test("one user who is wrong does not keep the others out; what is wrong is said once, and never shown", async () => {
   const text = `people:\n  ada: { totp: hunter2 }\n  bob: { passwords: [hunter2] }\n  "a:b": {}\n  eve: { what: 1 }\n  zoe: {}\n`;
   const { users, said } = desk({ file: "/u" }, { "/u": text });
+  assert.equal((await users.check()).length, 4, "and does not stop the start");
   assert.notEqual((await users.find("zoe")).user, undefined);
   for (const name of ["ada", "bob", "a:b", "eve"])
     assert.equal((await users.find(name)).user, undefined, name);

@@ -32,11 +32,12 @@ export class Users implements UserDirectory {
     this.#listed = new Map(Object.entries(config.people).map(([name, user]) => [name, { ...user, name }]));
   }
 
-  /** Throws OPERATOR_USERS_FILE_INVALID and the errors of reading, so that a gateway does not start with a file that is wrong. */
-  async check(): Promise<void> {
-    for (const warning of (await this.#sources()).warnings) {
-      this.#ports.log.warn("user-ignored", { reason: warning });
-    }
+  /**
+   * What is wrong with single users. Throws OPERATOR_USERS_FILE_INVALID and the errors of reading, so that a gateway does not start
+   * with a file that is wrong as a whole.
+   */
+  async check(): Promise<readonly string[]> {
+    return (await this.#sources()).warnings;
   }
 
   async all(): Promise<readonly User[]> {
