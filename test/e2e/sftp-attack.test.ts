@@ -1,0 +1,256 @@
+/**
+ * Two sessions that try everything to get out of their folder: thousands of random requests at once, with links that lead out lying
+ * about before they come. What is outside is never read, listed, changed or named.
+ */
+import assert from "node:assert/strict";
+import { randomBytes, randomInt } from "node:crypto";
+import { lstat, mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { test, type TestContext } from "node:test";
+import { PathLocks } from "#sftp";
+import { FXF } from "#ssh/sftp";
+import { type Answer, type Asking, Confined, noSftpServer, planOf } from "#test/support/confined";
+import { tempDir } from "#test/support/temp-dir";
+
+const steps = Number(process.env["ATTACK_STEPS"] ?? 6000);
+const seed = Number(process.env["ATTACK_SEED"] ?? randomInt(2 ** 31));
+
+/** mulberry32: the same seed, the same attack. */
+function randomOf(start: number): (below: number) => number {
+  let state = start;
+  return (below) => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
+  };
+}
+
+interface Field extends AsyncDisposable {
+  readonly root: string;
+  readonly above: string;
+  /** Occurs outside only: in a file, in names. */
+  readonly marker: string;
+  /** Part of the path of all that is outside. */
+  readonly place: string;
+}
+
+/** A tree with a secret beside the root, and links to it inside. */
+async function field(): Promise<Field> {
+  const folder = await tempDir();
+  const marker = `canary${randomBytes(8).toString("hex")}`;
+  const place = `place${randomBytes(8).toString("hex")}`;
+  const above = folder.at(place);
+  const root = join(above, "root");
+  await mkdir(join(root, "d", "e"), { recursive: true });
+  await mkdir(join(root, "p", "x"), { recursive: true });
+  await mkdir(join(root, "q"));
+  await mkdir(join(above, `${marker}-folder`));
+  await writeFile(join(above, "secret"), marker.repeat(100));
+  await writeFile(join(above, `${marker}-folder`, "secret"), marker.repeat(100));
+  await writeFile(join(root, "file"), "inside");
+  await writeFile(join(root, "p", "x", "secret"), "inside");
+  await symlink(above, join(root, "q", "x"));
+  await symlink("../..", join(root, "d", "up"));
+  await symlink(join(above, "secret"), join(root, "d", "e", "secret"));
+  await symlink("../../../secret", join(root, "d", "e", "far"));
+  await symlink("../secret", join(root, "near"));
+  await symlink(above, join(root, "out"));
+  return { root, above, marker, place, [Symbol.asyncDispose]: () => folder[Symbol.asyncDispose]() };
+}
+
+/** All that can be told of what lies outside. */
+async function outside({ above, marker }: Field): Promise<string> {
+  const told: string[] = [];
+  for (const path of [
+    above,
+    join(above, "secret"),
+    join(above, `${marker}-folder`),
+    join(above, `${marker}-folder`, "secret"),
+  ]) {
+    const { mode, nlink, uid, gid, size, mtimeMs } = await lstat(path);
+    told.push(`${path} ${mode} ${nlink} ${uid} ${gid} ${size} ${mtimeMs}`);
+  }
+  told.push(...(await readdir(above)), ...(await readdir(join(above, `${marker}-folder`))));
+  for (const path of [join(above, "secret"), join(above, `${marker}-folder`, "secret")])
+    told.push(await readFile(path, "utf8"));
+  return told.join("\n");
+}
+
+const names = [
+  "a",
+  "b",
+  "d",
+  "e",
+  "p",
+  "q",
+  "x",
+  "up",
+  "out",
+  "far",
+  "near",
+  "secret",
+  "file",
+  ".",
+  "..",
+  "",
+];
+
+/** Of somebody who knows where the folder is, or who does not. */
+function requestOf(random: (below: number) => number, field: Field, knows: boolean): Asking {
+  const { root, above } = knows ? field : { root: "/srv", above: "/srv/.." };
+  const pick = <T>(list: readonly T[]): T => list[random(list.length)] as T;
+  const path = (): string => {
+    const parts = Array.from({ length: 1 + random(4) }, () => pick(names)).join("/");
+    return pick([parts, `/${parts}`, `${root}/${parts}`, `${above}/secret`, `../${parts}`, `/${parts}/`]);
+  };
+  const target = (): string =>
+    pick([
+      path(),
+      `${above}/secret`,
+      above,
+      "..",
+      "../..",
+      "../../secret",
+      "/",
+      "/..",
+      "a/../../secret",
+      "secret",
+      ".",
+    ]);
+  const two = (kind: "rename" | "posix-rename" | "hardlink"): Asking => ({ kind, from: path(), to: path() });
+  const attrs = { permissions: 0o777, times: { atime: 1, mtime: 1 } };
+  const all: readonly (() => Asking)[] = [
+    () => ({ kind: "symlink", target: target(), link: path() }),
+    () => ({ kind: "symlink", target: target(), link: path() }),
+    () => two("rename"),
+    () => two("posix-rename"),
+    () => two("posix-rename"),
+    () => two("hardlink"),
+    () => ({ kind: "mkdir", path: path(), attrs: {} }),
+    () => ({ kind: "remove", path: path() }),
+    () => ({ kind: "rmdir", path: path() }),
+    () => ({ kind: "realpath", path: path() }),
+    () => ({ kind: "expand-path", path: pick([path(), `~/${path()}`, "~root"]) }),
+    () => ({ kind: "readlink", path: path() }),
+    () => ({ kind: "stat", path: path() }),
+    () => ({ kind: "lstat", path: path() }),
+    () => ({ kind: "statvfs", path: path() }),
+    () => ({ kind: "opendir", path: path() }),
+    () => ({ kind: "open", path: path(), flags: FXF.READ, attrs: {} }),
+    () => ({ kind: "open", path: path(), flags: FXF.READ, attrs: {} }),
+    () => ({
+      kind: "open",
+      path: path(),
+      flags: FXF.WRITE | FXF.CREAT | pick([0, FXF.TRUNC, FXF.EXCL, FXF.APPEND]),
+      attrs: {},
+    }),
+    () => ({
+      kind: pick(["setstat", "lsetstat"] as const),
+      path: path(),
+      attrs: pick([attrs, { size: 0n }]),
+    }),
+  ];
+  return pick(all)();
+}
+
+/** Uses what was opened as far as it goes, then closes it. */
+async function use(client: Confined, request: Asking, answer: Answer): Promise<void> {
+  if (answer.kind !== "handle") return;
+  const { handle } = answer;
+  if (request.kind === "opendir") await client.ask({ kind: "readdir", handle });
+  else if (request.kind === "open" && request.flags === FXF.READ) {
+    await client.ask({ kind: "read", handle, offset: 0n, length: 4096 });
+    await client.ask({ kind: "fstat", handle });
+  } else await client.ask({ kind: "write", handle, offset: 0n, length: 4 }, Buffer.from("evil"));
+  await client.ask({ kind: "close", handle });
+}
+
+/** Notes whatever it is sent that bears one of the marks. */
+function guard(client: Confined, marks: readonly string[], found: string[]): void {
+  client.seen = (bytes) => {
+    if (marks.some((mark) => bytes.includes(mark))) found.push(bytes.toString("latin1"));
+  };
+}
+
+async function attackAtRandom(context: TestContext, knows: boolean): Promise<void> {
+  context.diagnostic(`ATTACK_SEED=${seed} ATTACK_STEPS=${steps}`);
+  await using ground = await field();
+  const before = await outside(ground);
+  const locks = new PathLocks();
+  const plan = planOf({ root: ground.root });
+  await using one = await Confined.start({ plan, locks });
+  await using other = await Confined.start({ plan, locks });
+  const found: string[] = [];
+  let done = 0;
+  let succeeded = 0;
+  const attack = async (client: Confined, start: number): Promise<void> => {
+    guard(client, knows ? [ground.marker] : [ground.marker, ground.place], found);
+    const random = randomOf(start);
+    while (done < steps) {
+      const batch = Array.from({ length: 1 + random(8) }, () => requestOf(random, ground, knows));
+      done += batch.length;
+      await Promise.all(
+        batch.map(async (request) => {
+          const answer = await client.ask(request);
+          if (answer.kind !== "status" || answer.code === 0) succeeded++;
+          await use(client, request, answer);
+        }),
+      );
+      if (found.length > 0) console.error(JSON.stringify(found), batch);
+      assert.deepEqual(found, [], `seed ${seed}: after ${done} steps`);
+    }
+  };
+  await Promise.all([attack(one, seed), attack(other, seed ^ 0x5555_5555)]);
+  assert.equal(await outside(ground), before, `seed ${seed}: what lies outside has changed`);
+  assert.ok(succeeded > steps / 20, `only ${succeeded} of ${steps} requests did anything`);
+}
+
+for (const knows of [false, true])
+  test(
+    `random attacks by two sessions at once, which ${knows ? "know" : "do not know"} where the folder is`,
+    { skip: noSftpServer, timeout: 240_000 },
+    (context) => attackAtRandom(context, knows),
+  );
+
+test("an empty folder is replaced by one with a link that leads out, while another session makes a file in it", {
+  skip: noSftpServer,
+  timeout: 240_000,
+}, async (context) => {
+  context.diagnostic(`ATTACK_SEED=${seed}`);
+  await using ground = await field();
+  const before = await outside(ground);
+  const locks = new PathLocks();
+  const plan = planOf({ root: ground.root });
+  await using swapper = await Confined.start({ plan, locks });
+  await using user = await Confined.start({ plan, locks });
+  const random = randomOf(seed);
+  const folders = { empty: join(ground.root, "empty"), trap: join(ground.root, "trap") };
+  let made = 0;
+  let swapped = 0;
+  for (let round = 0; round < steps / 10; round++) {
+    for (const folder of Object.values(folders)) await rm(folder, { recursive: true, force: true });
+    for (const folder of Object.values(folders)) await mkdir(folder);
+    await symlink(join(ground.above, "secret"), join(folders.trap, "new"));
+    // So that each comes first now and then.
+    const wait = async (client: Confined): Promise<void> => {
+      for (let left = random(4); left > 0; left--) await client.ask({ kind: "stat", path: "/" });
+    };
+    const swap = async (): Promise<void> => {
+      await wait(swapper);
+      const answer = await swapper.ask({ kind: "posix-rename", from: "/trap", to: "/empty" });
+      if (answer.kind === "status" && answer.code === 0) swapped++;
+    };
+    const make = async (): Promise<void> => {
+      await wait(user);
+      const flags = FXF.WRITE | FXF.CREAT | FXF.TRUNC;
+      const request: Asking = { kind: "open", path: "/empty/new", flags, attrs: {} };
+      const answer = await user.ask(request);
+      if (answer.kind === "handle") made++;
+      await use(user, request, answer);
+    };
+    await Promise.all([swap(), make()]);
+    assert.equal(await outside(ground), before, `round ${round}`);
+  }
+  assert.ok(swapped > 20 && made > 20, `${swapped} times swapped, ${made} times made`);
+});
