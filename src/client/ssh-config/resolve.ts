@@ -46,8 +46,9 @@ export async function resolveConfig(
   const reading = new Reading(query, ports, false);
   await reading.files(files);
   if (!reading.wantsFinal) return reading.values;
-  // `Match final` is about what the first reading found; the values of that stay.
-  const again = new Reading(query, ports, true, reading.values);
+  // `Match final` is about what the first reading found; the values of that stay, the host's name among them.
+  const hostName = reading.hostName().replaceAll("%", "%%");
+  const again = new Reading(query, ports, true, new Map([...reading.values, ["hostname", [hostName]]]));
   await again.files(files);
   return again.values;
 }
@@ -151,7 +152,7 @@ class Reading {
       matchPatternList(text.toLowerCase(), value.toLowerCase()) === "match";
     switch (condition) {
       case "host":
-        return hosts(this.#hostName());
+        return hosts(this.hostName());
       case "originalhost":
         return hosts(host);
       case "user":
@@ -202,9 +203,12 @@ class Reading {
     const before = this.values.get(keyword);
     const adds = form === "each" || form === "all" || form === "forward";
     if (before === undefined) this.values.set(keyword, value);
+    // The same file twice is one.
+    else if (form === "each") before.push(...value.filter((each) => !before.includes(each)));
     else if (adds) before.push(...value);
     // Whichever of the two comes first switches the other off.
-    if (keyword === "proxyjump" && before === undefined) this.#other("proxycommand");
+    if (keyword === "proxyjump" && before === undefined && value[0]?.toLowerCase() !== "none")
+      this.#other("proxycommand");
     if (keyword === "proxycommand" && before === undefined) this.#other("proxyjump");
   }
 
@@ -221,7 +225,7 @@ class Reading {
   }
 
   /** What `HostName` says so far, or the name typed. */
-  #hostName(): string {
+  hostName(): string {
     const { host } = this.#query;
     const named = this.#first("hostname");
     return named === undefined
@@ -236,7 +240,7 @@ class Reading {
       text,
       {
         host,
-        hostName: this.#hostName(),
+        hostName: this.hostName(),
         port: Number(this.#first("port") ?? 22),
         user: this.#first("user") ?? account.user,
         alias: this.#first("hostkeyalias") ?? host,
