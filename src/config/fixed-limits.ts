@@ -1,3 +1,5 @@
+import { keyLimits } from "./key-limits.ts";
+
 /**
  * Limits that cannot be set: a constant in the code each, told here for docs/limits.md. `test/docs.test.ts` compares each with its
  * constant, and finds constants of the rooms that strangers reach which have no row.
@@ -12,6 +14,7 @@ export interface FixedLimit {
 }
 
 export const fixedLimits: readonly FixedLimit[] = [
+  ...keyLimits,
   {
     constant: "ssh/algorithms/packet-cipher:maxPacketBytes",
     value: 256 * 1024,
@@ -95,7 +98,8 @@ export const fixedLimits: readonly FixedLimit[] = [
     value: 3_600_000,
     unit: "ms",
     about: "The longest such wait.",
-    precedent: "None; shorter, and codes could be guessed in years; longer, and a stranger could lock people out",
+    precedent:
+      "None; shorter, and codes could be guessed in years; longer, and a stranger could lock people out",
   },
   {
     constant: "auth/users/users-file:maxUsersFileBytes",

@@ -93,9 +93,12 @@ export function asksForKey({ keys, fingerprints, certificate: certified }: RuleM
   return keys !== undefined || fingerprints !== undefined || certified !== undefined;
 }
 
+/** Credentials that are the client's, and so of no use before it is in. */
+const ofClients: ReadonlySet<string> = new Set(["client-password", "agent"]);
+
 /** What is wrong with the logins of a rule, as far as it is about keys; `firstKinds`: what may begin a login. */
 export function* keyLoginProblems(
-  { match, login, serve }: Pick<RuleConfig, "match" | "login" | "serve">,
+  { match, login, serve, upstream }: Pick<RuleConfig, "match" | "login" | "serve" | "upstream">,
   firstKinds: readonly string[] | undefined,
 ): Generator<{ readonly path: readonly (string | number)[]; readonly message: string }> {
   for (const [at, each] of login.entries()) {
@@ -110,5 +113,13 @@ export function* keyLoginProblems(
       yield { path: ["login", at, "matched"], message: "needs key, fingerprint or certificate in match" };
     if (each.upstreamFile !== undefined && serve !== undefined)
       yield { path: ["login", at, "upstreamFile"], message: "there is no upstream to read it from" };
+    else if (
+      each.upstreamFile !== undefined &&
+      upstream.credentials.every(({ kind: by }) => ofClients.has(by))
+    ) {
+      const message =
+        "must be read before the client is in: list a credential of the gateway's own, such as key";
+      yield { path: ["login", at, "upstreamFile"], message };
+    }
   }
 }

@@ -76,7 +76,11 @@ const rows = {
         about: "`failed`: it could not be reached, trusted or spoken with.",
         oneOf: ["entered", "refused", "failed"],
       },
-      reason: { type: "text", about: "Code of the error, or what was refused.", optional: true },
+      reason: {
+        type: "text",
+        about: "Code of the error, what was refused, or what for if not for the session.",
+        optional: true,
+      },
     },
   },
   channel: {

@@ -120,7 +120,7 @@ export class UpstreamEntry {
     if (outcome.kind === "refused")
       audit.entered(route, address, "refused", `what the ${outcome.whose} gave`);
     else if (outcome.kind === "entered") {
-      audit.entered(route, address, "entered");
+      audit.entered(route, address, "entered", this.#options.aside === true ? "to read a file" : undefined);
       this.#entered = true;
     }
     return outcome;
