@@ -88,6 +88,7 @@ function sketch(rule: RuleConfig): Rule {
     (each): Credential => ({
       kind: each.kind,
       needsClientPassword: each.kind === "client-password",
+      relays: each.kind === "relay",
       ways: async () => [],
       [Symbol.asyncDispose]: async () => {},
     }),
@@ -106,7 +107,8 @@ function sketchLogin(each: AuthConfig): AuthMethod {
   return {
     kind: each.kind,
     methods: methodsOf(each),
-    defers: each.kind === "password" && each.check === "upstream",
+    defers: each.kind === "relay" || (each.kind === "password" && each.check === "upstream"),
+    relays: each.kind === "relay",
     givesPassword: each.kind === "password",
     attempt: async () => ({ kind: "denied", reason: "only explained" }),
     [Symbol.asyncDispose]: async () => {},
@@ -115,5 +117,6 @@ function sketchLogin(each: AuthConfig): AuthMethod {
 
 function methodsOf(each: AuthConfig): AuthMethod["methods"] {
   if (each.kind === "totp") return ["keyboard-interactive"];
+  if (each.kind === "relay") return each.methods;
   return each.kind === "password" ? (each.methods ?? ["password"]) : [each.kind];
 }

@@ -6,6 +6,7 @@
 import type { AuthKind, AuthMethod, AuthPorts } from "#contract";
 import { password, type PasswordConfig } from "./password/index.ts";
 import { publickey, type PublicKeyConfig } from "./publickey/index.ts";
+import { relay, type RelayConfig } from "./relay/index.ts";
 import { totp, type TotpConfig } from "./totp/index.ts";
 
 export { hashPassword, parsePasswordHash, type PasswordHash, passwordErrors } from "./password/index.ts";
@@ -24,10 +25,14 @@ export {
   usersSchema,
 } from "./users/index.ts";
 
-export type AuthConfig = PasswordConfig | PublicKeyConfig | TotpConfig;
+export type AuthConfig = PasswordConfig | PublicKeyConfig | TotpConfig | RelayConfig;
 
-export const authKinds: readonly [AuthKind<PasswordConfig>, AuthKind<PublicKeyConfig>, AuthKind<TotpConfig>] =
-  [password, publickey, totp];
+export const authKinds: readonly [
+  AuthKind<PasswordConfig>,
+  AuthKind<PublicKeyConfig>,
+  AuthKind<TotpConfig>,
+  AuthKind<RelayConfig>,
+] = [password, publickey, totp, relay];
 
 /** Makes a method of any kind in the list. */
 export async function createAuthMethod(config: AuthConfig, ports: AuthPorts): Promise<AuthMethod> {
@@ -36,6 +41,8 @@ export async function createAuthMethod(config: AuthConfig, ports: AuthPorts): Pr
       return await password.create(config, ports);
     case "publickey":
       return await publickey.create(config, ports);
+    case "relay":
+      return await relay.create(config, ports);
     case "totp":
       return await totp.create(config, ports);
   }

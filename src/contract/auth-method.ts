@@ -83,6 +83,8 @@ export interface AuthMethod extends AsyncDisposable {
   readonly methods: readonly Proof["method"][];
   /** The upstream judges: every attempt is `deferred`. */
   readonly defers: boolean;
+  /** The upstream's own questions go to the client: what is `deferred` needs no password. */
+  readonly relays?: boolean;
   /** Whoever it accepts has given a password, which credentials may send on. */
   readonly givesPassword: boolean;
   attempt(proof: Proof, context: AuthContext): Promise<Verdict>;

@@ -1,5 +1,6 @@
 import type { Captures, Clock, Log } from "#base";
 import type { KeySigner } from "#ssh/keys";
+import type { InfoRequest } from "#ssh/messages";
 import type { FileReader, Kind } from "./kind.ts";
 
 /** One thing to try at the upstream. */
@@ -10,6 +11,13 @@ export type LoginWay =
       readonly password: Uint8Array;
       /** Whose fault it is when it is refused. */
       readonly whose: "client" | "operator";
+      /** The client answers whatever else the upstream asks, too. */
+      readonly relayed?: boolean;
+    }
+  | {
+      /** The client answers. */
+      readonly method: "keyboard-interactive";
+      readonly exchange: ClientExchange;
     }
   | {
       readonly method: "publickey";
@@ -21,6 +29,12 @@ export type LoginWay =
       /** Keys of the client's, to be tried in order, when their turn has come; rejects as above. */
       readonly keys: (binding: UpstreamBinding) => Promise<readonly KeySigner[]>;
     };
+
+/** The client's end of a keyboard-interactive exchange (RFC 4256). */
+export interface ClientExchange {
+  /** One round: as many answers as there are prompts. Rejects when the client gave the exchange up or left: let that through. */
+  ask(request: InfoRequest): Promise<readonly Uint8Array[]>;
+}
 
 /** Which connection to an upstream is signed for. */
 export interface UpstreamBinding {
@@ -47,6 +61,7 @@ export interface CredentialContext {
   readonly upstreamUser: string;
   readonly clientPassword?: Uint8Array;
   readonly clientAgent?: ClientAgent;
+  readonly clientExchange?: ClientExchange;
 }
 
 /** How we log in upstream. */
@@ -54,6 +69,8 @@ export interface Credential extends AsyncDisposable {
   readonly kind: string;
   /** It needs the client's password: without one it offers nothing. */
   readonly needsClientPassword: boolean;
+  /** It sends on what the client answers to the upstream's own questions. */
+  readonly relays?: boolean;
   /**
    * It needs the agent that the client forwards, and can therefore be used only when the client is in: then the upstream is entered
    * later. Milliseconds that the client may take to offer it.

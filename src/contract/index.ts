@@ -21,6 +21,7 @@ export type {
 } from "./auth-method.ts";
 export type {
   ClientAgent,
+  ClientExchange,
   Credential,
   CredentialContext,
   CredentialKind,

@@ -10,6 +10,7 @@ import { certificate, type CertificateConfig } from "./certificate/index.ts";
 import { clientPassword, type ClientPasswordConfig } from "./client-password/index.ts";
 import { key, type KeyConfig } from "./key/index.ts";
 import { none, type NoneConfig } from "./none/index.ts";
+import { relay, type RelayConfig } from "./relay/index.ts";
 import { storedPassword, type StoredPasswordConfig } from "./password/index.ts";
 
 export { AgentSocket, type AgentSocketOptions, openAgentKey } from "./local-agent/index.ts";
@@ -22,6 +23,7 @@ export type CredentialConfig =
   | AgentConfig
   | LocalAgentConfig
   | CertificateConfig
+  | RelayConfig
   | NoneConfig;
 
 export const credentialKinds: readonly [
@@ -31,8 +33,9 @@ export const credentialKinds: readonly [
   CredentialKind<CertificateConfig>,
   CredentialKind<AgentConfig>,
   CredentialKind<LocalAgentConfig>,
+  CredentialKind<RelayConfig>,
   CredentialKind<NoneConfig>,
-] = [clientPassword, storedPassword, key, certificate, agent, localAgent, none];
+] = [clientPassword, storedPassword, key, certificate, agent, localAgent, relay, none];
 
 /** Makes a credential of any kind in the list. */
 export async function createCredential(
@@ -52,6 +55,8 @@ export async function createCredential(
       return await agent.create(config, ports);
     case "local-agent":
       return await localAgent.create(config, ports);
+    case "relay":
+      return await relay.create(config, ports);
     case "none":
       return await none.create(config, ports);
   }

@@ -3,6 +3,7 @@ import type {
   Auditor,
   AuthMethod,
   ClientAgent,
+  ClientExchange,
   KeyProof,
   PeerAddress,
   Principal,
@@ -266,7 +267,7 @@ export class Authentication implements AsyncDisposable {
         const { by, restrictions = [] } = verdict;
         return await this.#pass(user, progress, { method: proof.method, by, restrictions, password });
       }
-      if (verdict.kind !== "deferred" || password === undefined) {
+      if (verdict.kind !== "deferred" || (password === undefined && method.relays !== true)) {
         reason =
           verdict.kind === "denied" ? verdict.reason : "a new password was given where none was asked for";
         continue;
@@ -289,16 +290,24 @@ export class Authentication implements AsyncDisposable {
     return undefined;
   }
 
-  /** `asked`: the client has been asked for a new password, by SSH's own message. */
+  /** `asked`: the client has been asked for a new password, by SSH's own message, or for another proof. */
   async #judgeUpstream(
     route: Route,
     user: string,
     proof: Proof,
-    password: Uint8Array,
+    password: Uint8Array | undefined,
     newPassword: Uint8Array | undefined,
   ): Promise<"entered" | "refused" | "asked"> {
     for (let fresh = newPassword; ; ) {
-      const outcome = await this.#upstream.judge(route, user, password, fresh);
+      const outcome =
+        password === undefined
+          ? await this.#upstream.relay(route, user, this.#exchange(route, user, proof))
+          : await this.#upstream.judge(route, user, password, fresh);
+      if (outcome.kind === "partial") {
+        this.#showBanners();
+        this.#server.reject(outcome.methods, true);
+        return "asked";
+      }
       if (outcome.kind !== "password-change") return outcome.kind;
       if (proof.method !== "keyboard-interactive") {
         this.#server.requestPasswordChange(outcome.prompt);
@@ -307,6 +316,27 @@ export class Authentication implements AsyncDisposable {
       fresh = await askNewPassword(proof, outcome.prompt);
       if (fresh === undefined) return "refused";
     }
+  }
+
+  /** The client's end of what is relayed. The first question comes when it would come for a name that leads nowhere. */
+  #exchange(route: Route, user: string, proof: Proof): ClientExchange {
+    const { delays, clock } = this.#options;
+    if (proof.method !== "keyboard-interactive") throw new gatewayErrors.BUG_SESSION("nothing to relay");
+    let first = true;
+    return {
+      ask: async (request) => {
+        if (first) {
+          delays.record(route.rule, "first-question", clock.monotonic() - this.#dialogue.heardMs);
+          await this.#pause(user, proof, "first-question", 0);
+        }
+        first = false;
+        return await proof.ask(request);
+      },
+    };
+  }
+
+  #showBanners(): void {
+    for (const text of this.#upstream.takeBanners()) this.#server.banner(text);
   }
 
   /** For a name that cannot log in like this: the work, the questions and the time of one that could, and the same answer. */
@@ -320,6 +350,8 @@ export class Authentication implements AsyncDisposable {
     let atLeastMs = 0;
     for (const [at, method] of (shadow?.login[0] ?? []).filter(judges).entries()) {
       if (at > 0) await this.#pause(user, proof, kind, atLeastMs);
+      if (method.relays === true)
+        await this.#pause(user, proof, "first-question", delays.sample(shadow?.name ?? "", "first-question"));
       const verdict = await this.#attempt(method, proof, user, undefined);
       if (verdict.kind === "undecided") {
         this.#server.acceptKey();
@@ -423,7 +455,7 @@ export class Authentication implements AsyncDisposable {
     };
     this.#options.log.info("auth-success", { user, method, by, rule: route.rule });
     // Only now: to a name that is not let in, an upstream's words would tell that there is an upstream.
-    for (const text of this.#upstream.banners) this.#server.banner(text);
+    this.#showBanners();
     this.#server.accept();
     const principal = proven as Principal;
     if (route.serve !== undefined) progress.forget();

@@ -27,7 +27,7 @@ export interface FailureDelayOptions {
 }
 
 /** What was tried; the second password on one connection finds the upstream connected already, and is answered sooner. */
-export type AttemptKind = "first-password" | "next-password" | "key";
+export type AttemptKind = "first-password" | "next-password" | "first-question" | "key";
 
 /**
  * Lets refusals of unknown names take the time that refusals of known ones take (docs/threat-model.md, "Timing").

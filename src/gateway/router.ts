@@ -285,9 +285,10 @@ export function checkRule(rule: Rule): void {
       "who logs in without a password has none to send on: list a credential of another kind as well",
     );
   }
+  checkRelay(rule, invalid);
   if (rule.login.filter((step) => step.some((method) => method.defers)).length > 1)
     throw invalid("the upstream can check one password in a login, not two");
-  const needsPassword = rule.login.flat().some((method) => method.defers);
+  const needsPassword = rule.login.flat().some((method) => method.defers && method.relays !== true);
   if (needsPassword && !plan.credentials.some((credential) => credential.needsClientPassword)) {
     throw invalid("a password checked by the upstream needs the credential client-password");
   }
@@ -296,6 +297,18 @@ export function checkRule(rule: Rule): void {
 /** There is a target when its templates are filled in. */
 function namesTarget({ serve, match }: Rule): boolean {
   return serve !== undefined || match.targets !== undefined;
+}
+
+/** Both halves, or none. */
+function checkRelay({ login, upstream }: Rule, invalid: (detail: string) => Error): void {
+  const asked = login.flat().some((method) => method.relays === true);
+  const sent = upstream.credentials.some((credential) => credential.relays === true);
+  if (asked && !sent)
+    throw invalid("a login that is relayed needs the credential relay, which sends the client's answers on");
+  if (sent && !asked)
+    throw invalid(
+      "the credential relay sends on what the client answers: it needs `login: [{ kind: relay }]`. A public key cannot be relayed, because its signature holds for one connection only: see docs/no-secret-on-the-gateway.md",
+    );
 }
 
 /** Where the client's connection ends, there is no upstream to judge or to take its password. */

@@ -1,5 +1,5 @@
 import { type Clock, formatHostPort, type PosternError } from "#base";
-import type { ClientAgent, CredentialContext, Route } from "#contract";
+import type { ClientAgent, ClientExchange, CredentialContext, Route } from "#contract";
 import { gatewayErrors } from "./errors.ts";
 import type { LoginAudit } from "./login-audit.ts";
 import { connectUpstream, type DownstreamLeg, type UpstreamPorts } from "./upstream.ts";
@@ -87,6 +87,16 @@ export class UpstreamEntry {
     return outcome;
   }
 
+  /** The upstream judges what the client answers to its own questions. Throws as `judge`, and what the exchange rejects with. */
+  async relay(route: Route, user: string, clientExchange: ClientExchange): Promise<LoginOutcome> {
+    if (this.#entered) return { kind: "refused", whose: "client" };
+    const upstream = await this.#connected(route, user);
+    const context = { ...this.#context(route, user, undefined), clientExchange };
+    const outcome = await this.#watched(route, upstream, () => upstream.login(context, true));
+    if (outcome.kind === "refused" && outcome.whose === "operator") throw this.#refused(route);
+    return outcome;
+  }
+
   /** Hands over the upstream: from here on it is the caller's. Undefined unless we are logged in. */
   take(): UpstreamLogin | undefined {
     const upstream = this.#entered ? this.#upstream : undefined;
@@ -97,8 +107,8 @@ export class UpstreamEntry {
   }
 
   /** What it said before it let us in. */
-  get banners(): readonly string[] {
-    return this.#upstream?.banners ?? [];
+  takeBanners(): readonly string[] {
+    return this.#upstream?.takeBanners() ?? [];
   }
 
   /** Ends the connection there. */

@@ -1,5 +1,5 @@
 import { type Clock, formatHostPort, type HostPort, type Log, PosternError } from "#base";
-import type { Credential, CredentialContext, LoginWay } from "#contract";
+import type { ClientExchange, Credential, CredentialContext, LoginWay } from "#contract";
 import type { Link } from "#link";
 import { Slow } from "#ssh/algorithms";
 import type { KeySigner } from "#ssh/keys";
@@ -33,6 +33,8 @@ export interface UpstreamLoginOptions {
 export type LoginOutcome =
   | { readonly kind: "entered" }
   | { readonly kind: "refused"; readonly whose: "client" | "operator" }
+  /** The client's own proof was right, and the upstream wants more of it: one of these methods. */
+  | { readonly kind: "partial"; readonly methods: readonly string[] }
   | { readonly kind: "password-change"; readonly prompt: string };
 
 /** Answers that may wait to be looked at; the upstream speaks in turn, but for its banners. */
@@ -47,7 +49,7 @@ export class UpstreamLogin implements AsyncDisposable {
   readonly #unread: UserauthClientEvent[] = [];
   /** Ways of the operator's that were tried on this connection: none is tried twice. */
   readonly #spent = new Set<string>();
-  readonly #banners: string[] = [];
+  #banners: string[] = [];
   #wake: (() => void) | undefined;
   #close: ConnClose | undefined;
   #started = false;
@@ -99,6 +101,13 @@ export class UpstreamLogin implements AsyncDisposable {
     return this.#banners;
   }
 
+  /** The same; what was taken is not told again. */
+  takeBanners(): readonly string[] {
+    const banners = this.#banners;
+    this.#banners = [];
+    return banners;
+  }
+
   /**
    * Tries what the credentials offer until the upstream lets us in or nothing is left.
    *
@@ -144,25 +153,32 @@ export class UpstreamLogin implements AsyncDisposable {
   }
 
   async #tryAll(ways: ReadonlyMap<string, LoginWay>, proof: boolean): Promise<LoginOutcome> {
+    /** A relayed proof of this attempt was one of several that the upstream wants: the next is another attempt's. */
+    let relayed = false;
     for (;;) {
-      const chosen = this.#choose(ways, proof);
+      const chosen = this.#choose(ways, proof, relayed);
       if (chosen === undefined) {
+        const wanted = this.#methods.filter((method) => relayable.includes(method));
+        if (relayed && wanted.length > 0) return { kind: "partial", methods: wanted };
+        if (proof && !relayed && [...ways.values()].some(isRelayed))
+          return { kind: "refused", whose: "client" };
         if (proof && !this.#clientProven) return { kind: "refused", whose: "client" };
         if (this.#fault !== undefined) throw this.#fault;
         return { kind: "refused", whose: "operator" };
       }
       const [name, way] = chosen;
-      const clients = way.method === "password" && way.whose === "client";
+      const clients = isClients(way);
       this.#shown = false;
       const result = await this.#try(way);
       this.#options.log.debug("upstream-login-tried", { method: way.method, result });
       if (result === "password-change" && clients) return { kind: "password-change", prompt: this.#prompt };
       if (result === "failed" && clients && proof) {
         // An upstream that does not take passwords now has not judged this one: it may yet, after another step.
-        if (this.#takes("password") || this.over) return { kind: "refused", whose: "client" };
+        if (this.#takes(way.method) || this.over) return { kind: "refused", whose: "client" };
         continue;
       }
-      this.#spent.add(name);
+      if (isRelayed(way)) relayed = result === "partial";
+      else this.#spent.add(name);
       if (clients && this.#shown && (result === "partial" || result === "entered")) this.#clientProven = true;
       if (result !== "entered") continue;
       return proof && !this.#clientProven ? this.#unproven(way.method) : { kind: "entered" };
@@ -178,9 +194,15 @@ export class UpstreamLogin implements AsyncDisposable {
   }
 
   /** The next way that the upstream takes now; the client's password first where it is to be the proof. */
-  #choose(ways: ReadonlyMap<string, LoginWay>, proof: boolean): [string, LoginWay] | undefined {
-    const open = [...ways].filter(([name, way]) => !this.#spent.has(name) && this.#takes(way.method));
-    const first = open.find(([, way]) => way.method === "password" && way.whose === "client");
+  #choose(
+    ways: ReadonlyMap<string, LoginWay>,
+    proof: boolean,
+    relayed: boolean,
+  ): [string, LoginWay] | undefined {
+    const open = [...ways].filter(
+      ([name, way]) => !this.#spent.has(name) && this.#takes(way.method) && !(relayed && isRelayed(way)),
+    );
+    const first = open.find(([, way]) => isClients(way));
     return proof && first !== undefined ? first : open[0];
   }
 
@@ -194,6 +216,7 @@ export class UpstreamLogin implements AsyncDisposable {
   async #try(way: LoginWay): Promise<Result> {
     if (way.method === "none") return await this.#tryNone();
     if (way.method === "publickey") return await this.#tryKeys(way);
+    if (way.method === "keyboard-interactive") return await this.#relay(way.exchange);
     if (this.#methods.length === 0 || this.#methods.includes("password")) {
       this.#client.tryPassword(way.password);
       this.#shown = true;
@@ -203,6 +226,17 @@ export class UpstreamLogin implements AsyncDisposable {
       if (!other) return result;
     }
     return await this.#tryPrompts(way.password);
+  }
+
+  /** The upstream asks, the client answers. An upstream that asks nothing at all has not judged anybody. */
+  async #relay(exchange: ClientExchange): Promise<Result> {
+    this.#client.tryKeyboardInteractive();
+    // What it asks for may be a person's telephone: it has as long as the whole login.
+    for (let event = await this.#next(relayMs); ; event = await this.#next(relayMs)) {
+      if (event.kind !== "prompts") return this.#judge(event);
+      this.#shown = true;
+      this.#client.answer(await exchange.ask(event.request));
+    }
   }
 
   async #tryNone(): Promise<Result> {
@@ -289,7 +323,7 @@ export class UpstreamLogin implements AsyncDisposable {
   }
 
   /** The next answer. Throws UPSTREAM_LOGIN_TIMEOUT, UPSTREAM_LOST. */
-  async #next(): Promise<UserauthClientEvent> {
+  async #next(answerMs = this.#options.answerMs): Promise<UserauthClientEvent> {
     for (;;) {
       const event = this.#unread.shift();
       if (event?.kind === "banner") {
@@ -307,12 +341,12 @@ export class UpstreamLogin implements AsyncDisposable {
         throw this.#lost(this.#close);
       }
       this.link.resume();
-      await this.#wakeUp();
+      await this.#wakeUp(answerMs);
     }
   }
 
-  async #wakeUp(): Promise<void> {
-    const { answerMs, clock } = this.#options;
+  async #wakeUp(answerMs: number): Promise<void> {
+    const { clock } = this.#options;
     const woken = Promise.withResolvers<void>();
     this.#wake = woken.resolve;
     const timer = clock.after(answerMs, () => {
@@ -350,6 +384,20 @@ export class UpstreamLogin implements AsyncDisposable {
       },
     };
   }
+}
+
+/** Methods whose proofs can be passed on. */
+const relayable: readonly string[] = ["keyboard-interactive", "password"];
+
+/** Milliseconds that an upstream has for each step of a relayed exchange, within the client's own time to log in. */
+const relayMs = 600_000;
+
+function isRelayed(way: LoginWay): boolean {
+  return way.method === "keyboard-interactive" || (way.method === "password" && way.relayed === true);
+}
+
+function isClients(way: LoginWay): boolean {
+  return isRelayed(way) || (way.method === "password" && way.whose === "client");
 }
 
 type Result = "entered" | "partial" | "failed" | "password-change";

@@ -16,6 +16,8 @@ export interface SshdOptions {
   /** Host keys made before, instead of `hostKeys`. */
   readonly hostKeyFiles?: readonly KeyFiles[];
   readonly host?: string;
+  /** The program, under a name of its own perhaps: the name is PAM's name of the service. */
+  readonly program?: string;
   /** A port chosen before; else a free one. */
   readonly port?: number;
 }
@@ -71,7 +73,7 @@ export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
     ];
     const file = folder.at("sshd_config");
     await writeFile(file, `${config.join("\n")}\n`);
-    const child = new Child(stranger("sshd"), ["-D", "-e", "-f", file]);
+    const child = new Child(options.program ?? stranger("sshd"), ["-D", "-e", "-f", file]);
     try {
       await child.waitForStderr(/Server listening on/);
     } catch (error) {
