@@ -1,5 +1,5 @@
 import { constants } from "node:fs";
-import { type FileHandle, mkdir, open, rename, stat, unlink } from "node:fs/promises";
+import { type FileHandle, lchown, mkdir, open, rename, stat, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Clock } from "#base";
 import type { FileAppender, FileRead, FileReader, FileUpdater } from "#contract";
@@ -69,7 +69,7 @@ export class Files implements FileReader, FileAppender, FileUpdater {
   }
 
   async update(path: string, change: (text: string) => string | undefined): Promise<void> {
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
+    await makeFolders(dirname(path)).catch((cause: unknown) => {
       throw unwritable(path, cause);
     });
     await this.#inTurn(path, () => replaceText(path, change));
@@ -139,6 +139,14 @@ async function appendLine(path: string, decide: (text: string) => string | undef
   } finally {
     await file.close();
   }
+}
+
+/** Folders that root makes belong to the owner of the one that they are made in: the gateway's account must be able to use them. */
+async function makeFolders(folder: string): Promise<void> {
+  const first = await mkdir(folder, { recursive: true, mode: 0o700 });
+  if (first === undefined || process.getuid?.() !== 0) return;
+  const { uid, gid } = await stat(dirname(first));
+  for (let made = folder; made.length >= first.length; made = dirname(made)) await lchown(made, uid, gid);
 }
 
 /** Written beside it, made durable, and put in its place: a reader sees the old text or the new, never a part. */
