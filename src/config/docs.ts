@@ -179,6 +179,10 @@ function kindSection({ kind, summary, schema }: KindText): string {
 function rowsOf(name: string, schema: Schema): string[][] {
   const own = [`\`${name}\``, formOf(schema), defaultOf(schema), meaningOf(schema)];
   const form = bare(schema);
+  if (form instanceof z.ZodRecord) {
+    const inner = Object.entries(shapeOf(form.valueType));
+    return [own, ...inner.flatMap(([key, field]) => rowsOf(`${name}.NAME.${key}`, field))];
+  }
   if (!(form instanceof z.ZodObject)) return [own];
   return [
     own,
@@ -195,6 +199,7 @@ function formOf(schema: Schema): string {
   const named = metaOf(schema)["x-form"] ?? innerForm(schema);
   if (typeof named === "string") return named;
   const form = bare(schema);
+  if (form instanceof z.ZodRecord) return "map by name";
   if (form instanceof z.ZodEnum) return form.options.map((option) => `\`${option}\``).join(", ");
   if (form instanceof z.ZodLiteral) return [...form.values].map((value) => `\`${String(value)}\``).join(", ");
   if (form instanceof z.ZodBoolean) return "true or false";

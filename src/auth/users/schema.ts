@@ -45,6 +45,7 @@ const totp: z.ZodType<TotpSecret> = z
       error: `is no secret of at least ${minSecretBytes} bytes in base32 (in quotes), and no map with secret, digits and algorithm; \`postern user totp\` makes one`,
     },
   )
+  .meta({ "x-form": "secret" })
   .describe(
     "What the codes of the login kind totp are made from: the secret in base32, or a map with secret, digits and algorithm. `postern user totp` makes it.",
   );
