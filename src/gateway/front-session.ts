@@ -1,11 +1,22 @@
 import { formatHostPort, PosternError } from "#base";
-import type { Reached, Received, Reception, SessionEnd, SessionRecord, SpliceRoute } from "#contract";
+import type {
+  Auditor,
+  Reached,
+  Received,
+  Reception,
+  SessionEnd,
+  SessionRecord,
+  SpliceRoute,
+  TargetQuestion,
+} from "#contract";
 import { Link } from "#link";
 import { Splice } from "#splice";
 import type { Duplex } from "node:stream";
+import { auditorOf } from "./auditor.ts";
 import { gatewayErrors } from "./errors.ts";
 import { Session, type SessionOptions } from "./session.ts";
 import { TargetDesk } from "./target-desk.ts";
+import { maxTargetNameChars } from "./target-router.ts";
 import { versionLines } from "./version-line.ts";
 
 /** Time for a client to take the words with which it is refused. */
@@ -38,11 +49,16 @@ export class FrontSession implements LiveSession {
   #route: SpliceRoute | undefined;
   #upstreamName: string | undefined;
   #decided: PosternError | undefined;
+  readonly #audit: Auditor | undefined;
+  #toldConnection = false;
+  /** The last that it asked for. */
+  #asked: TargetQuestion | undefined;
 
   constructor(options: SessionOptions, reception: Reception) {
     this.id = options.id;
     this.#options = options;
     this.#reception = reception;
+    this.#audit = auditorOf(options.id, options.clock, options.world);
     this.#startedAtMs = options.clock.now();
     this.#startedMs = options.clock.monotonic();
   }
@@ -85,6 +101,7 @@ export class FrontSession implements LiveSession {
         router: world.targets,
         signal: this.#over.signal,
         open: (route) => this.#openFor(route),
+        asked: (question) => void (this.#asked = question),
       });
       const received = await this.#reception.receive(arrival, desk);
       limit[Symbol.dispose]();
@@ -97,10 +114,12 @@ export class FrontSession implements LiveSession {
         return;
       }
       log.info("session-started", { from: arrival.from.text, via: arrival.via });
+      this.#tellConnection();
       end = await this.#live(received);
     } catch (error) {
       limit[Symbol.dispose]();
       if (!arrival.stream.destroyed) arrival.stream.destroy();
+      this.#tellConnection();
       end = this.#explain(this.#decided ?? (this.#over.signal.aborted ? this.#over.signal.reason : error));
     }
     this.#options.ticket[Symbol.dispose]();
@@ -135,6 +154,7 @@ export class FrontSession implements LiveSession {
     if (received.kind === "refused") {
       log.info("target-refused", { reason: received.reason });
       const why = new gatewayErrors.DENIED_TARGET(received.reason);
+      this.#tellTarget("refused", received.reason);
       if (received.tell) this.#tellSsh(received.stream, why);
       else this.#letGo(received.stream);
       return { blame: why.blame, reason: why.code };
@@ -154,6 +174,7 @@ export class FrontSession implements LiveSession {
     } catch (error) {
       const known =
         error instanceof PosternError ? error : new gatewayErrors.BUG_SESSION(undefined, { cause: error });
+      this.#tellTarget("failed", known.code, route);
       if (received.failed === undefined) this.#tellSsh(received.stream, known);
       else {
         received.failed(known.user);
@@ -177,6 +198,7 @@ export class FrontSession implements LiveSession {
     ticket.authenticated();
     const splice = new Splice(downstream, upstream);
     this.#splice = splice;
+    this.#tellTarget("opened", undefined, route);
     log.info("session-opened", {
       entry,
       mode: route.mode,
@@ -205,11 +227,38 @@ export class FrontSession implements LiveSession {
     try {
       const reached = await this.#reach(route);
       log.info("target-opened", { ...about, upstream: this.#upstreamName });
+      this.#tellTarget("opened", undefined, route);
       return reached;
     } catch (error) {
       log.warn("target-not-opened", { ...about, error });
+      this.#tellTarget("failed", error instanceof PosternError ? error.code : "BUG_SESSION", route);
       throw error;
     }
+  }
+
+  /** Once: whatever becomes of it, a session here tells of itself. */
+  #tellConnection(): void {
+    if (this.#toldConnection || this.#inner !== undefined) return;
+    this.#toldConnection = true;
+    const { from, via } = this.#options.arrival;
+    this.#audit?.({ event: "connection", from: from.text, via });
+  }
+
+  #tellTarget(outcome: "opened" | "refused" | "failed", reason?: string, route?: SpliceRoute): void {
+    const asked = this.#asked;
+    // What was refused before it named anything is told by the end.
+    if (asked === undefined) return;
+    this.#audit?.({
+      event: "target",
+      entry: asked.entry,
+      name: asked.name.slice(0, maxTargetNameChars),
+      user: route?.user ?? asked.login?.user,
+      rule: route?.rule,
+      target: route?.target,
+      upstream: this.#upstreamName,
+      outcome,
+      reason,
+    });
   }
 
   /** Last words to an SSH client, in the form that its program shows. The link sees to the end of the stream. */
@@ -257,6 +306,15 @@ export class FrontSession implements LiveSession {
       seconds: Math.round(clock.monotonic() - this.#startedMs) / 1000,
       bytesFromClient: this.#splice?.bytesToUpstream ?? 0,
       bytesToClient: this.#splice?.bytesToDownstream ?? 0,
+    });
+    if (this.#inner !== undefined) return;
+    this.#audit?.({
+      event: "end",
+      ...end,
+      seconds: Math.round(clock.monotonic() - this.#startedMs) / 1000,
+      bytesFromClient: this.#splice?.bytesToUpstream ?? 0,
+      bytesToClient: this.#splice?.bytesToDownstream ?? 0,
+      upstream: this.#upstreamName,
     });
   }
 }

@@ -1,14 +1,5 @@
 import { type Clock, formatHostPort, type Log, PosternError } from "#base";
-import type {
-  Arrival,
-  Auditor,
-  AuditRecord,
-  Principal,
-  Route,
-  SessionEnd,
-  SessionPhase,
-  SessionRecord,
-} from "#contract";
+import type { Arrival, Auditor, Principal, Route, SessionEnd, SessionPhase, SessionRecord } from "#contract";
 import { Link } from "#link";
 import { joinPipe, type Pipe, type PipeEnd } from "#pipe";
 import { isCertificateType } from "#ssh/keys";
@@ -16,6 +7,7 @@ import { fileRulesFor, type PathLocks } from "#sftp";
 import { DISCONNECT, type Extensions } from "#ssh/messages";
 import type { PacketConn } from "#ssh/transport";
 import type { Ticket } from "./admission.ts";
+import { auditorOf } from "./auditor.ts";
 import { type Authenticated, Authentication, ClientLeft, whyClosed } from "./authenticate.ts";
 import { gatewayErrors } from "./errors.ts";
 import { FileChannels } from "./file-channels.ts";
@@ -84,7 +76,7 @@ export class Session {
     this.#options = options;
     this.#startedAtMs = options.clock.now();
     this.#startedMs = options.clock.monotonic();
-    this.#audit = auditorOf(options);
+    this.#audit = auditorOf(options.id, options.clock, options.world);
   }
 
   get record(): SessionRecord {
@@ -466,17 +458,6 @@ function announced(signatureAlgorithms: readonly string[]): Extensions {
     ["publickey-hostbound@openssh.com", utf8.encode("0")],
     ["ping@openssh.com", utf8.encode("0")],
   ]);
-}
-
-/** Each event with what all have in common: the user name is the last that the client gave. */
-function auditorOf({ id, clock, world: { audit } }: SessionOptions): Auditor | undefined {
-  if (audit === undefined) return undefined;
-  let known: string | undefined;
-  return ({ event, user, ...fields }) => {
-    known = user ?? known;
-    const time = new Date(clock.now()).toISOString();
-    audit.write({ time, session: id, event, user: known, ...fields } as AuditRecord);
-  };
 }
 
 function codeOf(error: unknown): string {

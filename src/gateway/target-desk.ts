@@ -23,6 +23,8 @@ export interface TargetDeskOptions {
   readonly log: Log;
   readonly signal: AbortSignal;
   open(route: SpliceRoute): Promise<Reached>;
+  /** Told what the client asks for. */
+  readonly asked?: (question: TargetQuestion) => void;
 }
 
 /** Where one client's questions for targets are answered. */
@@ -41,7 +43,9 @@ export class TargetDesk implements ReceptionDesk {
     return await this.#options.open(route);
   }
 
-  async ask({ login, ...asked }: TargetQuestion): Promise<SpliceRoute | TargetRefusal> {
+  async ask(question: TargetQuestion): Promise<SpliceRoute | TargetRefusal> {
+    this.#options.asked?.(question);
+    const { login, ...asked } = question;
     const { router, arrival, clock } = this.#options;
     const plain = { ...asked, from: arrival.from, to: arrival.to, nowMs: clock.now() };
     // What needs no password is not kept waiting for one.

@@ -48,6 +48,33 @@ before(async () => {
         targets: ["web1", "web2", "gone", "tag:test"],
       },
       {
+        name: "restricted",
+        match: { user: "bob" },
+        login: [
+          {
+            kind: "publickey",
+            keys: [`restrict,port-forwarding,permitopen="web1:22" ${bareKey(identity.publicLine)}`],
+          },
+        ],
+        serve: "jump",
+        targets: ["web1", "web2"],
+      },
+      {
+        name: "forced",
+        match: { user: "cleo" },
+        login: [{ kind: "publickey", keys: [`command="ls" ${bareKey(identity.publicLine)}`] }],
+        serve: "jump",
+        targets: ["web2"],
+      },
+      {
+        name: "strict",
+        match: { user: "dan" },
+        login: [keyLogin(identity)],
+        serve: "jump",
+        targets: ["web1", "web2"],
+        policy: { forwardLocal: ["web2:22"] },
+      },
+      {
         name: "outer",
         match: { user: "hop" },
         login: [keyLogin(identity)],
@@ -343,4 +370,34 @@ test("a target whose SSH ends at the gateway: the rule for it decides, with its 
   // Rules for other ways in are not for who comes by a target, and the other way round.
   assert.match((await at("ada", show)).stderr, /Permission denied/);
   assert.match((await ssh(["-l", `as-${account}`, "gate", show])).stderr, /Permission denied/);
+});
+
+test("what a key or a policy forbids is refused, and a command that a key forces is what runs", {
+  skip,
+}, async () => {
+  for (const user of ["bob", "dan"]) {
+    const [right, wrong] = user === "bob" ? ["web1", "web2"] : ["web2", "web1"];
+    const args = (name: string): string[] => ["-o", "User=" + user, "-W", `${name}:22`, "gate"];
+    assert.match((await ssh(args(right))).stdout.toString(), /^SSH-2\.0-OpenSSH/, user);
+    assert.match((await ssh(args(wrong))).stderr, /administratively prohibited/, user);
+    const netcat = await ssh(["-o", "User=" + user, "gate", `nc ${wrong} 22`]);
+    assert.match(netcat.stderr, /not allow/, user);
+  }
+  const forced = await ssh(["-o", "User=cleo", "gate", "nc web2 22"]);
+  assert.equal(forced.stdout.toString(), "web2\n");
+});
+
+test("a drain lets connections through the jump go on, and no new one come", { skip }, async () => {
+  await using client = new Child(stranger("ssh"), ["-F", config, "-W", "echo:22", "gate"], { stdin: "open" });
+  client.process.stdin?.write("a");
+  await until("an echo", () => client.stdout.toString() === "a");
+  world.gateway.signal("SIGTERM");
+  await world.gateway.waitForLog("the drain", ({ event }) => event === "stopping");
+  const late = await ssh(["-W", "echo:22", "gate"]);
+  assert.notEqual(late.code, 0);
+  client.process.stdin?.write("b");
+  await until("another echo", () => client.stdout.toString() === "ab");
+  client.process.stdin?.end();
+  assert.equal((await client.outcome()).code, 0);
+  assert.equal((await world.gateway.child.outcome()).code, 0);
 });

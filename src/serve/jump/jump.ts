@@ -80,10 +80,14 @@ async function joinOffer(
   } catch (error) {
     const known = error instanceof PosternError;
     if (!known) log.error("target-failed", { error });
-    const reason =
-      known && error.blame === "DENIED"
-        ? OPEN_FAILURE.ADMINISTRATIVELY_PROHIBITED
-        : OPEN_FAILURE.CONNECT_FAILED;
+    const reason = known ? reasonOf(error) : OPEN_FAILURE.CONNECT_FAILED;
     offer.refuse(reason, known ? error.user : "internal error");
   }
+}
+
+/** Why an opening failed, in SSH's own terms (RFC 4254, section 5.1). */
+function reasonOf({ blame, code }: PosternError): number {
+  if (blame !== "DENIED") return OPEN_FAILURE.CONNECT_FAILED;
+  // It may, but not now: the target, or the client at it, has as many connections as it may have.
+  return code.endsWith("_FULL") ? OPEN_FAILURE.RESOURCE_SHORTAGE : OPEN_FAILURE.ADMINISTRATIVELY_PROHIBITED;
 }
