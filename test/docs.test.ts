@@ -110,7 +110,7 @@ const noLimits = new Set([
   "gateway/failure-delays:maxRules", // the operator's own
   "gateway/host-key:maxKnownHostsBytes", // the operator's own
   "entry/reception/tls:maxPemBytes", // the operator's own
-  "gateway/upstream:maxKeyTypes", // known types of keys
+  "gateway/secured:maxKeyTypes", // known types of keys
 ]);
 
 test("every limit in the rooms that strangers reach is documented", () => {

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { createAuthMethod, openRevocation, Users } from "#auth";
-import { type Clock, formatEndpoint, type Log, PosternError, version } from "#base";
+import { type Clock, formatEndpoint, type Log, PosternError } from "#base";
 import { type Config, loginSteps, type RuleConfig, type SpliceRuleConfig } from "#config";
 import type { AuthMethod, AuthPorts, Pools, Revocation, Rule, SpliceRule } from "#contract";
 import { createCredential } from "#credential";
@@ -8,12 +8,13 @@ import { tcp } from "#dialer";
 import { createReception } from "#entry";
 import { PinnedKeys, Router, TargetRouter, type World } from "#gateway";
 import { createJump } from "#serve";
-import { signatureAlgorithms, systemRandom } from "#ssh/algorithms";
+import { signatureAlgorithms } from "#ssh/algorithms";
 import type { PrivateKey } from "#ssh/keys";
 import { AuditTrail } from "./audit-trail.ts";
 import { appErrors } from "./errors.ts";
 import type { Files } from "./files.ts";
 import { HostKeys } from "./host-keys.ts";
+import { linkSettings } from "./link-settings.ts";
 import { createReach } from "./target-reach.ts";
 
 export interface ComposePorts {
@@ -62,7 +63,8 @@ export async function compose(config: Config, ports: ComposePorts): Promise<Comp
   const spliceRules: SpliceRule[] = [];
   for (const rule of config.spliceRules) spliceRules.push(await createSpliceRule(rule, loginPorts, made));
   const targets = new TargetRouter(config.targets, spliceRules);
-  const reach = made.use(await createReach(config, ports.pools, ports));
+  const settings = linkSettings(config, ports.clock);
+  const reach = made.use(await createReach(config, ports.pools, { ...ports, settings }));
   const { limits, keepalive } = config;
   const owned = made.move();
   const world: World = {
@@ -72,14 +74,7 @@ export async function compose(config: Config, ports: ComposePorts): Promise<Comp
     reception,
     reach,
     limits,
-    settings: {
-      name: `Postern_${version}`,
-      algorithms: config.algorithms,
-      rekey: { bytes: limits.rekeyBytes, packets: limits.rekeyPackets, ms: limits.rekeySeconds * 1000 },
-      handshakeMs: limits.handshakeSeconds * 1000,
-      random: systemRandom,
-      clock: ports.clock,
-    },
+    settings,
     keepalive: { intervalMs: keepalive.intervalSeconds * 1000, maxMissed: keepalive.maxMissed },
     get hostKeys() {
       return hostKeys.offered;

@@ -62,6 +62,10 @@ const rows = {
     user: "The gateway made an error; its log says more.",
     operator: "a worker process did not answer in time",
   },
+  OPERATOR_TARGET_UNUSABLE: {
+    user: "The gateway is misconfigured.",
+    operator: "a target of the configuration cannot be used",
+  },
 } as const;
 
 export const appErrors: ErrorTable<typeof rows> = defineErrors(rows);

@@ -1,39 +1,29 @@
-import { type Clock, formatHostPort, type HostPort, type Log } from "#base";
+import { formatHostPort, type HostPort } from "#base";
 import { type Config, fixedAddresses, type TargetConfig } from "#config";
 import type { Dialer, Pools } from "#contract";
-import { tcp } from "#dialer";
 import type { HealthTarget, PoolTarget } from "#pool";
 import { encodeProxyHeader, Pacer, TargetReach } from "#reach";
 import type { Duplex } from "node:stream";
-import type { Files } from "./files.ts";
-
-export interface ReachPorts {
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly files: Files;
-}
+import { type WayPorts, Ways } from "./ways.ts";
 
 /** How the targets of a configuration are reached. Throws OPERATOR_ errors. */
-export async function createReach(config: Config, pools: Pools, ports: ReachPorts): Promise<TargetReach> {
+export async function createReach(config: Config, pools: Pools, ports: WayPorts): Promise<TargetReach> {
   await using made = new AsyncDisposableStack();
+  const ways = made.use(new Ways(ports));
   const targets = [];
   for (const target of config.targets) {
     const { name, pool: plan, proxyProtocol } = target;
-    const dialer = made.use(await createWay(target, ports));
+    const dialer = await ways.dialer(target.via, name);
     targets.push({ name, plan, dialer, ...(proxyProtocol === undefined ? {} : { proxyProtocol }) });
   }
   made.move();
   return new TargetReach({
+    ways,
     targets,
     pools,
     pacer: new Pacer(ports.clock),
     clientNetwork: config.limits.sourceNetwork,
   });
-}
-
-/** The way to one target. */
-export async function createWay(_target: TargetConfig, ports: ReachPorts): Promise<Dialer> {
-  return await tcp.create({ kind: "tcp" }, ports);
 }
 
 /** The targets as their pools see them. */

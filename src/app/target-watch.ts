@@ -1,12 +1,16 @@
 import type { Config } from "#config";
 import type { Pools } from "#contract";
 import { HealthChecks, type HealthTarget, PoolRegistry } from "#pool";
-import { createWay, healthTarget, poolTargets, type ReachPorts } from "./target-reach.ts";
+import { linkSettings } from "./link-settings.ts";
+import { healthTarget, poolTargets } from "./target-reach.ts";
+import { type WayPorts, Ways } from "./ways.ts";
 
 /** Checks made, not yet at work. */
 export interface PreparedWatch extends AsyncDisposable {
   commit(): void;
 }
+
+export type WatchPorts = Omit<WayPorts, "settings">;
 
 type Shared = (owner: number, target: string, client: string | undefined, share: number) => void;
 
@@ -16,13 +20,13 @@ type Shared = (owner: number, target: string, client: string | undefined, share:
  */
 export class TargetWatch implements AsyncDisposable {
   readonly registry: PoolRegistry;
-  readonly #ports: ReachPorts;
+  readonly #ports: WatchPorts;
   /** What the checks in place have made, and themselves. */
   #checks: AsyncDisposable | undefined;
   /** Set by who has workers. */
   shared: Shared | undefined;
 
-  constructor(config: Config, ports: ReachPorts) {
+  constructor(config: Config, ports: WatchPorts) {
     this.#ports = ports;
     this.registry = new PoolRegistry(poolTargets(config), {
       clock: ports.clock,
@@ -45,10 +49,11 @@ export class TargetWatch implements AsyncDisposable {
   /** Throws OPERATOR_ errors; what is in place stays until `commit`. */
   async prepare(config: Config): Promise<PreparedWatch> {
     await using made = new AsyncDisposableStack();
+    const ways = made.use(new Ways({ ...this.#ports, settings: linkSettings(config, this.#ports.clock) }));
     const targets: HealthTarget[] = [];
     for (const target of config.targets) {
       if (target.check === undefined) continue;
-      const health = healthTarget(target, made.use(await createWay(target, this.#ports)));
+      const health = healthTarget(target, await ways.dialer(target.via, target.name));
       if (health !== undefined) targets.push(health);
     }
     const owned = made.move();

@@ -26,7 +26,8 @@ function flat({ log, ...rest }: Config): Readonly<Record<string, unknown>> {
   return { ...rest, ...Object.fromEntries(inner) };
 }
 
-function alike(one: unknown, other: unknown): boolean {
+/** Whether two parts of configurations say the same. */
+export function alike(one: unknown, other: unknown): boolean {
   if (one instanceof Secret || other instanceof Secret) {
     return one instanceof Secret && other instanceof Secret && one.equals(other);
   }

@@ -30,4 +30,6 @@ export { readText } from "./read-text.ts";
 export type { RuleConfig } from "./rule.ts";
 export { type Config, type KeepaliveConfig, type LogConfig, restartKeys } from "./schema.ts";
 export { fixedAddresses, type SpliceRuleConfig, type TargetConfig } from "./target.ts";
+export { alike as sameConfig } from "./diff.ts";
 export type { UpstreamConfig } from "./upstream.ts";
+export type { JumpHopConfig, ViaConfig } from "./via.ts";

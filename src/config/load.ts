@@ -3,7 +3,13 @@ import { glob, stat } from "node:fs/promises";
 import { basename, dirname, join, relative, resolve } from "node:path";
 import type { z } from "zod";
 import { adviceOn, type PlacedRule, secretsInClear, usersInClear } from "./advice.ts";
-import { checkTargets, type PlacedSplice, type PlacedTarget } from "./target-advice.ts";
+import {
+  checkTargets,
+  checkUpstreamTargets,
+  placedUpstream,
+  type PlacedSplice,
+  type PlacedTarget,
+} from "./target-advice.ts";
 import { checkEntries } from "./entry-advice.ts";
 import { maxFileBytes, YamlDocument } from "./document.ts";
 import { ConfigInvalid } from "./errors.ts";
@@ -245,6 +251,7 @@ class Loader {
         : [{ targets: match.targets, document, path: ["rules", at, "match", "targets"] }]),
     ]);
     this.#problems.push(...adviceOn(this.#rules), ...checkTargets(this.#targets, this.#splices, serves));
+    this.#problems.push(...checkUpstreamTargets(this.#targets, this.#rules));
   }
 
   #finish(name: string, main: MainFile, document: YamlDocument): Config {
@@ -260,7 +267,11 @@ class Loader {
       hostKeys,
       control: main.control ?? join(main.stateDir, "control.sock"),
       targets: this.#targets.map(({ target }) => target),
-      rules: this.#rules.map(({ rule, document: holder, at }) => ({ ...rule, place: placeOf(holder, at) })),
+      rules: this.#rules.map(({ rule, document: holder, at }) => ({
+        ...rule,
+        upstream: placedUpstream(rule.upstream, this.#targets),
+        place: placeOf(holder, at),
+      })),
       spliceRules: this.#splices.map(({ rule, document: holder, at }) => ({
         ...rule,
         place: placeOf(holder, at),

@@ -9,6 +9,7 @@ import { kindUnion } from "./kind-union.ts";
 import { faultInSteps, type RequiredKinds, requireSchema } from "./login-steps.ts";
 import { policyNames, policySchema } from "./policy.ts";
 import { sftpPolicy, sftpSchema } from "./sftp.ts";
+import { shortName } from "./short-name.ts";
 import { noUpstream, type UpstreamConfig, upstreamSchema } from "./upstream.ts";
 
 /** One rule, its adapters not yet made. */
@@ -77,11 +78,6 @@ const match: z.ZodType<RuleMatch> = z
     }),
   );
 
-/** A name that stands in logs. */
-export const shortName: z.ZodString = z
-  .string()
-  .regex(/^[\w.-]{1,64}$/, { error: "expected up to 64 letters, digits, dots, dashes or underscores" });
-
 export const ruleName: z.ZodString = shortName
   .describe("Its name in logs and in `postern explain`; each once.")
   .meta({ examples: ["web"] });
@@ -138,14 +134,18 @@ export const ruleSchema: z.ZodType<Omit<RuleConfig, "place">> = z
     if (serve !== undefined) {
       if (rule.sftp !== undefined) missing("sftp", "has no effect with serve");
       if (targets === undefined) missing("targets", "is missing: say what may be reached");
-      if (upstream !== undefined && upstream.addresses.length > 0)
+      if (upstream !== undefined && (upstream.addresses.length > 0 || upstream.target !== undefined))
         missing("upstream", "can have no host here: each target has its own");
       const plan: ServePlan = { kind: serve, targets: targets ?? [] };
       return withoutAbsent({ ...rule, targets: undefined, serve: plan, upstream: upstream ?? noUpstream });
     }
     if (upstream === undefined) missing("upstream", "is missing");
-    else if (upstream.addresses.length === 0 && rule.match.targets === undefined)
-      missing("upstream", "is missing: give host, or addresses");
+    else if (
+      upstream.addresses.length === 0 &&
+      upstream.target === undefined &&
+      rule.match.targets === undefined
+    )
+      missing("upstream", "is missing: give host, or addresses, or target");
     return withoutAbsent({ ...rule, targets, serve: undefined, upstream: upstream ?? noUpstream });
   })
   .superRefine((rule, ctx) => {

@@ -1,7 +1,9 @@
+import type { PlacedRule } from "./advice.ts";
 import type { Target } from "#contract";
 import type { YamlDocument } from "./document.ts";
 import type { Problem } from "./problem.ts";
-import type { SpliceRuleConfig, TargetConfig } from "./target.ts";
+import { fixedAddresses, type SpliceRuleConfig, type TargetConfig } from "./target.ts";
+import type { UpstreamConfig } from "./upstream.ts";
 
 /** A target and where it stands: number `at` of the `targets` of a document. */
 export interface PlacedTarget {
@@ -63,6 +65,32 @@ function* unknownTargets(
     const text = `there is no target ${selector.startsWith("tag:") ? "with the tag" : "called"} "${selector.replace(/^tag:/, "")}"`;
     yield document.problem([...path, number], text);
   }
+}
+
+/** Rules whose upstream is a target. */
+export function* checkUpstreamTargets(
+  targets: readonly PlacedTarget[],
+  rules: readonly PlacedRule[],
+): Generator<Problem> {
+  for (const { rule, document, at } of rules) {
+    const name = rule.upstream.target;
+    if (name === undefined) continue;
+    const found = targets.find(({ target }) => target.name === name)?.target;
+    const path = ["rules", at, "upstream", "target"];
+    if (found === undefined) yield document.problem(path, `there is no target called "${name}"`);
+    else if (fixedAddresses(found.addresses).length < found.addresses.length)
+      yield document.problem(
+        path,
+        `the addresses of "${name}" come from the name that a client says; here there is none`,
+      );
+  }
+}
+
+/** The upstream of a rule with the addresses of its target, if it has one. */
+export function placedUpstream(upstream: UpstreamConfig, targets: readonly PlacedTarget[]): UpstreamConfig {
+  const found = targets.find(({ target }) => target.name === upstream.target)?.target;
+  if (upstream.target === undefined || found === undefined) return upstream;
+  return { ...upstream, addresses: found.addresses, connectTimeoutMs: found.connectTimeoutMs };
 }
 
 function* twice(targets: readonly PlacedTarget[]): Generator<Problem> {

@@ -6,8 +6,10 @@ import { withoutAbsent } from "./absent.ts";
 import { holds } from "./holds.ts";
 import { kindUnion } from "./kind-union.ts";
 import { poolFields, poolOf } from "./pool.ts";
-import { ruleName, shortName } from "./rule.ts";
+import { ruleName } from "./rule.ts";
+import { shortName } from "./short-name.ts";
 import { addressesOf, addressFields, connectTimeoutSeconds } from "./upstream.ts";
+import { via, type ViaConfig } from "./via.ts";
 
 /** A splice rule, its ways to log in not yet made, and where it stands. */
 export interface SpliceRuleConfig extends Omit<SpliceRule, "login"> {
@@ -23,6 +25,8 @@ export interface TargetConfig extends Target {
   readonly check?: CheckPlan;
   /** Version of the PROXY protocol in which it is told for whom we connect. */
   readonly proxyProtocol?: 1 | 2;
+  /** The way to it, hop by hop. */
+  readonly via: readonly ViaConfig[];
 }
 
 const { spread: _, ...places } = addressFields;
@@ -59,6 +63,7 @@ export const targetSchema: z.ZodType<TargetConfig> = z
       .describe(
         "It is told who the client is, in HAProxy's PROXY protocol: only for what expects that. Default: it sees the gateway's own address.",
       ),
+    via,
     connectTimeoutSeconds,
     mode: z
       .enum(["splice", "terminate"])
@@ -123,6 +128,7 @@ export const targetSchema: z.ZodType<TargetConfig> = z
       addresses,
       pool: poolOf(value),
       check,
+      via: value.via,
       proxyProtocol: value.proxyProtocol === undefined ? undefined : value.proxyProtocol === "v1" ? 1 : 2,
       connectTimeoutMs: value.connectTimeoutSeconds * 1000,
       tls,

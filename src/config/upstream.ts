@@ -3,6 +3,7 @@ import type { AddressPlan, HostKeyPolicy, UpstreamPlan } from "#contract";
 import { type CredentialConfig, credentialKinds } from "#credential";
 import { z } from "zod";
 import { kindUnion } from "./kind-union.ts";
+import { shortName } from "./short-name.ts";
 import { withoutAbsent } from "./absent.ts";
 
 /** The upstream of a rule: what the gateway plans with, its credentials not yet made. */
@@ -56,7 +57,7 @@ const sources = {
     .describe("No check at all: whoever answers at the address gets the logins. Only for a test."),
 } as const;
 
-const hostKey: z.ZodType<HostKeyPolicy> = z
+export const hostKey: z.ZodType<HostKeyPolicy> = z
   .strictObject(sources)
   .superRefine((value, ctx) => {
     const given = Object.keys(sources).filter((name) => value[name as keyof typeof sources] !== undefined);
@@ -121,6 +122,12 @@ export const connectTimeoutSeconds: z.ZodType<number> = duration({ min: 0.1, max
   .describe("Time to connect to one address, before the next is tried.");
 
 const fields = z.strictObject({
+  target: shortName
+    .optional()
+    .describe(
+      "Instead of host and port, or addresses: the name of one of the `targets`, with its pool, its limits and its way.",
+    )
+    .meta({ examples: ["web1"] }),
   ...addressFields,
   user: template.prefault("{user}").describe("User name at the upstream; may use {captures}."),
   credentials: z
@@ -148,9 +155,17 @@ export const noUpstream: UpstreamConfig = {
 export const upstreamSchema: z.ZodType<UpstreamConfig> = fields
   .transform((value, ctx): UpstreamConfig => {
     // Whether there must be an address is for the rule to say.
+    const { target } = value;
     const placed = value.host !== undefined || value.port !== undefined || value.addresses !== undefined;
+    if (target !== undefined && placed)
+      ctx.addIssue({
+        code: "custom",
+        path: ["target"],
+        message: "give target, or host and port, or addresses",
+      });
     const addresses = placed ? addressesOf(value, ctx) : [];
     return {
+      ...(target === undefined ? {} : { target }),
       addresses,
       spread: value.spread,
       user: value.user,

@@ -1,5 +1,6 @@
 import type { Duplex } from "node:stream";
-import type { HostPort, Log } from "#base";
+import type { Clock, HostPort, Log } from "#base";
+import type { PacketConn } from "#ssh/transport";
 import type { Kind } from "./kind.ts";
 
 export interface DialOptions {
@@ -17,5 +18,18 @@ export interface Dialer extends AsyncDisposable {
 export interface DialerPorts {
   readonly log: Log;
 }
+
+/** What a hop may use: one that leads over something else. */
+export interface HopPorts extends DialerPorts {
+  readonly clock: Clock;
+  /** How the hop itself is reached. */
+  readonly through: Dialer;
+}
+
+/** One step of the way to a target, over a proxy or a command. */
+export type HopKind<Config = unknown> = Kind<Config, Dialer, HopPorts>;
+
+/** Makes a connection to one SSH server and logs in, its host key checked. Throws UPSTREAM_ and OPERATOR_ errors. */
+export type SshConnector = (through: Dialer, signal: AbortSignal) => Promise<PacketConn>;
 
 export type DialerKind<Config = unknown> = Kind<Config, Dialer, DialerPorts>;

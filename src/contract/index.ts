@@ -30,7 +30,15 @@ export type {
   UpstreamBinding,
 } from "./credential.ts";
 export type { Destination } from "./destination.ts";
-export type { Dialer, DialerKind, DialerPorts, DialOptions } from "./dialer.ts";
+export type {
+  Dialer,
+  DialerKind,
+  DialerPorts,
+  DialOptions,
+  HopKind,
+  HopPorts,
+  SshConnector,
+} from "./dialer.ts";
 export type { EntryKind, EntryPoint, EntryPorts, PassedSocket } from "./entry-point.ts";
 export {
   auditCommonFields,

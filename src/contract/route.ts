@@ -68,6 +68,8 @@ export interface AddressPlan {
 }
 
 export interface UpstreamPlan {
+  /** The target that the addresses are of: then its pool and its ways hold. */
+  readonly target?: string;
   readonly addresses: readonly AddressPlan[];
   readonly spread: "in-order" | "random";
   readonly user: Template;

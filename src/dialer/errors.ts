@@ -9,6 +9,18 @@ const rows = {
     user: "The server behind this gateway does not answer.",
     operator: "an upstream address did not answer in time",
   },
+  UPSTREAM_PROXY_REFUSED: {
+    user: "The server behind this gateway cannot be reached.",
+    operator: "a proxy or jump host on the way to an upstream said no",
+  },
+  UPSTREAM_PROXY_ANSWER: {
+    user: "The server behind this gateway cannot be reached.",
+    operator: "a proxy on the way to an upstream answered something that is not its protocol",
+  },
+  OPERATOR_WAY_INVALID: {
+    user: "The gateway is misconfigured.",
+    operator: "the way to a target (via) cannot work as it is written",
+  },
 } as const;
 
 export const dialerErrors: ErrorTable<typeof rows> = defineErrors(rows);

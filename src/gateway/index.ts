@@ -10,6 +10,7 @@ export { gatewayErrors } from "./errors.ts";
 export { FailureDelays, type FailureDelayOptions } from "./failure-delays.ts";
 export { Gateway, type GatewayOptions } from "./gateway.ts";
 export { PinnedKeys } from "./host-key.ts";
+export { enterHop, type HopPlan } from "./hop.ts";
 export type { GatewayLimits } from "./limits.ts";
 export type { LinkSettings } from "./link-settings.ts";
 export { type Explanation, Router, type RouteQuery, type RuleExplanation } from "./router.ts";

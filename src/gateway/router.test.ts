@@ -310,7 +310,6 @@ test("who is served here goes nowhere at once, and to the chosen target by the r
     names: [],
     tags: [],
     addresses,
-    spread: "in-order" as const,
     connectTimeoutMs: 7,
     tls: false,
   };
@@ -323,6 +322,7 @@ test("who is served here goes nowhere at once, and to the chosen target by the r
   assert.equal(chosen.serve, undefined);
   assert.deepEqual(chosen.plan.credentials, [stored]);
   assert.equal(chosen.plan.connectTimeoutMs, 7);
+  assert.equal(chosen.target, "web1", "its pool and its way hold");
 });
 
 const unserved: readonly [string, Rule][] = [

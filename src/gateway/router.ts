@@ -105,13 +105,18 @@ export class Router {
   #resolve({ rule, targets, key }: PreparedRule, captures: Captures, query: RouteQuery): Route | string {
     const plan = rule.upstream;
     const { target } = query;
-    const own = target !== undefined && plan.addresses.length === 0 && rule.serve === undefined;
+    const own =
+      target !== undefined &&
+      plan.target === undefined &&
+      plan.addresses.length === 0 &&
+      rule.serve === undefined;
     const addresses = own
       ? [...target.addresses]
       : fillAddresses(plan.addresses, captures, (template, host) =>
           refuseHost(template, host, captures, targets),
         );
     if (typeof addresses === "string") return addresses;
+    const pool = own ? target.target : plan.target;
     // Of who is served here, the name at a target is known with the target.
     const user = rule.serve === undefined ? plan.user.expand(captures) : captures["user"];
     if (user === undefined) return `"${plan.user.text}" names a capture that took no part in the match`;
@@ -120,7 +125,7 @@ export class Router {
     const { name, login, serve, policy, sftp } = rule;
     const matchedKey = key === undefined ? undefined : query.key?.blob;
     const more = {
-      ...(own ? { target: target.target } : {}),
+      ...(pool === undefined ? {} : { target: pool }),
       ...(matchedKey === undefined ? {} : { matchedKey }),
       ...(serve === undefined ? {} : { serve }),
       ...(policy === undefined ? {} : { policy }),

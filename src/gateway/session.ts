@@ -63,8 +63,6 @@ export class Session {
   #rule: string | undefined;
   readonly #audit: Auditor | undefined;
   #upstreamName: string | undefined;
-  /** Places in the pools of targets. */
-  readonly #places = new DisposableStack();
   /** Address and port of the upstream. */
   #place = "";
   #files: FileChannels | undefined;
@@ -257,7 +255,6 @@ export class Session {
             ...arrival,
             ...(this.#principal === undefined ? {} : { user: this.#principal.user, proven: true }),
           }),
-          hold: (place) => void this.#places.use(place),
         },
         files: world.files,
         settings: { ...world.settings, handshakeMs: world.limits.upstreamLoginSeconds * 1000 },
@@ -419,7 +416,6 @@ export class Session {
     this.#upstream?.disconnect(DISCONNECT.BY_APPLICATION, "");
     this.#link?.disconnect(DISCONNECT.BY_APPLICATION, "");
     if (this.#link === undefined) this.#options.arrival.stream.destroy();
-    this.#places.dispose();
     this.#options.ticket[Symbol.dispose]();
   }
 

@@ -12,7 +12,7 @@ import {
   type UserauthClientEvent,
 } from "#ssh/userauth";
 import { gatewayErrors } from "./errors.ts";
-import { handshakeFault } from "./upstream.ts";
+import { handshakeFault } from "./secured.ts";
 
 export interface UpstreamLoginOptions {
   readonly link: Link;

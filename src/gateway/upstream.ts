@@ -1,36 +1,22 @@
-import { formatHostPort, type HostPort, type Log, PosternError } from "#base";
-import type { Asker, Dialer, FileAppender, FileReader, Reach, Route } from "#contract";
+import { formatHostPort, type HostPort, PosternError } from "#base";
+import type { Asker, Dialer, Reach, Reached, Route } from "#contract";
+import type { Link } from "#link";
 import type { Duplex } from "node:stream";
-import { Link } from "#link";
-import { algorithmFits } from "#ssh/keys";
 import { gatewayErrors } from "./errors.ts";
-import { HostKeyCheck, isHostKeyMismatch } from "./host-key.ts";
-import type { LinkSettings } from "./link-settings.ts";
-import { upstreamVersion } from "./version-line.ts";
+import { type DownstreamLeg, handshakeFault, secured, type SecuredPorts } from "./secured.ts";
 
-export interface UpstreamPorts {
+export type { DownstreamLeg } from "./secured.ts";
+
+export interface UpstreamPorts extends SecuredPorts {
   readonly dialer: Dialer;
   /** For routes that lead to a target. */
   readonly reach: TargetReach;
-  readonly files: FileReader & FileAppender;
-  readonly settings: LinkSettings;
-  readonly log: Log;
 }
 
 /** How a target is reached, for one client. */
 export interface TargetReach {
   readonly reach: Reach;
   asker(): Asker;
-  /** Holds a place in the target's pool as long as the session lasts. */
-  hold(place: Disposable): void;
-}
-
-/** What is known of the downstream leg, for the upstream leg to be like it. */
-export interface DownstreamLeg {
-  /** Preferred upstream: the same cipher on both legs keeps packets at their length. */
-  readonly cipher: string;
-  /** The client's version line. */
-  readonly version: string;
 }
 
 /** A connection to an upstream, its host key checked, nobody logged in yet. */
@@ -38,9 +24,6 @@ export interface UpstreamConnection {
   readonly link: Link;
   readonly address: HostPort;
 }
-
-/** Host keys of one host that are looked at, when only a fingerprint is known: one for each type there is. */
-const maxKeyTypes = 5;
 
 /**
  * Connects to the first address of a route that can be reached and shows the right host key.
@@ -54,17 +37,23 @@ export async function connectUpstream(
   signal: AbortSignal,
   downstream: DownstreamLeg,
 ): Promise<UpstreamConnection> {
+  const { plan, addresses, target } = route;
   const failures: PosternError[] = [];
-  for (const address of route.addresses) {
+  const attempts = target === undefined ? straight(route, ports, signal) : pooled(route, ports, signal);
+  for await (const attempt of attempts) {
+    const { address, dial } = attempt;
     try {
-      const link = await connectOne(route, address, ports, signal, downstream);
+      const link = await secured(plan, address, ports, signal, { dial, downstream });
+      attempt.connected(link);
       ports.log.info("upstream-connected", { upstream: formatHostPort(address), version: link.peerVersion });
       return { link, address };
     } catch (error) {
+      attempt.failed();
       const known = handshakeFault(error, address);
       if (signal.aborted || !mayTryNext(known)) throw known;
       ports.log.warn("upstream-address-failed", { upstream: formatHostPort(address), error: known });
       failures.push(known);
+      if (failures.length >= addresses.length) break;
     }
   }
   const [only] = failures;
@@ -74,116 +63,64 @@ export async function connectUpstream(
   });
 }
 
-async function connectOne(
-  route: Route,
-  address: HostPort,
-  ports: UpstreamPorts,
-  signal: AbortSignal,
-  downstream: DownstreamLeg,
-): Promise<Link> {
-  const { plan } = route;
-  const { clock, algorithms } = ports.settings;
-  const check = await HostKeyCheck.open(plan.hostKey, address, {
-    files: ports.files,
-    log: ports.log,
-    nowMs: () => clock.now(),
-  });
-  const accepted =
-    plan.dangerouslyAllowSha1 === true ? [...algorithms.hostKeys, "ssh-rsa"] : algorithms.hostKeys;
-  let hostKeys = check.order(accepted);
-  let mismatch: unknown;
-  for (let attempt = 0; attempt < maxKeyTypes; attempt++) {
-    let shown = "";
-    try {
-      const checkHostKey = (algorithm: string, blob: Uint8Array): Promise<void> => {
-        shown = algorithm;
-        return check.check(blob);
-      };
-      return await handshake(route, address, ports, signal, { hostKeys, checkHostKey, downstream });
-    } catch (error) {
-      // A host that shows no further type of key has none that fits: what it showed first is what matters.
-      if (mismatch !== undefined && !isHostKeyMismatch(error)) throw mismatch;
-      if (!isHostKeyMismatch(error) || !check.mayTryOtherTypes) throw error;
-      mismatch ??= error;
-      hostKeys = hostKeys.filter((name) => name !== shown && !sameType(name, shown));
-      if (hostKeys.length === 0) break;
-    }
-  }
-  throw mismatch;
+interface Attempt {
+  readonly address: HostPort;
+  readonly dial: () => Promise<Duplex>;
+  readonly connected: (link: Link) => void;
+  readonly failed: () => void;
 }
 
-interface HandshakeChoices {
-  readonly hostKeys: readonly string[];
-  readonly checkHostKey: (algorithm: string, blob: Uint8Array) => Promise<void>;
-  readonly downstream: DownstreamLeg;
-}
-
-async function handshake(
-  route: Route,
-  address: HostPort,
-  ports: UpstreamPorts,
+/** The addresses of the rule itself, in their order. */
+async function* straight(
+  { plan, addresses }: Route,
+  { dialer }: UpstreamPorts,
   signal: AbortSignal,
-  { hostKeys, checkHostKey, downstream }: HandshakeChoices,
-): Promise<Link> {
-  const { settings } = ports;
-  const stream = await streamTo(route, address, ports, signal);
-  const { ciphers } = settings.algorithms;
-  const { cipher } = downstream;
-  const link = new Link(stream, {
-    role: "client",
-    version: upstreamVersion(settings.name, downstream.version),
-    algorithms: {
-      ...settings.algorithms,
-      hostKeys,
-      ciphers: ciphers.includes(cipher) ? [cipher, ...ciphers.filter((name) => name !== cipher)] : ciphers,
-    },
-    extensions: new Map(),
-    rekey: settings.rekey,
-    random: settings.random,
-    clock: settings.clock,
-    handshakeMs: settings.handshakeMs,
-    checkHostKey,
-  });
-  const abort = (): void => link.destroy();
-  signal.addEventListener("abort", abort, { once: true });
-  try {
-    if (signal.aborted) abort();
-    await link.established;
-    return link;
-  } catch (error) {
-    link.destroy();
-    throw error;
-  } finally {
-    signal.removeEventListener("abort", abort);
+): AsyncGenerator<Attempt> {
+  const nothing = (): void => {};
+  for (const address of addresses) {
+    const dial = (): Promise<Duplex> => dialer.dial(address, { timeoutMs: plan.connectTimeoutMs, signal });
+    yield { address, dial, connected: nothing, failed: nothing };
   }
 }
 
-async function streamTo(
-  { plan, target }: Route,
-  address: HostPort,
-  { dialer, reach, log }: UpstreamPorts,
+/** Those of a target, as its pool gives them; each holds its place until the connection ends. */
+async function* pooled(
+  { plan, addresses, target = "", captures }: Route,
+  { reach, log }: UpstreamPorts,
   signal: AbortSignal,
-): Promise<Duplex> {
+): AsyncGenerator<Attempt> {
   const { connectTimeoutMs } = plan;
-  if (target === undefined) return await dialer.dial(address, { timeoutMs: connectTimeoutMs, signal });
-  const place = { target, addresses: [address], connectTimeoutMs };
-  const reached = await reach.reach.reach(place, reach.asker(), { signal, log });
-  reach.hold(reached);
-  return reached.stream;
-}
-
-/** rsa-sha2-256, rsa-sha2-512 and ssh-rsa are shown by one key; all others by one each. */
-function sameType(one: string, other: string): boolean {
-  return algorithmFits("ssh-rsa", one) && algorithmFits("ssh-rsa", other);
-}
-
-/** On this leg the upstream is the peer: what the peer is to blame for is the upstream's fault. */
-export function handshakeFault(error: unknown, address: HostPort): PosternError {
-  if (error instanceof PosternError && error.blame !== "PEER" && error.blame !== "MISMATCH") return error;
-  const reason = error instanceof Error ? error.message : String(error);
-  return new gatewayErrors.UPSTREAM_HANDSHAKE_FAILED(`${formatHostPort(address)}: ${reason}`, {
-    cause: error,
-  });
+  const tried: HostPort[] = [];
+  const { user } = captures;
+  const go = (others: readonly HostPort[]): Promise<Reached> =>
+    reach.reach.reach(
+      { target, addresses, connectTimeoutMs },
+      { ...(user === undefined ? {} : { user }), ...reach.asker() },
+      { signal, log, tried: others },
+    );
+  for (;;) {
+    let held: Reached = await go(tried);
+    let used = false;
+    const { address } = held;
+    yield {
+      address,
+      dial: async () => {
+        // The first is there already; after it the same address again, by a place of its own.
+        if (used) {
+          held[Symbol.dispose]();
+          held = await go(addresses.filter((each) => formatHostPort(each) !== formatHostPort(address)));
+        }
+        used = true;
+        return held.stream;
+      },
+      connected: (link) => link.whenClosed(() => held[Symbol.dispose]()),
+      failed: () => {
+        if (!used) held.stream.destroy();
+        held[Symbol.dispose]();
+      },
+    };
+    tried.push(address);
+  }
 }
 
 /** Another address may do where this one could not be reached or not be spoken with. */

@@ -175,6 +175,11 @@ export class Link implements PacketConn {
     this.#conclude({ kind: "local", reason, description }, reason, description);
   }
 
+  /** Calls back once nothing can be read or written any more, also for who is not its handler. */
+  whenClosed(done: () => void): void {
+    this.#stream.whenClosed(done);
+  }
+
   destroy(): void {
     this.#closeWith({ kind: "local" });
     this.#drop();

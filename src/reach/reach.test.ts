@@ -60,6 +60,7 @@ class Stand implements Pools, Dialer {
 
   reach(more: Partial<ReachTarget> = {}, who: Parameters<TargetReach["reach"]>[1] = asker): Promise<Reached> {
     const reach = new TargetReach({
+      ways: this,
       targets: [{ name: "web", plan, dialer: this, ...more }],
       pools: this,
       pacer: new Pacer(new FakeClock()),

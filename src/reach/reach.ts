@@ -27,6 +27,8 @@ export interface ReachTarget {
 }
 
 export interface TargetReachParts {
+  /** What the dialers are owned by; disposed of at the end. */
+  readonly ways: AsyncDisposable;
   readonly targets: readonly ReachTarget[];
   readonly pools: Pools;
   readonly pacer: Pacer;
@@ -48,7 +50,6 @@ export class TargetReach implements Reach {
   readonly #targets: ReadonlyMap<string, ReachTarget>;
   readonly #buckets = new Map<string, Buckets>();
 
-  /** It owns the targets' dialers. */
   constructor(parts: TargetReachParts) {
     this.#parts = parts;
     this.#targets = new Map(parts.targets.map((target) => [target.name, target]));
@@ -89,7 +90,7 @@ export class TargetReach implements Reach {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const { dialer } of this.#targets.values()) await dialer[Symbol.asyncDispose]();
+    await this.#parts.ways[Symbol.asyncDispose]();
   }
 
   async #ask(
