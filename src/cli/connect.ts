@@ -103,6 +103,7 @@ async function copyBothWays(
   stream.once("end", () => stdout.write("", () => over.resolve()));
   stream.once("close", () => over.resolve());
   stream.on("error", () => over.resolve());
+  stream.resume();
   signal.addEventListener("abort", () => over.resolve(), { once: true });
   await over.promise;
   stdin.pause();

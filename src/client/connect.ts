@@ -89,6 +89,8 @@ async function connectOver(
   const { host, port = 22, user = userInfo().username, signal } = options;
   const address = { host, port };
   const where = placeOf(address);
+  // Before dialling: a gate that waits for our first words should not wait for our files.
+  const check = await HostKeyCheck.open(address, options.hostKey ?? {}, options.notice ?? ((): void => {}));
   const stream = await streamTo(address, options, hop);
   let link: Link | undefined;
   const abort = (): void => {
@@ -98,7 +100,7 @@ async function connectOver(
   signal?.addEventListener("abort", abort, { once: true });
   try {
     if (signal?.aborted === true) throw givenUp(where, signal.reason);
-    await handshake(stream, address, options, (made) => (link = made));
+    await handshake(stream, address, check, options, (made) => (link = made));
     if (link === undefined) throw givenUp(where, undefined);
     const login = options.login ?? {};
     const notice = login.notice ?? options.notice;
@@ -137,13 +139,12 @@ async function streamTo(
 async function handshake(
   stream: Duplex,
   address: HostPort,
+  check: HostKeyCheck,
   options: ConnectOptions,
   made: (link: Link) => void,
 ): Promise<void> {
-  const { timeoutMs = defaultTimeoutMs, notice = (): void => {} } = options;
-  const check = await HostKeyCheck.open(address, options.hostKey ?? {}, notice);
-  // What happened while the files were read is told to nobody who listens only now.
-  if (stream.destroyed || options.signal?.aborted === true) {
+  const { timeoutMs = defaultTimeoutMs } = options;
+  if (stream.destroyed) {
     throw new clientErrors.UPSTREAM_CLIENT_HANDSHAKE(
       `No SSH connection to ${placeOf(address)}: the way there ended before it began.`,
     );

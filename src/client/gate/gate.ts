@@ -202,7 +202,8 @@ async function connectThrough(options: GateOptions): Promise<Duplex> {
     }
   };
   stream.on("data", onData);
-  stream.once("end", () => stream.destroy());
+  const onEnd = (): void => void stream.destroy();
+  stream.once("end", onEnd);
   try {
     return await settled(stream, "gate-open", options, (error) => reasonOf(error));
   } catch (error) {
@@ -210,7 +211,7 @@ async function connectThrough(options: GateOptions): Promise<Duplex> {
     const { cause } = error as Error;
     throw cause instanceof PosternError ? cause : error;
   } finally {
-    stream.removeAllListeners("end");
+    stream.off("end", onEnd);
   }
 }
 
