@@ -116,6 +116,8 @@ export class ResumedClient implements PacketConn {
       drain: () => handler.drain?.(),
       closed: (close) => handler.closed(this.#failure === undefined ? close : this.#failed(close)),
     });
+    // Not at once: whoever attaches has not finished its own construction.
+    this.#resumeSoon();
   }
 
   resume(): void {

@@ -116,3 +116,26 @@ test("a length that no agent sends is refused at once", () => {
     assert.throws(() => agent.receive(new Writer().u32(length).bytes()), code("PEER_AGENT_INVALID"));
   }
 });
+
+test("an agent is told which connection it signs for; one that cannot be told may say so", () => {
+  const binding = {
+    hostKey: Buffer.from("host key"),
+    sessionId: Buffer.from("session"),
+    hostKeySignature: Buffer.from("signature"),
+  };
+  for (const [answer, kind] of [
+    [6, "success"],
+    [5, "failure"],
+    [28, "failure"],
+  ] as const) {
+    const { agent, sent } = client();
+    agent.bindSession(binding);
+    const reader = new Reader(new Reader(sent[0] ?? new Uint8Array()).string());
+    assert.equal(reader.u8(), 27);
+    const fields = [reader.text(), reader.text(), reader.text(), reader.text()];
+    assert.deepEqual(fields, ["session-bind@openssh.com", "host key", "session", "signature"]);
+    assert.equal(reader.bool(), false, "for a login, not for forwarding");
+    reader.expectEnd();
+    assert.deepEqual(agent.receive(framed(Uint8Array.of(answer))), [{ kind }]);
+  }
+});
