@@ -35,7 +35,7 @@ const table: Readonly<Record<string, Row>> = {
   "ssh/algorithms": {
     rooms: ["base", "ssh/wire", "ssh/messages"],
     // The native part is loaded as Node loads addons; there is no other way.
-    outside: ["node:crypto", "node:module", "node:url", "@noble/ciphers"],
+    outside: ["node:crypto", "node:url", "@noble/ciphers"],
   },
   "ssh/keys": {
     rooms: ["base", "ssh/wire", "ssh/messages", "ssh/algorithms"],

@@ -1,6 +1,7 @@
 import { type LogFields, silentLog, systemClock } from "#base";
 import type { Config, Problem } from "#config";
 import { compose } from "./compose.ts";
+import { pretendDevices } from "./devices.ts";
 import { Files } from "./files.ts";
 import { findAccount } from "./privileges.ts";
 import { TargetWatch } from "./target-watch.ts";
@@ -20,7 +21,7 @@ export async function check(config: Config): Promise<readonly Problem[]> {
       };
       const ports = { clock, log: { ...silentLog, warn }, files: new Files(clock) };
       const { pools } = new TargetWatch(config, ports);
-      const { world } = await compose(config, { ...ports, pools });
+      const { world } = await compose(config, { ...ports, pools, devices: pretendDevices(config, ports) });
       await world[Symbol.asyncDispose]();
     },
   ]) {

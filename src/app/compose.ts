@@ -7,10 +7,11 @@ import { createCredential } from "#credential";
 import { tcp } from "#dialer";
 import { createReception } from "#entry";
 import { PinnedKeys, Router, TargetRouter, type World } from "#gateway";
-import { createJump } from "#serve";
+import { createDeviceServer, createJump } from "#serve";
 import { signatureAlgorithms } from "#ssh/algorithms";
-import type { PrivateKey } from "#ssh/keys";
+import { formatPublicKey, type PrivateKey } from "#ssh/keys";
 import { AuditTrail } from "./audit-trail.ts";
+import { authorityOf, type Devices } from "./devices.ts";
 import { appErrors } from "./errors.ts";
 import type { Files } from "./files.ts";
 import { HostKeys } from "./host-keys.ts";
@@ -23,11 +24,13 @@ export interface ComposePorts {
   readonly files: Files;
   /** Who counts the connections to targets. */
   readonly pools: Pools;
+  /** Absent: the configuration that the program was started with has none. */
+  readonly devices?: Devices | undefined;
 }
 
 /** What rules are made with, besides. */
-type LoginPorts = ComposePorts &
-  Pick<AuthPorts, "users" | "updates" | "stateDir"> & { readonly revocation: Revocation };
+type LoginPorts = Omit<ComposePorts, "devices"> &
+  Pick<AuthPorts, "users" | "updates" | "stateDir" | "devices"> & { readonly revocation: Revocation };
 
 /** A world, and what the process that holds it needs to know besides. */
 export interface Composed {
@@ -47,8 +50,12 @@ export async function compose(config: Config, ports: ComposePorts): Promise<Comp
   const timingSecret = timingSecretOf(hostKeys.plain);
   const users = new Users(config.users, { ...ports, secret: timingSecret });
   for (const reason of await users.check()) ports.log.warn("user-ignored", { reason });
+  const authority = createAuthority(config, ports);
+  if (authority !== undefined) made.use(authority);
+  const { devices, ...shared } = ports;
   const loginPorts: LoginPorts = {
-    ...ports,
+    ...shared,
+    ...(authority === undefined ? {} : { devices: authority }),
     updates: ports.files,
     users,
     stateDir: config.stateDir,
@@ -62,15 +69,36 @@ export async function compose(config: Config, ports: ComposePorts): Promise<Comp
   const reception = made.use(await createReception(config, ports));
   const spliceRules: SpliceRule[] = [];
   for (const rule of config.spliceRules) spliceRules.push(await createSpliceRule(rule, loginPorts, made));
-  const targets = new TargetRouter(config.targets, spliceRules);
+  const targets = new TargetRouter(config.targets, spliceRules, devices?.tunnels);
   const settings = linkSettings(config, ports.clock);
-  const reach = made.use(await createReach(config, ports.pools, { ...ports, settings }));
+  const reach = made.use(
+    await createReach(config, ports.pools, { ...ports, settings, tunnels: devices?.tunnels }),
+  );
   const { limits, keepalive } = config;
   const owned = made.move();
   const world: World = {
     router,
     targets,
-    servers: { jump: createJump(ports) },
+    servers: {
+      jump: createJump(ports),
+      ...(authority === undefined || devices === undefined || config.devices === undefined
+        ? {}
+        : {
+            devices: createDeviceServer({
+              clock: ports.clock,
+              authority,
+              tunnels: devices.tunnels,
+              heartbeat: {
+                intervalMs: config.devices.heartbeat.intervalSeconds * 1000,
+                maxMissed: config.devices.heartbeat.maxMissed,
+              },
+              gate: {
+                ...config.devices.gate,
+                hostKeys: () => hostKeys.plain.map(({ publicKey }) => formatPublicKey(publicKey.blob)),
+              },
+            }),
+          }),
+    },
     reception,
     reach,
     limits,
@@ -86,6 +114,16 @@ export async function compose(config: Config, ports: ComposePorts): Promise<Comp
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
   return { config, world, timingSecret };
+}
+
+function createAuthority(
+  config: Config,
+  { devices, ...ports }: ComposePorts,
+): ReturnType<typeof authorityOf> {
+  if (config.devices === undefined) return undefined;
+  // A store is opened once: tunnels that are held must not be forgotten by a reload.
+  if (devices === undefined) throw new appErrors.OPERATOR_DEVICES_RESTART();
+  return authorityOf(config, devices, ports);
 }
 
 async function createRule(rule: RuleConfig, shared: LoginPorts, made: AsyncDisposableStack): Promise<Rule> {

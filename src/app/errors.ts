@@ -1,6 +1,10 @@
 import { defineErrors, type ErrorTable } from "#base";
 
 const rows = {
+  OPERATOR_DEVICES_RESTART: {
+    user: "The gateway is not set up correctly.",
+    operator: "the section `devices` is new in the configuration; restart the gateway",
+  },
   OPERATOR_FILE_UNREADABLE: {
     user: "The gateway is not set up correctly.",
     operator: "a file cannot be read",

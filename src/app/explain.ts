@@ -117,6 +117,7 @@ function sketchLogin(each: AuthConfig): AuthMethod {
 
 function methodsOf(each: AuthConfig): AuthMethod["methods"] {
   if (each.kind === "totp") return ["keyboard-interactive"];
+  if (each.kind === "device") return ["publickey"];
   if (each.kind === "relay") return each.methods;
   return each.kind === "password" ? (each.methods ?? ["password"]) : [each.kind];
 }

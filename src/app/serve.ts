@@ -7,6 +7,7 @@ import { compose } from "./compose.ts";
 import { ControlServer } from "./control.ts";
 import { type Crew, LocalCrew } from "./crew.ts";
 import { appErrors } from "./errors.ts";
+import { openDevices } from "./devices.ts";
 import { Files } from "./files.ts";
 import { Listeners } from "./listeners.ts";
 import { type Account, dropPrivileges, findAccount, handOver } from "./privileges.ts";
@@ -65,7 +66,10 @@ async function start(
   makeStateDir(config.stateDir, account);
   const watch = stack.use(new TargetWatch(config, { clock, log, files }));
   const { pools } = watch;
-  const composed = await files.keepWhile(() => compose(config, { clock, log, files, pools }));
+  const devices = openDevices(config, { clock, log }, account);
+  if (devices !== undefined) stack.use(devices);
+  const ports = { clock, log, files, pools, devices };
+  const composed = await files.keepWhile(() => compose(config, ports));
   const checks = await files.keepWhile(() => watch.prepare(config));
   if (account !== undefined) giveAudit(config, account);
   const made: { crew?: Crew } = {};
@@ -116,7 +120,7 @@ async function start(
       command: ownCommand(),
       watch,
     });
-  } else crew = new LocalCrew(composed, { clock, log, files, pools, watch });
+  } else crew = new LocalCrew(composed, { ...ports, watch });
   checks.commit();
   stack.use(crew);
   made.crew = crew;

@@ -1,19 +1,29 @@
 import { formatHostPort, type HostPort } from "#base";
 import { type Config, fixedAddresses, type TargetConfig } from "#config";
-import type { Dialer, Pools } from "#contract";
+import type { Dialer, Pools, Tunnels } from "#contract";
+import { createTunnelDialer } from "#dialer";
 import type { HealthTarget, PoolTarget } from "#pool";
 import { encodeProxyHeader, Pacer, TargetReach } from "#reach";
 import type { Duplex } from "node:stream";
 import { type WayPorts, Ways } from "./ways.ts";
 
+export interface ReachPorts extends WayPorts {
+  /** By which devices are reached. */
+  readonly tunnels?: Tunnels | undefined;
+}
+
 /** How the targets of a configuration are reached. Throws OPERATOR_ errors. */
-export async function createReach(config: Config, pools: Pools, ports: WayPorts): Promise<TargetReach> {
+export async function createReach(config: Config, pools: Pools, ports: ReachPorts): Promise<TargetReach> {
   await using made = new AsyncDisposableStack();
   const ways = made.use(new Ways(ports));
   const targets = [];
   for (const target of config.targets) {
     const { name, pool: plan, proxyProtocol } = target;
-    const dialer = await ways.dialer(target.via, name);
+    const { tunnels } = ports;
+    const dialer =
+      target.devices === true && tunnels !== undefined
+        ? createTunnelDialer(tunnels)
+        : await ways.dialer(target.via, name);
     targets.push({ name, plan, dialer, ...(proxyProtocol === undefined ? {} : { proxyProtocol }) });
   }
   made.move();

@@ -4,6 +4,7 @@
  * Law: judges one proof at a time; knows no rule, no session, no upstream. Reasons are for the log, never for the client.
  */
 import type { AuthKind, AuthMethod, AuthPorts } from "#contract";
+import { device, type DeviceLoginConfig } from "./device/index.ts";
 import { password, type PasswordConfig } from "./password/index.ts";
 import { publickey, type PublicKeyConfig } from "./publickey/index.ts";
 import { relay, type RelayConfig } from "./relay/index.ts";
@@ -25,14 +26,15 @@ export {
   usersSchema,
 } from "./users/index.ts";
 
-export type AuthConfig = PasswordConfig | PublicKeyConfig | TotpConfig | RelayConfig;
+export type AuthConfig = PasswordConfig | PublicKeyConfig | TotpConfig | RelayConfig | DeviceLoginConfig;
 
 export const authKinds: readonly [
   AuthKind<PasswordConfig>,
   AuthKind<PublicKeyConfig>,
   AuthKind<TotpConfig>,
   AuthKind<RelayConfig>,
-] = [password, publickey, totp, relay];
+  AuthKind<DeviceLoginConfig>,
+] = [password, publickey, totp, relay, device];
 
 /** Makes a method of any kind in the list. */
 export async function createAuthMethod(config: AuthConfig, ports: AuthPorts): Promise<AuthMethod> {
@@ -45,5 +47,7 @@ export async function createAuthMethod(config: AuthConfig, ports: AuthPorts): Pr
       return await relay.create(config, ports);
     case "totp":
       return await totp.create(config, ports);
+    case "device":
+      return await device.create(config, ports);
   }
 }

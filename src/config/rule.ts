@@ -106,10 +106,10 @@ export const ruleSchema: z.ZodType<Omit<RuleConfig, "place">> = z
       )
       .meta({ examples: [["*.example.lan", "!db.example.lan"]] }),
     serve: z
-      .literal("jump")
+      .enum(["jump", "devices"])
       .optional()
       .describe(
-        "In place of an upstream: a jump host, whose clients go on to the `targets` by `ssh -J`. See [jump-host.md](jump-host.md).",
+        "In place of an upstream. jump: a jump host, whose clients go on to the `targets` by `ssh -J`; see [jump-host.md](jump-host.md). devices: machines that hold tunnels; see [devices.md](devices.md).",
       ),
     upstream: upstreamSchema
       .optional()
@@ -133,12 +133,19 @@ export const ruleSchema: z.ZodType<Omit<RuleConfig, "place">> = z
       ctx.addIssue({ code: "custom", path: [key], message });
     if (serve !== undefined) {
       if (rule.sftp !== undefined) missing("sftp", "has no effect with serve");
-      if (targets === undefined) missing("targets", "is missing: say what may be reached");
+      if (serve === "jump" && targets === undefined)
+        missing("targets", "is missing: say what may be reached");
+      if (serve === "devices" && targets !== undefined) missing("targets", "has no effect for devices");
+      if (serve === "devices" && upstream !== undefined) missing("upstream", "has no effect for devices");
+      if ((serve === "devices") !== rule.login.every(({ kind }) => kind === "device"))
+        missing("login", "kind: device and serve: devices belong together");
       if (upstream !== undefined && (upstream.addresses.length > 0 || upstream.target !== undefined))
         missing("upstream", "can have no host here: each target has its own");
       const plan: ServePlan = { kind: serve, targets: targets ?? [] };
       return withoutAbsent({ ...rule, targets: undefined, serve: plan, upstream: upstream ?? noUpstream });
     }
+    if (rule.login.some(({ kind }) => kind === "device"))
+      missing("login", "kind: device needs serve: devices");
     if (upstream === undefined) missing("upstream", "is missing");
     else if (
       upstream.addresses.length === 0 &&

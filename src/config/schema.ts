@@ -13,6 +13,7 @@ import {
 import type { ListenPlan, TlsPlan } from "#contract";
 import { z } from "zod";
 import { revokedSchema } from "./key-match.ts";
+import { type DevicesConfig, devicesSchema } from "./devices.ts";
 import { kindUnion } from "./kind-union.ts";
 import { type Limits, limitsSchema } from "./limits.ts";
 import { listenSchema, refuseTakenAddresses, tlsSchema } from "./listen.ts";
@@ -50,6 +51,8 @@ export interface Config {
   readonly algorithms: AlgorithmPreferences;
   readonly tls: TlsPlan;
   readonly users: UsersConfig;
+  /** Absent: there are no devices. */
+  readonly devices?: DevicesConfig | undefined;
   readonly targets: readonly TargetConfig[];
   /** Files of revoked keys, for all rules. */
   readonly revoked?: readonly string[] | undefined;
@@ -80,6 +83,8 @@ export const restartKeys = [
   "group",
   "log.file",
   "log.format",
+  "devices.database",
+  "devices.sameKey",
 ] as const;
 
 function names(
@@ -222,6 +227,7 @@ export const mainSchema: z.ZodType<MainFile> = z.strictObject({
   algorithms: algorithms.prefault({}),
   tls: tlsSchema.prefault({}),
   users: usersSchema.prefault({}),
+  devices: devicesSchema.optional(),
   revoked: revokedSchema,
   include,
   targets,

@@ -65,6 +65,12 @@ export const targetSchema: z.ZodType<TargetConfig> = z
       ),
     via,
     connectTimeoutSeconds,
+    devices: z
+      .boolean()
+      .default(false)
+      .describe(
+        "It stands for all devices, by their names, and is reached by their tunnels; their own tags count as the target's. See [devices.md](devices.md).",
+      ),
     mode: z
       .enum(["splice", "terminate"])
       .default("splice")
@@ -92,7 +98,11 @@ export const targetSchema: z.ZodType<TargetConfig> = z
     const { name, names, tags, tls, http, at, check } = value;
     const terminate = value.mode === "terminate";
     const placed = value.host !== undefined || value.port !== undefined || value.addresses !== undefined;
-    const addresses = terminate && !placed ? [] : addressesOf(value, ctx);
+    if (value.devices && (placed || value.pattern !== undefined || names.length > 0 || at !== undefined)) {
+      const message = "stands for devices by their names alone: leave out names, pattern, at and addresses";
+      ctx.addIssue({ code: "custom", path: ["devices"], message });
+    }
+    const addresses = (terminate && !placed) || value.devices ? [] : addressesOf(value, ctx);
     for (const key of ["tls", "http"] as const) {
       const message = "is not SSH, and so cannot end at the gateway: leave out mode: terminate";
       if (terminate && value[key]) ctx.addIssue({ code: "custom", path: [key], message });
@@ -125,6 +135,7 @@ export const targetSchema: z.ZodType<TargetConfig> = z
       pattern: value.pattern,
       tags,
       terminate: terminate ? true : undefined,
+      devices: value.devices ? true : undefined,
       addresses,
       pool: poolOf(value),
       check,

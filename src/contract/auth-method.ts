@@ -2,6 +2,7 @@ import type { Captures, Clock, Log } from "#base";
 import type { Certificate, PublicKey } from "#ssh/keys";
 import type { InfoRequest } from "#ssh/messages";
 import type { PeerAddress } from "./arrival.ts";
+import type { DeviceAuthority, DeviceSubject } from "./device.ts";
 import type { FileReader, FileUpdater, Kind } from "./kind.ts";
 import type { Restrictions } from "./policy.ts";
 import type { Revocation } from "./revocation.ts";
@@ -48,6 +49,10 @@ export type Verdict =
       readonly restrictions?: readonly Restrictions[];
       /** The client's password, where it was given in an exchange. */
       readonly password?: Uint8Array;
+      /** The key is a device's, or may become one's. */
+      readonly device?: DeviceSubject;
+      /** Told to the client before its login succeeds. */
+      readonly notice?: string;
     }
   | { readonly kind: "deferred"; readonly password?: Uint8Array }
   /** Of an unproven key: that it would do is not looked up before it is proven, and the answer to the question is yes for all. */
@@ -101,6 +106,8 @@ export interface AuthPorts {
   readonly users: UserDirectory;
   /** Where what must be remembered over restarts is kept. */
   readonly stateDir: string;
+  /** Absent: the gateway has no devices. */
+  readonly devices?: DeviceAuthority;
   /** Of the rule, and of all rules. Absent: no key is revoked. */
   readonly revocation?: Revocation;
 }

@@ -137,6 +137,12 @@ export type Standing =
   | { readonly kind: "newcomer"; readonly admission: Admission }
   | { readonly kind: "refused"; readonly reason: string };
 
+/** Who is there, where a device or a newcomer has logged in. */
+export interface DeviceSubject {
+  readonly newcomer: Newcomer;
+  readonly standing: Exclude<Standing, { readonly kind: "refused" }>;
+}
+
 /** What a newcomer has shown besides its key. */
 export interface NewcomerProof {
   readonly token?: string;

@@ -80,6 +80,7 @@ export type {
   JumpJoined,
   JumpOpened,
   JumpQuestion,
+  JumpServer,
   ListedTarget,
   Menu,
   MenuOutcome,
@@ -122,6 +123,7 @@ export type {
   DeviceLogEntry,
   DeviceState,
   DeviceStore,
+  DeviceSubject,
   InsertResult,
   Joined,
   JoinToken,
@@ -130,4 +132,11 @@ export type {
   Sight,
   Standing,
 } from "./device.ts";
-export type { DeviceConnection, TunnelListing, TunnelOrigin, TunnelRequest } from "./tunnel.ts";
+export type {
+  DeviceConnection,
+  TunnelLease,
+  TunnelListing,
+  TunnelOrigin,
+  TunnelRequest,
+  Tunnels,
+} from "./tunnel.ts";

@@ -1,3 +1,4 @@
+import type { DeviceSubject } from "./device.ts";
 import type { Restrictions } from "./policy.ts";
 
 declare const brand: unique symbol;
@@ -13,4 +14,6 @@ export interface Principal {
   readonly by: string;
   /** What the proof takes from the session, whatever the rule allows. */
   readonly restrictions: readonly Restrictions[];
+  /** Present: it is a device, or may become one. */
+  readonly device?: DeviceSubject;
 }

@@ -36,10 +36,10 @@ export interface CertificateMatch {
   readonly keyId?: Pattern;
 }
 
-/** The session ends here: its client is a jump host's, and reaches these targets. */
+/** The session ends here: its client is a jump host's, or a device that holds tunnels. */
 export interface ServePlan {
-  readonly kind: "jump";
-  /** Names of targets, `tag:NAME`, or `*` for all. */
+  readonly kind: "jump" | "devices";
+  /** What clients of a jump host reach: names of targets, `tag:NAME`, or `*` for all. Devices reach none. */
   readonly targets: readonly string[];
 }
 

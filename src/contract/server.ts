@@ -2,6 +2,7 @@ import type { Duplex } from "node:stream";
 import type { Clock, Log } from "#base";
 import type { ConnClose, PacketConn } from "#ssh/transport";
 import type { Auditor } from "./audit-sink.ts";
+import type { DeviceSubject } from "./device.ts";
 
 /** A target, as it is shown to who may reach it. */
 export interface ListedTarget {
@@ -50,6 +51,8 @@ export interface ServedSession {
   readonly conn: PacketConn;
   readonly desk: JumpDesk;
   readonly user: string;
+  /** Present: it is a device, or may become one. */
+  readonly device?: DeviceSubject;
   readonly keepalive: { readonly intervalMs: number; readonly maxMissed: number };
   readonly maxChannels: number;
   readonly audit: Auditor | undefined;
@@ -65,6 +68,10 @@ export interface Server {
   readonly kind: string;
   /** Takes the connection over; resolves with its end. */
   serve(session: ServedSession): Promise<ConnClose>;
+}
+
+/** An end of connections whose clients go on to targets. */
+export interface JumpServer extends Server {
   /** What a person at a terminal, who asked for a shell, chooses a target from. */
   menu(targets: readonly ListedTarget[], terminal: MenuTerminal): Menu;
 }

@@ -23,6 +23,8 @@ export interface Target {
   readonly connectTimeoutMs: number;
   /** SSH for it ends at the gateway, and the rules decide once more; without an address it is the gateway itself. */
   readonly terminate?: boolean;
+  /** It stands for all devices, by their names; they are reached by their tunnels. */
+  readonly devices?: boolean;
   /** It speaks TLS itself: a client's TLS reaches it unopened. */
   readonly tls: boolean;
   /** It speaks HTTP: requests with its name in `Host` reach it. */

@@ -25,6 +25,29 @@ export interface DeviceConnection {
   drop(why: string): void;
 }
 
+/** One tunnel while it is held. Disposing gives it back. */
+export interface TunnelLease extends Disposable {
+  readonly device: string;
+  readonly port: number;
+}
+
+/** The live tunnels. */
+export interface Tunnels {
+  /**
+   * Holds a tunnel, which the authority has allowed. Whatever another connection of the same device held under this port is taken
+   * over: that connection is dropped, unless the plan is to pool.
+   */
+  hold(connection: DeviceConnection, request: TunnelRequest, port: number): TunnelLease;
+  /** Forgets all that a connection holds. */
+  leave(connection: DeviceConnection): void;
+  /** Throws UPSTREAM_DEVICE_OFFLINE, and what the device's refusal is. `port` absent: its only one, or SSH's. */
+  open(name: string, port: number | undefined, origin: TunnelOrigin, signal: AbortSignal): Promise<Duplex>;
+  /** The device of that name that is there now. */
+  find(name: string): Device | undefined;
+  /** Everything that is held, in the order of names. */
+  list(): readonly TunnelListing[];
+}
+
 /** One thing that a device offers. */
 export interface TunnelListing {
   readonly device: string;

@@ -15,6 +15,7 @@ export { type HttpProxyConfig } from "./http-proxy/index.ts";
 export { type Socks5Config } from "./socks5/index.ts";
 export { JumpDialer, type JumpOptions, type JumpPorts, maxJumpChannels } from "./ssh/index.ts";
 export { tcp, type TcpConfig } from "./tcp/index.ts";
+export { createTunnelDialer } from "./tunnel/index.ts";
 
 export type DialerConfig = TcpConfig;
 

@@ -264,8 +264,9 @@ export class Authentication implements AsyncDisposable {
       }
       const password = passwordOf(proof, verdict);
       if (verdict.kind === "accepted" && newPassword === undefined) {
-        const { by, restrictions = [] } = verdict;
-        return await this.#pass(user, progress, { method: proof.method, by, restrictions, password });
+        const { by, restrictions = [], device, notice } = verdict;
+        if (notice !== undefined) this.banner(notice);
+        return await this.#pass(user, progress, { method: proof.method, by, restrictions, device, password });
       }
       if (verdict.kind !== "deferred" || (password === undefined && method.relays !== true)) {
         reason =
@@ -446,13 +447,8 @@ export class Authentication implements AsyncDisposable {
       if (!entersLater(route)) await this.#upstream.enter(route, user, progress.password);
     }
     if (this.#over.signal.aborted) throw this.#over.signal.reason;
-    const { method, by, restrictions } = progress.proven;
-    const proven: Pick<Principal, "user" | "method" | "by" | "restrictions"> = {
-      user,
-      method,
-      by,
-      restrictions,
-    };
+    const proven: Omit<Principal, symbol> = { user, ...progress.proven };
+    const { method, by } = proven;
     this.#options.log.info("auth-success", { user, method, by, rule: route.rule });
     // Only now: to a name that is not let in, an upstream's words would tell that there is an upstream.
     this.#showBanners();

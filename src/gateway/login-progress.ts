@@ -1,4 +1,4 @@
-import type { AuthMethod, LoginStep, Proof, Restrictions, Route } from "#contract";
+import type { AuthMethod, DeviceSubject, LoginStep, Proof, Restrictions, Route } from "#contract";
 
 /** A step of a login that is done. */
 export interface PassedStep {
@@ -7,6 +7,7 @@ export interface PassedStep {
   /** What proved it, for the log. */
   readonly by: string;
   readonly restrictions: readonly Restrictions[];
+  readonly device?: DeviceSubject | undefined;
   /** Copied; wiped by `forget`. */
   readonly password?: Uint8Array | undefined;
 }
@@ -40,8 +41,8 @@ export class LoginProgress {
     return this.#step.filter(({ methods }) => methods.includes(method));
   }
 
-  pass({ method, by, restrictions, password }: PassedStep): void {
-    this.#passed.push({ method, by, restrictions });
+  pass({ method, by, restrictions, device, password }: PassedStep): void {
+    this.#passed.push({ method, by, restrictions, device });
     if (password === undefined) return;
     this.forget();
     this.#password = Uint8Array.from(password);
@@ -52,8 +53,11 @@ export class LoginProgress {
     readonly method: string;
     readonly by: string;
     readonly restrictions: readonly Restrictions[];
+    readonly device?: DeviceSubject;
   } {
+    const device = this.#passed.find((step) => step.device !== undefined)?.device;
     return {
+      ...(device === undefined ? {} : { device }),
       method: this.#passed.map(({ method }) => method).join(","),
       by: this.#passed.map(({ by }) => by).join(", "),
       restrictions: this.#passed.flatMap(({ restrictions }) => restrictions),

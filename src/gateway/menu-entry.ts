@@ -1,5 +1,5 @@
 import { type Clock, type Log, PosternError, type Timer } from "#base";
-import type { ListedTarget, Menu, MenuStep, MenuTerminal, Principal, Route, Server } from "#contract";
+import type { ListedTarget, Menu, MenuStep, MenuTerminal, Principal, Route, JumpServer } from "#contract";
 import { type ChannelRequest, decodePtyRequest, decodeWindowChange } from "#ssh/messages";
 import type { ConnClose, PacketConn } from "#ssh/transport";
 import { gatewayErrors } from "./errors.ts";
@@ -13,7 +13,7 @@ export interface MenuEntryOptions {
   /** Logged in; taken over. */
   readonly conn: PacketConn;
   readonly principal: Principal;
-  readonly server: Pick<Server, "menu">;
+  readonly server: Pick<JumpServer, "menu">;
   readonly targets: readonly ListedTarget[];
   /** Why the client may not have a terminal; undefined: it may. */
   readonly refuseTerminal: () => string | undefined;

@@ -198,14 +198,14 @@ export class Session {
   ): Promise<Ends | undefined> {
     const passages = this.#passages(principal, route);
     const { serve, plan } = route;
-    if (serve === undefined || plan.credentials.length === 0 || passages.forcedCommand !== undefined)
+    if (serve?.kind !== "jump" || plan.credentials.length === 0 || passages.forcedCommand !== undefined)
       return { downstream: link };
     const { clock, log, world } = this.#options;
     this.#phase = "entering";
     const menu = new MenuEntry({
       conn: link,
       principal,
-      server: world.servers[serve.kind],
+      server: world.servers.jump,
       targets: passages.targets(),
       refuseTerminal: () => passages.refusal("pty"),
       choose: (name) => passages.choose(name, route),
@@ -283,13 +283,15 @@ export class Session {
   /** The connection ends here. */
   async #serve(conn: PacketConn, principal: Principal, route: Route): Promise<SessionEnd> {
     const { world, log } = this.#options;
-    const server = world.servers[route.serve?.kind ?? "jump"];
+    const server = route.serve?.kind === "devices" ? world.servers.devices : world.servers.jump;
+    if (server === undefined) throw new gatewayErrors.BUG_SESSION("a rule for devices without devices");
     this.#phase = "open";
     log.info("session-opened", { user: principal.user, rule: route.rule, serve: server.kind });
     const close = await server.serve({
       conn,
       desk: this.#passages(principal, route),
       user: principal.user,
+      ...(principal.device === undefined ? {} : { device: principal.device }),
       keepalive: world.keepalive,
       maxChannels: world.limits.maxChannels,
       audit: this.#audit,

@@ -1,5 +1,13 @@
 import { type Captures, type HostPort, normalAddress } from "#base";
-import type { ListedTarget, SpliceRoute, SpliceRule, Target, TargetQuery, WantedProof } from "#contract";
+import type {
+  ListedTarget,
+  SpliceRoute,
+  SpliceRule,
+  Target,
+  TargetQuery,
+  Tunnels,
+  WantedProof,
+} from "#contract";
 import { gatewayErrors } from "./errors.ts";
 import { isDialable } from "./host-pattern.ts";
 import { fillAddresses, type RuleExplanation } from "./router.ts";
@@ -34,10 +42,16 @@ export class TargetRouter {
   readonly #targets: readonly Target[];
   readonly #byName = new Map<string, Target>();
   readonly #rules: readonly SpliceRule[];
+  readonly #tunnels: Pick<Tunnels, "find" | "list"> | undefined;
 
-  /** Throws OPERATOR_RULE_INVALID. */
-  constructor(targets: readonly Target[], rules: readonly SpliceRule[]) {
+  /** `tunnels`: who of the devices is there. Throws OPERATOR_RULE_INVALID. */
+  constructor(
+    targets: readonly Target[],
+    rules: readonly SpliceRule[],
+    tunnels?: Pick<Tunnels, "find" | "list">,
+  ) {
     this.#targets = targets;
+    this.#tunnels = tunnels;
     this.#rules = rules;
     for (const target of targets) {
       for (const name of namesOf(target)) {
@@ -82,6 +96,7 @@ export class TargetRouter {
   /** What `routeWithin` leads to, in the order of the configuration. */
   listWithin({ targets: selectors }: Pick<SpliceRule, "targets">): ListedTarget[] {
     return this.#targets
+      .flatMap((target) => (target.devices === true ? this.#devicesOf(target) : [target]))
       .filter((target) => selectors.some((selector) => selects(selector, target)))
       .map(({ name, names, tags, pattern }) => ({
         name,
@@ -89,6 +104,16 @@ export class TargetRouter {
         tags,
         ...(pattern === undefined ? {} : { pattern: pattern.source }),
       }));
+  }
+
+  /** Those that are there, each as a target of its own; the words for all of them select each. */
+  #devicesOf(target: Target): Target[] {
+    const names = new Set(this.#tunnels?.list().map(({ name }) => name));
+    return [...names].map((name) => ({
+      ...target,
+      name,
+      tags: [...target.tags, ...(this.#tunnels?.find(name)?.tags ?? [])],
+    }));
   }
 
   /** The same decision as `route`, with a reason for each rule. */
@@ -129,10 +154,22 @@ export class TargetRouter {
     const exact = this.#byName.get(name);
     if (exact !== undefined) return { target: exact, captures: { 0: name } };
     for (const target of this.#targets) {
+      if (target.devices === true) {
+        const there = this.#device(target, name);
+        if (there !== undefined) return there;
+      }
       const captures = target.pattern?.match(name);
       if (captures !== undefined) return { target, captures };
     }
-    return undefined;
+    // Of a device that is not there nothing is known here: it is one of those that the target stands for, and offline.
+    const fleet = this.#targets.find(({ devices }) => devices === true);
+    return fleet === undefined ? undefined : { target: fleet, captures: { 0: name } };
+  }
+
+  #device(target: Target, name: string): Found | undefined {
+    const device = this.#tunnels?.find(name);
+    if (device === undefined) return undefined;
+    return { target: { ...target, tags: [...target.tags, ...device.tags] }, captures: { 0: name } };
   }
 
   /** The first target that stands at an address. Its pattern, if it has one, is over the address. */
@@ -151,7 +188,10 @@ export class TargetRouter {
     { target, captures }: Found,
     { entry, port, proven }: TargetQuery,
   ): SpliceRoute | undefined {
-    const addresses = fillAddresses(target.addresses, captures);
+    const addresses =
+      target.devices === true
+        ? [{ host: captures[0] ?? "", port: port ?? sshPort }]
+        : fillAddresses(target.addresses, captures);
     if (typeof addresses === "string" || addresses.some(({ host }) => !isDialable(host))) return undefined;
     const itself = target.terminate === true && addresses.length === 0;
     // The port that was connected to is the gateway's own.

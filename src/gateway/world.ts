@@ -3,9 +3,9 @@ import type {
   Dialer,
   FileAppender,
   FileReader,
+  JumpServer,
   Reach,
   Reception,
-  ServePlan,
   Server,
 } from "#contract";
 import type { HostKeySigner } from "#link";
@@ -24,7 +24,7 @@ export interface World extends AsyncDisposable {
   /** For names that come by other ways than the user name. */
   readonly targets: TargetRouter;
   /** Ends of connections that are not piped, by the kind of a rule's `serve`. */
-  readonly servers: Readonly<Record<ServePlan["kind"], Server>>;
+  readonly servers: { readonly jump: JumpServer; readonly devices?: Server };
   readonly reception: Reception;
   /** How they are reached. */
   readonly reach: Reach;

@@ -7,4 +7,4 @@
 export { deviceName, isDeviceName } from "./name.ts";
 export { Enrolment, type EnrolmentOptions, type EnrolmentPlan } from "./enrolment.ts";
 export { type Decision, type Grant, type NewToken, Office } from "./office.ts";
-export { TunnelRegistry, type RegistryOptions, type TunnelLease } from "./registry.ts";
+export { TunnelRegistry, type RegistryOptions } from "./registry.ts";

@@ -3,9 +3,9 @@ import { PassThrough } from "node:stream";
 import { test } from "node:test";
 import { silentLog } from "#base";
 import type { Device, DeviceStore, TunnelRequest } from "#contract";
-import { openMemoryStore } from "#store";
+
 import { deviceOf } from "#test/contract/device-store";
-import { connectionOf } from "#test/support/devices";
+import { connectionOf, openMemoryStore } from "#test/support/devices";
 import { FakeClock } from "#test/support/fake-clock";
 import { TunnelRegistry } from "#tunnel";
 

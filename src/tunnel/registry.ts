@@ -4,9 +4,11 @@ import type {
   Device,
   DeviceConnection,
   DeviceStore,
+  TunnelLease,
   TunnelListing,
   TunnelOrigin,
   TunnelRequest,
+  Tunnels,
 } from "#contract";
 import { tunnelErrors } from "./errors.ts";
 
@@ -18,12 +20,6 @@ export interface RegistryOptions {
   readonly sameKey: "newest" | "pool";
 }
 
-/** One tunnel while it is held. Disposing gives it back. */
-export interface TunnelLease extends Disposable {
-  readonly device: string;
-  readonly port: number;
-}
-
 interface Held {
   readonly connection: DeviceConnection;
   readonly request: TunnelRequest;
@@ -31,7 +27,7 @@ interface Held {
 }
 
 /** Who is there now, and what they offer. */
-export class TunnelRegistry implements AsyncDisposable {
+export class TunnelRegistry implements Tunnels, AsyncDisposable {
   readonly #options: RegistryOptions;
   /** By the device's id: names change while a tunnel is held. The newest last. */
   readonly #held = new Map<string, Held[]>();
@@ -56,10 +52,6 @@ export class TunnelRegistry implements AsyncDisposable {
     });
   }
 
-  /**
-   * Holds a tunnel, which the authority has allowed. Whatever another connection of the same device held under this port is taken
-   * over: that connection is dropped, unless the plan is to pool.
-   */
   hold(connection: DeviceConnection, request: TunnelRequest, port: number): TunnelLease {
     const { device } = connection;
     const held = this.#held.get(device.id) ?? [];
@@ -80,7 +72,6 @@ export class TunnelRegistry implements AsyncDisposable {
     };
   }
 
-  /** Forgets all that a connection holds. */
   leave(connection: DeviceConnection): void {
     const { id } = connection.device;
     this.#keep(
@@ -89,12 +80,16 @@ export class TunnelRegistry implements AsyncDisposable {
     );
   }
 
+  find(name: string): Device | undefined {
+    const id = this.#names.get(name.toLowerCase());
+    return id === undefined ? undefined : this.#held.get(id)?.at(-1)?.connection.device;
+  }
+
   /** Whether that device holds any tunnel now. */
   isOnline(deviceId: string): boolean {
     return this.#held.has(deviceId);
   }
 
-  /** Throws UPSTREAM_DEVICE_OFFLINE, and what the device's refusal is. `port` absent: its only one, or SSH's. */
   async open(
     name: string,
     port: number | undefined,
@@ -107,7 +102,6 @@ export class TunnelRegistry implements AsyncDisposable {
     return await held.connection.open(held.request, origin, signal);
   }
 
-  /** Everything that is held, in the order of names. */
   list(): TunnelListing[] {
     const all = [...this.#held.values()].flat().map(
       ({ connection: { device, from, sinceMs }, port }): TunnelListing => ({

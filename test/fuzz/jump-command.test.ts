@@ -2,7 +2,8 @@
 import fc from "fast-check";
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { maxCommandChars, nameOfPath, parseCommand } from "../../src/serve/jump/command.ts";
+import { maxCommandChars, parseCommand } from "../../src/serve/jump/command.ts";
+import { nameOfPath } from "../../src/serve/socket-path.ts";
 
 const runs = { numRuns: Number(process.env["FUZZ_RUNS"] ?? 3000) };
 const word = fc.oneof(

@@ -5,6 +5,8 @@ import { openMemoryStore } from "#store";
 import { FakeClock } from "#test/support/fake-clock";
 import { Enrolment, type EnrolmentPlan, Office } from "#tunnel";
 
+export { openMemoryStore };
+
 export const day: number = 24 * 3600 * 1000;
 
 export interface TestAuthority {

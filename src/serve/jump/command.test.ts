@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type JumpCommand, maxCommandChars, nameOfPath, parseCommand } from "./command.ts";
+import { nameOfPath } from "../socket-path.ts";
+import { type JumpCommand, maxCommandChars, parseCommand } from "./command.ts";
 
 const web1: JumpCommand = { kind: "connect", name: "web1", port: 22 };
 const understood: readonly [string, JumpCommand][] = [

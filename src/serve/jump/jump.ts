@@ -1,10 +1,10 @@
 import { PosternError } from "#base";
-import type { JumpQuestion, ServedSession, Server, ServerPorts } from "#contract";
+import type { JumpQuestion, JumpServer, ServedSession, ServerPorts } from "#contract";
 import { type ChannelOffer, ConnectionMux } from "#ssh/connection";
 import { decodeDirectStreamlocal, decodeTcpipChannel, OPEN_FAILURE } from "#ssh/messages";
 import type { ConnClose } from "#ssh/transport";
-import { nameOfPath } from "./command.ts";
-import { Heartbeat } from "./heartbeat.ts";
+import { Heartbeat } from "../heartbeat.ts";
+import { nameOfPath } from "../socket-path.ts";
 import { LineMenu } from "./line-menu.ts";
 import { TargetMenu } from "./menu.ts";
 import { JumpSession } from "./session.ts";
@@ -13,7 +13,7 @@ import { JumpSession } from "./session.ts";
 const plainTerminals: ReadonlySet<string> = new Set(["", "dumb", "unknown", "network", "emacs"]);
 
 /** A jump host: its clients are joined with targets, and get no shell. */
-export function createJump(ports: ServerPorts): Server {
+export function createJump(ports: ServerPorts): JumpServer {
   return {
     kind: "jump",
     serve: async (session) => await serveJump(session, ports),

@@ -2,7 +2,8 @@ import { PosternError } from "#base";
 import type { JumpQuestion, ServedSession } from "#contract";
 import type { Channel, ChannelOffer, IncomingRequest } from "#ssh/connection";
 import { decodeExecRequest, decodePtyRequest, decodeSubsystemRequest } from "#ssh/messages";
-import { nameOfPath, parseCommand } from "./command.ts";
+import { nameOfPath } from "../socket-path.ts";
+import { parseCommand } from "./command.ts";
 import { listJson, listText } from "./list.ts";
 
 /** What a person is told who wants a shell. */

@@ -1,4 +1,3 @@
-import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 
 /** One direction under one set of keys, on the other side. */
@@ -44,10 +43,11 @@ function load(): NativePackets | undefined {
   if (process.env["POSTERN_NATIVE"] === "off") return undefined;
   // In the executable file there is no folder beside the code, and nothing on the disk is trusted to be part of it.
   if (import.meta.url.startsWith("file:///dev/null/")) return undefined;
-  const require = createRequire(import.meta.url);
   for (const place of places) {
+    const loaded: { exports: Partial<NativePackets> } = { exports: {} };
     try {
-      return require(fileURLToPath(new URL(place, import.meta.url))) as NativePackets;
+      process.dlopen(loaded, fileURLToPath(new URL(place, import.meta.url)));
+      return loaded.exports as NativePackets;
     } catch {
       // Not built, or for another machine: the pure path does the same.
     }

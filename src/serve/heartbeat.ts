@@ -6,12 +6,12 @@ import { DISCONNECT } from "#ssh/messages";
 /** Notices a dead client: after an interval in which nothing came it is asked something that it must answer. */
 export class Heartbeat implements Disposable {
   readonly #mux: ConnectionMux;
-  readonly #session: ServedSession;
+  readonly #session: Pick<ServedSession, "conn" | "keepalive">;
   #timer: Timer | undefined;
   #bytesIn: number;
   #missed = 0;
 
-  constructor(mux: ConnectionMux, session: ServedSession, clock: Clock) {
+  constructor(mux: ConnectionMux, session: Pick<ServedSession, "conn" | "keepalive">, clock: Clock) {
     const { conn, keepalive } = session;
     this.#mux = mux;
     this.#session = session;

@@ -1,0 +1,67 @@
+import { closeSync, openSync } from "node:fs";
+import { join } from "node:path";
+import type { Clock, Log } from "#base";
+import type { Config } from "#config";
+import type { DeviceAuthority, DeviceStore, Tunnels } from "#contract";
+import { openMemoryStore, openSqliteStore } from "#store";
+import { Enrolment, TunnelRegistry } from "#tunnel";
+import { type Account, handOver } from "./privileges.ts";
+
+/** What stays over reloads: the store, and the tunnels that are held. */
+export interface Devices extends AsyncDisposable {
+  readonly store: DeviceStore;
+  readonly tunnels: Tunnels;
+}
+
+interface DevicesPorts {
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Where a configuration keeps what is known of devices. */
+export function devicesFile(config: Pick<Config, "devices" | "stateDir">): string {
+  return config.devices?.database ?? join(config.stateDir, "devices.sqlite");
+}
+
+/** Undefined where the configuration has no devices. Throws OPERATOR_STORE_ errors. */
+export function openDevices(config: Config, ports: DevicesPorts, account?: Account): Devices | undefined {
+  if (config.devices === undefined) return undefined;
+  const file = devicesFile(config);
+  // SQLite gives the files beside it to the owner of this one. Not later: closing a file that it has open would take its locks away.
+  if (account !== undefined) {
+    closeSync(openSync(file, "a", 0o600));
+    handOver(file, account);
+  }
+  const store = openSqliteStore({ path: file, clock: ports.clock });
+  return devicesOf(config, store, ports);
+}
+
+/** For `postern check`: nothing is opened and nothing kept. */
+export function pretendDevices(config: Config, ports: DevicesPorts): Devices | undefined {
+  return config.devices === undefined ? undefined : devicesOf(config, openMemoryStore(), ports);
+}
+
+function devicesOf({ devices }: Config, store: DeviceStore, ports: DevicesPorts): Devices {
+  const sameKey = devices?.sameKey ?? "newest";
+  const tunnels = new TunnelRegistry({ store, ...ports, sameKey });
+  return {
+    store,
+    tunnels,
+    [Symbol.asyncDispose]: async () => {
+      await tunnels[Symbol.asyncDispose]();
+      await store[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** The authority by the rules of one configuration. */
+export function authorityOf(
+  { devices }: Config,
+  { store }: Devices,
+  { clock, log }: DevicesPorts,
+): (DeviceAuthority & AsyncDisposable) | undefined {
+  if (devices === undefined) return undefined;
+  const { pending, maxPending, pendingSeconds, ports, certificateTags: tags } = devices;
+  const plan = { pending, maxPending, pendingMs: pendingSeconds * 1000, ports, certificate: { tags, ports } };
+  return new Enrolment({ store, plan, clock, log });
+}

@@ -1,0 +1,69 @@
+import { count, duration, path } from "#base";
+import { z } from "zod";
+import { withoutAbsent } from "./absent.ts";
+import { shortName } from "./short-name.ts";
+
+/** The authority over devices, and how their tunnels are held. */
+export interface DevicesConfig {
+  /** Default: devices.sqlite in stateDir. */
+  readonly database?: string;
+  readonly pending: boolean;
+  readonly maxPending: number;
+  readonly pendingSeconds: number;
+  readonly ports: readonly number[];
+  readonly certificateTags: readonly string[];
+  readonly sameKey: "newest" | "pool";
+  readonly heartbeat: { readonly intervalSeconds: number; readonly maxMissed: number };
+  /** Where devices find the gateway. */
+  readonly gate: { readonly host: string; readonly port: number };
+}
+
+const ports: z.ZodType<readonly number[]> = z.array(count({ min: 1, max: 65_535 })).min(1);
+
+export const devicesSchema: z.ZodType<DevicesConfig> = z
+  .strictObject({
+    database: path()
+      .optional()
+      .describe("What is known of devices, kept by SQLite. Default: devices.sqlite in stateDir."),
+    pending: z
+      .boolean()
+      .default(true)
+      .describe(
+        "A key that nobody knows may ask: it is shown a code, and an operator decides. Else only tokens and certificates let new devices in.",
+      ),
+    maxPending: count({ min: 0, max: 100_000 })
+      .prefault(1000)
+      .describe("Devices that may wait for an operator at once; any stranger can be one."),
+    pendingSeconds: duration({ min: 60, max: 365 * 86_400 })
+      .prefault(7 * 86_400)
+      .describe("How long one waits, before it is forgotten."),
+    ports: ports
+      .prefault([22])
+      .describe("Ports of its own that a device may offer, unless its approval says otherwise.")
+      .meta({ examples: [[22, 80]] }),
+    certificateTags: z.array(shortName).default([]).describe("Tags of devices that came by a certificate."),
+    sameKey: z
+      .enum(["newest", "pool"])
+      .default("newest")
+      .describe("When one device connects twice: the newest connection takes over, or each has its turn."),
+    heartbeat: z
+      .strictObject({
+        intervalSeconds: duration({ min: 1, max: 3600 })
+          .prefault(10)
+          .describe("How long a device may be silent before it is asked whether it is there."),
+        maxMissed: count({ min: 1, max: 100 })
+          .prefault(2)
+          .describe("Unanswered questions after which it is offline."),
+      })
+      .prefault({})
+      .describe("How a device that is gone is noticed."),
+    gate: z
+      .strictObject({
+        host: z.string().min(1).default("GATE").describe("A name that resolves on the devices."),
+        port: count({ min: 1, max: 65_535 }).prefault(22).describe("The port there."),
+      })
+      .prefault({})
+      .describe("Where devices find this gateway: for the unit that a new device is given."),
+  })
+  .transform(withoutAbsent)
+  .describe("Machines behind NAT that hold tunnels to this gateway. See [devices.md](devices.md).");

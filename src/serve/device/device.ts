@@ -1,0 +1,235 @@
+import type { Clock } from "#base";
+import type {
+  Binding,
+  Device,
+  DeviceAuthority,
+  DeviceConnection,
+  DeviceSubject,
+  ServedSession,
+  Server,
+  TunnelLease,
+  TunnelOrigin,
+  TunnelRequest,
+  Tunnels,
+} from "#contract";
+import {
+  type Channel,
+  type ChannelOffer,
+  ConnectionMux,
+  type GlobalAnswer,
+  type IncomingRequest,
+} from "#ssh/connection";
+import {
+  decodeAddressAndPort,
+  decodeStreamlocalForward,
+  DISCONNECT,
+  encodeBoundPort,
+  encodeForwardedStreamlocal,
+  encodeTcpipChannel,
+} from "#ssh/messages";
+import type { ConnClose } from "#ssh/transport";
+import type { Duplex } from "node:stream";
+import { Heartbeat } from "../heartbeat.ts";
+import { nameOfPath } from "../socket-path.ts";
+import { deviceServerErrors } from "./errors.ts";
+import { DeviceChannel } from "./session.ts";
+
+export interface DeviceServerPorts {
+  readonly clock: Clock;
+  readonly authority: DeviceAuthority;
+  readonly tunnels: Tunnels;
+  readonly heartbeat: { readonly intervalMs: number; readonly maxMissed: number };
+  /** What a device's own machine needs to come back: host name and port, and lines for known_hosts without names. */
+  readonly gate: { readonly host: string; readonly port: number; readonly hostKeys: () => readonly string[] };
+}
+
+/** Where devices hold their tunnels: nothing but stock `ssh -R` is needed on them. */
+export function createDeviceServer(ports: DeviceServerPorts): Server {
+  return { kind: "devices", serve: async (session) => await new DeviceSession(session, ports).live() };
+}
+
+const sshPort = 22;
+
+/** One connection of a device, or of what may become one. */
+class DeviceSession implements DeviceConnection {
+  readonly from: string;
+  readonly sinceMs: number;
+  readonly #session: ServedSession;
+  readonly #ports: DeviceServerPorts;
+  readonly #subject: DeviceSubject;
+  readonly #mux: ConnectionMux;
+  readonly #leases = new Map<string, TunnelLease>();
+  #device: Device | undefined;
+  #online = false;
+
+  constructor(session: ServedSession, ports: DeviceServerPorts) {
+    const { device: subject } = session;
+    if (subject === undefined) throw new deviceServerErrors.BUG_NO_DEVICE();
+    this.#session = session;
+    this.#ports = ports;
+    this.#subject = subject;
+    this.from = subject.newcomer.from;
+    this.sinceMs = ports.clock.now();
+    if (subject.standing.kind === "device") this.#device = subject.standing.device;
+    this.#mux = new ConnectionMux(session.conn, {
+      limits: { maxChannels: session.maxChannels },
+      globalRequest: async (request) => await this.#request(request),
+      channels: new Map([["session", (offer: ChannelOffer) => this.#channel(offer)]]),
+    });
+  }
+
+  /** Throws BUG_NO_DEVICE before there is one. */
+  get device(): Device {
+    if (this.#device === undefined) throw new deviceServerErrors.BUG_NO_DEVICE();
+    return this.#device;
+  }
+
+  async live(): Promise<ConnClose> {
+    const { conn } = this.#session;
+    const keepalive = this.#ports.heartbeat;
+    using _ = new Heartbeat(this.#mux, { conn, keepalive }, this.#ports.clock);
+    const close = await this.#mux.ended;
+    for (const lease of this.#leases.values()) lease[Symbol.dispose]();
+    if (this.#device !== undefined) this.#ports.tunnels.leave(this);
+    if (this.#online) this.#ports.authority.seen(this.device, false, this.from);
+    return close;
+  }
+
+  async open(request: TunnelRequest, origin: TunnelOrigin, signal: AbortSignal): Promise<Duplex> {
+    const [type, data] =
+      request.kind === "path"
+        ? (["forwarded-streamlocal@openssh.com", encodeForwardedStreamlocal(request.path)] as const)
+        : ([
+            "forwarded-tcpip",
+            encodeTcpipChannel({
+              host: request.name,
+              port: request.port,
+              originAddress: origin.host,
+              originPort: origin.port,
+            }),
+          ] as const);
+    const outcome = await this.#mux.open(type, { data });
+    if (!outcome.opened) {
+      const detail = `${this.device.name}: ${outcome.description.slice(0, 200)}`;
+      throw new deviceServerErrors.UPSTREAM_TUNNEL_REFUSED(detail);
+    }
+    if (signal.aborted) {
+      outcome.channel.destroy();
+      throw new deviceServerErrors.UPSTREAM_TUNNEL_REFUSED(`${this.device.name}: given up`);
+    }
+    return outcome.channel;
+  }
+
+  drop(why: string): void {
+    this.#mux.disconnect(DISCONNECT.BY_APPLICATION, why);
+  }
+
+  /** Makes what is there a device of that name, if it may be. Returns what to say otherwise. */
+  async become(name: string): Promise<string | undefined> {
+    if (this.#device !== undefined) return undefined;
+    const { standing, newcomer } = this.#subject;
+    if (standing.kind === "device") return undefined;
+    const joined = await this.#ports.authority.join(newcomer, standing.admission, name);
+    if (joined.kind === "device") {
+      this.#device = joined.device;
+      return undefined;
+    }
+    if (joined.kind === "refused") return joined.reason;
+    return `not approved yet: the operator types "postern device approve ${joined.code}"`;
+  }
+
+  #channel(offer: ChannelOffer): void {
+    const channel: Channel = offer.accept({ request: (request) => session.request(request) });
+    const session = new DeviceChannel(channel, {
+      device: () => this.#device,
+      become: async (name) => await this.become(name),
+      gate: this.#ports.gate,
+      user: this.#session.user,
+    });
+  }
+
+  async #request({ type, data }: IncomingRequest): Promise<GlobalAnswer> {
+    switch (type) {
+      case "tcpip-forward": {
+        const { address, port } = decodeAddressAndPort(data);
+        const bound = await this.#bind({ kind: "port", name: address, port }, address, port);
+        if (bound === undefined) return false;
+        return port === 0 ? encodeBoundPort(bound) : true;
+      }
+      case "streamlocal-forward@openssh.com": {
+        const path = Buffer.from(decodeStreamlocalForward(data)).toString("utf8");
+        const name = nameOfPath(path);
+        if (name === undefined) return this.#refused(path, "a socket's path ends in the device's name");
+        return (await this.#bind({ kind: "path", path }, name, sshPort)) !== undefined;
+      }
+      case "cancel-tcpip-forward": {
+        const { address, port } = decodeAddressAndPort(data);
+        return this.#cancel(keyOf({ kind: "port", name: address, port }));
+      }
+      case "cancel-streamlocal-forward@openssh.com":
+        return this.#cancel(
+          keyOf({ kind: "path", path: Buffer.from(decodeStreamlocalForward(data)).toString("utf8") }),
+        );
+      default:
+        return false;
+    }
+  }
+
+  /** The port that is held; undefined when the request is refused. */
+  async #bind(request: TunnelRequest, name: string, port: number): Promise<number | undefined> {
+    const said = request.kind === "path" ? request.path : `${name}:${port}`;
+    const wish = isNoName(name) ? (this.#wished() ?? name) : name;
+    const refusal = await this.become(wish);
+    if (refusal !== undefined) {
+      this.#refused(said, refusal);
+      // A client that goes on without its tunnel would hold the connection for nothing.
+      this.drop(`This device may hold no tunnel: ${refusal}.`);
+      return undefined;
+    }
+    const { authority, tunnels } = this.#ports;
+    const binding: Binding = authority.bind(this.device, name, port);
+    if (binding.kind === "refused") {
+      this.#refused(said, binding.reason);
+      return undefined;
+    }
+    // The device knows its tunnel by what it asked for, or by the port that it was given.
+    const held: TunnelRequest = request.kind === "port" ? { ...request, port: binding.port } : request;
+    const key = keyOf(held);
+    this.#leases.get(key)?.[Symbol.dispose]();
+    this.#leases.set(key, tunnels.hold(this, held, binding.port));
+    if (!this.#online) {
+      this.#online = true;
+      authority.seen(this.device, true, this.from);
+    }
+    this.#session.log.info("tunnel-held", { device: this.device.name, asked: said, port: binding.port });
+    return binding.port;
+  }
+
+  /** A name in the user name, for those whose requests have none: `-R 0:localhost:22 device+kiosk7@gate`. */
+  #wished(): string | undefined {
+    return /\+([^+]+)$/.exec(this.#session.user)?.[1];
+  }
+
+  #refused(asked: string, reason: string): false {
+    const device = this.#device?.name ?? this.#subject.newcomer.fingerprint;
+    this.#session.log.info("tunnel-refused", { device, asked: asked.slice(0, 256), reason });
+    return false;
+  }
+
+  #cancel(key: string): boolean {
+    const lease = this.#leases.get(key);
+    lease?.[Symbol.dispose]();
+    if (lease !== undefined)
+      this.#session.log.info("tunnel-ended", { device: lease.device, port: lease.port });
+    return this.#leases.delete(key);
+  }
+}
+
+function keyOf(request: TunnelRequest): string {
+  return request.kind === "path" ? `path ${request.path}` : `port ${request.name} ${request.port}`;
+}
+
+/** What OpenSSH sends where the command line names no host. */
+function isNoName(name: string): boolean {
+  return ["", "localhost", "*", "0.0.0.0", "::", "127.0.0.1", "::1"].includes(name);
+}

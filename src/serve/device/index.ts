@@ -1,0 +1,1 @@
+export { createDeviceServer, type DeviceServerPorts } from "./device.ts";

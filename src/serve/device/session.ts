@@ -1,0 +1,65 @@
+import type { Device } from "#contract";
+import type { Channel, IncomingRequest } from "#ssh/connection";
+import { decodeExecRequest } from "#ssh/messages";
+import { setUpText } from "./set-up.ts";
+
+export interface DeviceChannelParts {
+  device(): Device | undefined;
+  /** Why it cannot be that device; undefined: it is. */
+  become(name: string): Promise<string | undefined>;
+  readonly gate: { readonly host: string; readonly port: number; readonly hostKeys: () => readonly string[] };
+  readonly user: string;
+}
+
+const statusFailed = 1;
+
+/** A session channel of a device: no shell, and one command, the name that it is to have. Prints what it needs to come back by itself. */
+export class DeviceChannel {
+  readonly #channel: Channel;
+  readonly #parts: DeviceChannelParts;
+  #started = false;
+
+  constructor(channel: Channel, parts: DeviceChannelParts) {
+    this.#channel = channel;
+    this.#parts = parts;
+  }
+
+  request({ type, data }: IncomingRequest): boolean {
+    if (type === "pty-req" || type === "env" || type === "window-change") return type === "pty-req";
+    if ((type !== "shell" && type !== "exec") || this.#started) return false;
+    this.#started = true;
+    const name = type === "exec" ? Buffer.from(decodeExecRequest(data)).toString("utf8").trim() : "";
+    void this.#run(name);
+    return true;
+  }
+
+  async #run(name: string): Promise<void> {
+    // The reply to the request leaves before the first byte of output.
+    await Promise.resolve();
+    this.#channel.resume();
+    const [status, out, err] = await this.#answer(name).catch(
+      () => [statusFailed, "", "The gateway made an error.\n"] as const,
+    );
+    if (err !== "") this.#channel.stderr.write(err.replaceAll("\n", "\r\n"));
+    if (out !== "") this.#channel.write(out);
+    await this.#channel.finish({ status });
+  }
+
+  async #answer(name: string): Promise<readonly [status: number, out: string, err: string]> {
+    const { gate, user } = this.#parts;
+    if (this.#parts.device() === undefined) {
+      if (name === "")
+        return [
+          statusFailed,
+          "",
+          "Say the device's name: ssh USER@GATE NAME, or ssh -N -R NAME:22:localhost:22 USER@GATE.\n",
+        ];
+      const refusal = await this.#parts.become(name);
+      if (refusal !== undefined)
+        return [statusFailed, "", `This cannot be ${JSON.stringify(name)}: ${refusal}.\n`];
+    }
+    const known = this.#parts.device();
+    if (known === undefined) return [statusFailed, "", "This is no device.\n"];
+    return [0, setUpText(known, gate, user), ""];
+  }
+}
