@@ -19,6 +19,7 @@ import { hottest, profileOf } from "./profile.ts";
 import { runCase } from "./runner.ts";
 import type { Figure, Machine, Report, Size } from "./schema.ts";
 import { presentSubjects, Stage, subjects } from "./stage.ts";
+import { sftpCases } from "./sftp.ts";
 import { startCases } from "./start.ts";
 import { caseTables, goalTable } from "./table.ts";
 
@@ -30,6 +31,7 @@ const cases: readonly BenchCase[] = [
   ...loginCases,
   ...idleCases,
   ...manyCases,
+  ...sftpCases,
   ...startCases,
 ];
 

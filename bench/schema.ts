@@ -63,6 +63,7 @@ export type Metric =
   | "proxyCpuSecondsPerGb"
   | "endsCpuSecondsPerGb"
   | "megabytesPerSecond"
+  | "filesPerSecond"
   | "p50Micros"
   | "p99Micros"
   | "proxyCpuMicrosPerTrip"
@@ -91,6 +92,7 @@ export const metrics: Readonly<Record<Metric, MetricRow>> = {
     better: "less",
     what: "CPU of the middle: gateway, jump sshd, proxy",
   },
+  filesPerSecond: { unit: "files/s", better: "more", what: "Files that were copied in a second" },
   endsCpuSecondsPerGb: { unit: "CPU s/GB", better: "less", what: "CPU of ssh, sshd and the remote command" },
   megabytesPerSecond: { unit: "MB/s", better: "more", what: "rate" },
   p50Micros: { unit: "µs", better: "less", what: "median round trip" },

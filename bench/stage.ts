@@ -43,6 +43,11 @@ export class Stage implements AsyncDisposable {
     this.#options = options;
   }
 
+  /** Ends this with the stage. */
+  own<T extends AsyncDisposable>(made: T): T {
+    return this.#owned.use(made);
+  }
+
   #once<T>(name: string, start: () => Promise<T>): Promise<T> {
     const started = (this.#started.get(name) as Promise<T> | undefined) ?? start();
     this.#started.set(name, started);

@@ -12,8 +12,11 @@ export interface Speaking {
  */
 export const fileWindowBytes: number = 2 * 1024 * 1024;
 
-/** A sender is given window again when so much of it is gone. */
-const grantBytes = fileWindowBytes / 4;
+/** What a sender may have on its way while a packet that must be seen whole is not: more than any of them. */
+const leastBytes = fileWindowBytes / 4;
+
+/** A sender that has less than this is given more as soon as there is as much. */
+const lowBytes = 32 * 1024;
 
 interface Piece {
   readonly bytes: Uint8Array;
@@ -42,6 +45,8 @@ export class FileWay {
   readonly #waiting: () => boolean;
   #grantedBytes: number;
   #windowBytes: number;
+  /** A sender is given window again when so much of it is gone. */
+  readonly #stepBytes: number;
   #queue: Piece[] = [];
   #queuedBytes = 0;
   /** To be sent when nothing is left: EOF, CLOSE. */
@@ -55,6 +60,7 @@ export class FileWay {
     this.#held = held;
     this.#grantedBytes = grantedBytes;
     this.#windowBytes = to.windowBytes;
+    this.#stepBytes = Math.max(1, Math.min(fileWindowBytes, to.windowBytes) >> 2);
   }
 
   /** CLOSE went out. */
@@ -83,7 +89,7 @@ export class FileWay {
       at += size;
     }
     if (at === bytes.length) return;
-    this.#queue.push({ bytes: Uint8Array.from(bytes.subarray(at)), dataType });
+    this.#queue.push({ bytes: Buffer.from(bytes.subarray(at)), dataType });
     this.#queuedBytes += bytes.length - at;
   }
 
@@ -111,10 +117,24 @@ export class FileWay {
   settle(): void {
     if (this.#closed) return;
     if (this.#queue.length === 0 && !this.#waiting()) this.#sendLast();
-    const bytes = fileWindowBytes - this.#queuedBytes - this.#held() - this.#grantedBytes;
-    if (bytes < grantBytes || this.#last.length > 0 || this.#closed) return;
+    if (this.#last.length > 0 || this.#closed) return;
+    const bytes = this.#due();
+    const granted = this.#grantedBytes;
+    const worth =
+      granted <= 0 ? 1 : granted < lowBytes ? Math.min(lowBytes, this.#stepBytes) : this.#stepBytes;
+    if (bytes < worth) return;
     this.#grantedBytes += bytes;
     this.#from.speaking.send(encodeWindowAdjust({ recipient: this.#from.number, bytes }));
+  }
+
+  /**
+   * No more than the receiver takes: what then comes can go on as it is, and need not wait here. But a packet that must be seen
+   * whole may be longer than what the receiver takes at once.
+   */
+  #due(): number {
+    const held = this.#held();
+    const room = held > 0 ? Math.max(leastBytes, this.#windowBytes) : this.#windowBytes;
+    return Math.min(fileWindowBytes, room) - this.#queuedBytes - held - this.#grantedBytes;
   }
 
   /** EOF or CLOSE of the sender: it goes on behind all that is left. */

@@ -119,7 +119,7 @@ export class PacketStream {
 
   #keep(bytes: Uint8Array): void {
     if (bytes.length === 0) return;
-    this.#backlog.push(Uint8Array.from(bytes));
+    this.#backlog.push(Buffer.from(bytes));
     this.#backlogBytes += bytes.length;
   }
 
