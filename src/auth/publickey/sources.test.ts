@@ -245,7 +245,7 @@ test("what the configuration may say", () => {
     [{ upstreamFile: ".ssh/authorized_keys", cacheSeconds: "10s" }, undefined],
     [{ upstreamFile: "keys", timeoutSeconds: "1s" }, /no effect without urls/],
     [{ matched: true, verifyRequired: true }, undefined],
-    [{ verifyRequired: true }, /give files, keys, urls, upstreamFile or matched/],
+    [{ verifyRequired: true }, /give files, keys, users, urls, upstreamFile or matched/],
   ];
   for (const [config, problem] of cases) {
     const { error } = schema.safeParse({ kind: "publickey", ...config });
