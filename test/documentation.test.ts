@@ -33,6 +33,18 @@ test("policy.md: its rules are good", async () => {
   assert.equal(config.rules.filter(({ policy }) => policy !== undefined).length, 3);
 });
 
+test("sftp.md: its rules are good", async () => {
+  const blocks = [...(await read("docs", "sftp.md")).matchAll(/```yaml\n(.*?)```/gs)].map((match) => match[1] ?? "");
+  assert.equal(blocks.length, 4);
+  for (const block of blocks) {
+    await using folder = await tempDir();
+    const named = block.replaceAll(/state\/id_ed25519|\/etc\/ssh\/ssh_known_hosts/g, "postern.yaml");
+    await writeFile(folder.at("postern.yaml"), `listen: [":2222"]\nhostKeys: [postern.yaml]\n${named}`);
+    const { config } = await loadConfig(folder.at("postern.yaml"), { environment: {} });
+    assert.ok(config.rules.every(({ sftp }) => sftp !== undefined));
+  }
+});
+
 for (const page of ["README.md", "docs/getting-started.md"]) {
   test(`${page}: whole configurations in it are good`, async () => {
     const blocks = [...(await read(page)).matchAll(/```yaml\n(.*?)```/gs)].map((match) => match[1] ?? "");
