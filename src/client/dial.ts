@@ -23,6 +23,7 @@ export function dialTcp(address: HostPort, options: DialOptions): Promise<Socket
     ...address,
     noDelay: true,
     keepAlive: true,
+    allowHalfOpen: true,
     ...(bindAddress === undefined ? {} : { localAddress: bindAddress }),
     ...(family === undefined
       ? { autoSelectFamily: true, autoSelectFamilyAttemptTimeout: raceDelayMs }
@@ -33,7 +34,7 @@ export function dialTcp(address: HostPort, options: DialOptions): Promise<Socket
 
 /** Connects to a UNIX socket. Throws UPSTREAM_CLIENT_UNREACHABLE. */
 export function dialUnix(path: string, options: DialOptions): Promise<Socket> {
-  return connected(connect({ path }), path, options);
+  return connected(connect({ path, allowHalfOpen: true }), path, options);
 }
 
 function connected(socket: Socket, where: string, { timeoutMs, signal }: DialOptions): Promise<Socket> {

@@ -18,10 +18,28 @@ let world: EntryWorld;
 
 async function certificateFor(...names: string[]): Promise<{ certificate: string; key: string }> {
   const [certificate, key] = [folder.at(`${names[0]}.pem`), folder.at(`${names[0]}.key`)];
+  const request = [
+    "req",
+    "-x509",
+    "-days",
+    "2",
+    "-newkey",
+    "ec",
+    "-pkeyopt",
+    "ec_paramgen_curve:P-256",
+    "-nodes",
+  ];
+  const alternatives = names.map((name) => `DNS:${name}`).join();
   await succeed(stranger("openssl"), [
-    ...["req", "-x509", "-days", "2", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"],
-    ...["-keyout", key, "-out", certificate, "-subj", `/CN=${names[0]}`],
-    ...["-addext", `subjectAltName=${names.map((name) => `DNS:${name}`).join()}`],
+    ...request,
+    "-keyout",
+    key,
+    "-out",
+    certificate,
+    "-subj",
+    `/CN=${names[0]}`,
+    "-addext",
+    `subjectAltName=${alternatives}`,
   ]);
   return { certificate, key };
 }
