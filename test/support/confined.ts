@@ -52,7 +52,7 @@ export type Asking = SftpRequest extends infer One
   : never;
 
 /** A reply, and the data of those that have some. */
-export type Answer = SftpReply & { readonly data?: Buffer };
+export type Answer = SftpReply & { readonly bulk?: Buffer };
 
 /**
  * A client of SFTP in front of a real server program, with what the gateway puts between them, and no SSH: thousands of requests a
@@ -148,7 +148,7 @@ export class Confined implements AsyncDisposable {
     const data = Buffer.concat(this.#data.splice(0));
     const reply = this.#bulk?.reply;
     this.#bulk = undefined;
-    if (reply !== undefined) this.#settle({ ...reply, data });
+    if (reply !== undefined) this.#settle({ ...reply, bulk: data });
   }
 
   #settle(answer: Answer): void {
