@@ -39,10 +39,16 @@ async function compiled(): Promise<string | undefined> {
   return existsSync(program) ? program : undefined;
 }
 
-/** CPU seconds of the copier for a gigabyte, from a generator to a sink that are processes of their own. */
-async function copySecondsPerGb(bytes: number): Promise<number> {
+/** The program of copy.c. Throws where there is no compiler. */
+export async function compiledCopy(): Promise<string> {
   const program = await (copier ??= compiled());
   if (program === undefined) throw new Error("no C compiler: the limit is not known");
+  return program;
+}
+
+/** CPU seconds of the copier for a gigabyte, from a generator to a sink that are processes of their own. */
+async function copySecondsPerGb(bytes: number): Promise<number> {
+  const program = await compiledCopy();
   const [port, sinkPort] = [await freePort(), await freePort()];
   await using sink = new Child(program, ["sink", String(sinkPort)]);
   await sink.waitForStdout(/ready/);

@@ -20,6 +20,7 @@ import { runCase } from "./runner.ts";
 import type { Figure, Machine, Report, Size } from "./schema.ts";
 import { presentSubjects, Stage, subjects } from "./stage.ts";
 import { sftpCases } from "./sftp.ts";
+import { spliceCases } from "./splice.ts";
 import { startCases } from "./start.ts";
 import { caseTables, goalTable } from "./table.ts";
 
@@ -29,6 +30,7 @@ const cases: readonly BenchCase[] = [
   ...bulkCases,
   ...echoCases,
   ...loginCases,
+  ...spliceCases,
   ...idleCases,
   ...manyCases,
   ...sftpCases,

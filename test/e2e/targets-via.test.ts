@@ -1,10 +1,8 @@
 /** Targets that are reached over jump hosts, proxies and commands, one behind the other. */
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync } from "node:fs";
-import { rm, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { test } from "node:test";
 import { Child } from "#test/support/child";
-import { dialGateway, read } from "#test/support/entries";
 import { startGateway } from "#test/support/gateway";
 import { freePort } from "#test/support/ports";
 import { runSsh } from "#test/support/ssh";
@@ -143,41 +141,6 @@ test("a connection to a jump host is shared, and closed when nobody uses it", { 
   assert.equal((await world.ssh("one", "true")).code, 0);
   assert.equal(jump.count(/Accepted publickey/), 2);
   // A jump host that dies takes its sessions with it, and the next makes a connection of its own.
-});
-
-test("a command is ended with its session", { skip }, async () => {
-  const folder = await tempDir();
-  const mark = folder.at("mark");
-  await using world = await startTargetWorld({
-    sshds: 1,
-    targets: ([sshd]) => [
-      {
-        name: "web",
-        host: "127.0.0.1",
-        port: sshd?.port,
-        via: [{ kind: "command", command: ["/bin/sh", "-c", 'exec nc "$1" "$2"', mark, "{host}", "{port}"] }],
-      },
-    ],
-  });
-  // By hand: nc as a proxy command holds on to a connection whose ssh is gone.
-  const client = await dialGateway(world.gateway);
-  client.write("CONNECT web:22 HTTP/1.1\r\n\r\n");
-  assert.match(await read(client, (text) => /SSH-2\.0-.*\n/.test(text)), /200[^]*SSH-2\.0-OpenSSH/);
-  const running = (): string[] =>
-    readdirSync("/proc").filter((pid) => {
-      if (!/^\d+$/.test(pid)) return false;
-      try {
-        const words = readFileSync(`/proc/${pid}/cmdline`, "latin1").split("\0");
-        return words.includes(String(world.sshds[0]?.port)) && (words[0] ?? "").endsWith("nc");
-      } catch {
-        return false;
-      }
-    });
-  assert.equal(running().length, 1);
-  client.destroy();
-  await until("the command's end", () => running().length === 0);
-  await rm(mark, { force: true });
-  await folder[Symbol.asyncDispose]();
 });
 
 test("a rule that opens sessions here may lead to a target, with its pool, way and PROXY header", {

@@ -1,0 +1,78 @@
+import { writeFile } from "node:fs/promises";
+import { Child } from "#test/support/child";
+import { startGateway } from "#test/support/gateway";
+import { freePort } from "#test/support/ports";
+import { stranger } from "#test/support/strangers";
+import { tempDir } from "#test/support/temp-dir";
+import type { BenchCase } from "./case.ts";
+import { treeCpuSeconds } from "./cpu.ts";
+import { compiledCopy } from "./limit.ts";
+import type { Sample, Size } from "./schema.ts";
+
+/** What passes bytes on, unopened: who comes to its port is joined with the sink. */
+interface Splicer extends AsyncDisposable {
+  readonly pid: number;
+  readonly port: number;
+}
+
+const host = "127.0.0.1";
+
+async function startGatewaySplicer(sink: number): Promise<Splicer> {
+  const port = await freePort(host);
+  // By the address alone: the generator says nothing but its bytes.
+  const target = { name: "sink", host, port: sink, at: [`${host}:${port}`] };
+  const gateway = await startGateway({
+    config: {
+      listen: [{ address: `${host}:${port}`, entries: ["address"] }],
+      targets: [target],
+    },
+    rules: [{ name: "all", mode: "splice", match: { from: ["127.0.0.0/8"] }, targets: ["sink"] }],
+  });
+  return { pid: gateway.child.pid, port, [Symbol.asyncDispose]: () => gateway[Symbol.asyncDispose]() };
+}
+
+async function startHaproxySplicer(sink: number): Promise<Splicer> {
+  const folder = await tempDir();
+  const port = await freePort(host);
+  const file = folder.at("haproxy.cfg");
+  const timeouts = ["connect", "client", "server"].map((name) => `  timeout ${name} 1h`);
+  const lines = ["defaults", "  mode tcp", ...timeouts, "listen all"];
+  await writeFile(file, [...lines, `  bind ${host}:${port}`, `  server sink ${host}:${sink}`, ""].join("\n"));
+  const child = new Child(stranger("haproxy"), ["-W", "-db", "-f", file]);
+  await child.waitForStderr(/Loading success/);
+  return {
+    pid: child.pid,
+    port,
+    [Symbol.asyncDispose]: async () => {
+      await child[Symbol.asyncDispose]();
+      await folder[Symbol.asyncDispose]();
+    },
+  };
+}
+
+async function measure(subject: string, bytes: number): Promise<Sample> {
+  const copy = await compiledCopy();
+  const sinkPort = await freePort(host);
+  await using sink = new Child(copy, ["sink", String(sinkPort)]);
+  await sink.waitForStdout(/ready/);
+  const start = subject === "gateway" ? startGatewaySplicer : startHaproxySplicer;
+  await using splicer = await start(sinkPort);
+  const before = await treeCpuSeconds(splicer.pid);
+  const began = performance.now();
+  await using generator = new Child(copy, ["generate", String(splicer.port), String(bytes)]);
+  const { code, stderr } = await generator.outcome(600_000);
+  if (code !== 0) throw new Error(stderr);
+  await sink.outcome(600_000);
+  const seconds = (performance.now() - began) / 1000;
+  const cpu = (await treeCpuSeconds(splicer.pid)) - before;
+  return { proxyCpuSecondsPerGb: (cpu * 1e9) / bytes, megabytesPerSecond: bytes / 1e6 / seconds };
+}
+
+export const spliceCases: readonly BenchCase[] = [
+  {
+    name: "splice",
+    summary: "bytes passed on unopened, from a generator to a sink that are processes of their own",
+    subjects: ["gateway", "haproxy"],
+    measure: (_stage, subject, size: Size) => measure(subject, 2 * size.bulkBytes),
+  },
+];
