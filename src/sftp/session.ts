@@ -22,7 +22,7 @@ import {
 import { Confinement } from "./confinement.ts";
 import { OpenFiles, type Usage } from "./open-files.ts";
 import type { PathLocks } from "./locks.ts";
-import { type Plan, type Question, type Refusal, statusReply, type Step } from "./plan.ts";
+import { type Plan, type Refusal, statusReply, type Step } from "./plan.ts";
 import { type OpenFile, Recorder } from "./record.ts";
 import type { FileRules } from "./rules.ts";
 import { plantTree } from "./tree.ts";
@@ -82,7 +82,7 @@ export class SftpSession {
   #confinement: Confinement | undefined;
   #open: OpenFiles | undefined;
   #running: Running | undefined;
-  #phase: "new" | "greeting" | "open" | "deaf" | "over" = "new";
+  #phase: "new" | "greeting" | "open" | "over" = "new";
   #nextOwn = 0xf000_0000;
   /** Answers of ours that wait. */
   #answers = 0;
@@ -129,12 +129,10 @@ export class SftpSession {
 
   /** The next bytes of the client's. True: they go on just as they are; false: what goes on has been put out. */
   fromClient(bytes: Uint8Array): boolean {
-    if (this.#phase === "deaf" && this.#fromClient.idle) return true;
     return this.#guarded("client", () => this.#fromClient.feed(bytes));
   }
 
   fromUpstream(bytes: Uint8Array): boolean {
-    if (this.#phase === "deaf" && this.#fromUpstream.idle) return true;
     return this.#guarded("upstream", () => this.#fromUpstream.feed(bytes));
   }
 
@@ -163,7 +161,6 @@ export class SftpSession {
   }
 
   #request(packet: Uint8Array, bodyBytes: number): boolean {
-    if (this.#phase === "deaf") return true;
     if (packet[0] === FXP.INIT) return this.#init(packet);
     if (this.#phase !== "open") throw new sftpErrors.PEER_SFTP_ORDER("a request before the beginning");
     const id = idOf(packet);
@@ -192,8 +189,9 @@ export class SftpSession {
     const { version, extensions } = decodeSftpHello(packet);
     const { rules } = this.#ports;
     if (!rules.confining) {
-      this.#phase = version === sftpVersion ? "open" : "deaf";
-      queueMicrotask(() => this.#goOn());
+      this.#phase = "open";
+      if (version === sftpVersion) queueMicrotask(() => this.#goOn());
+      else for (const stream of [this.#fromClient, this.#fromUpstream]) stream.letGo();
       return true;
     }
     if (version !== sftpVersion) throw new sftpErrors.PEER_SFTP_VERSION(`version ${version} of the upstream`);
@@ -309,7 +307,10 @@ export class SftpSession {
   #take(running: Running, step: Step): void {
     if ("ask" in step) {
       running.replies.clear();
-      running.asked = step.ask.map((question) => this.#ask(question));
+      // All numbers first: the first answer may come before the last question has left.
+      running.asked = step.ask.map(() => this.#ownNumber());
+      for (const [at, question] of step.ask.entries())
+        this.#fromClient.emit(encodeSftpRequest({ ...question, id: running.asked[at] ?? 0 }));
       if (step.ask.length === 0) this.#advance(running, []);
       return;
     }
@@ -332,12 +333,10 @@ export class SftpSession {
     });
   }
 
-  #ask(question: Question): number {
+  #ownNumber(): number {
     do this.#nextOwn = this.#nextOwn === 0xffff_ffff ? 0xf000_0000 : this.#nextOwn + 1;
     while (this.#pending.has(this.#nextOwn));
-    const id = this.#nextOwn;
-    this.#fromClient.emit(encodeSftpRequest({ ...question, id }));
-    return id;
+    return this.#nextOwn;
   }
 
   /** Reads on from the client, if nothing keeps us from it. */
@@ -352,7 +351,6 @@ export class SftpSession {
   }
 
   #reply(packet: Uint8Array, bodyBytes: number): boolean {
-    if (this.#phase === "deaf") return true;
     if (packet[0] === FXP.VERSION) return this.#version(packet);
     const id = idOf(packet);
     const running = this.#running;

@@ -36,6 +36,8 @@ export class PacketStream {
   #bodyLeft = 0;
   #bodyDropped = false;
   #blocked = false;
+  /** Nothing is looked at any more. */
+  #letGo = false;
   #scanning = false;
   /** The chunk being looked at; of it, what goes on and has not been put out; and how far we are. */
   #chunk: Uint8Array | undefined;
@@ -75,6 +77,7 @@ export class PacketStream {
    * on has been. Throws PEER_SFTP_PACKET_SIZE, and whatever the sink throws.
    */
   feed(chunk: Uint8Array): boolean {
+    if (this.#letGo) return true;
     if (this.#scanning || this.#backlog.length > 0 || this.#halted) {
       this.#keep(chunk);
       return false;
@@ -99,6 +102,15 @@ export class PacketStream {
   unblock(): void {
     this.#blocked = false;
     if (!this.#scanning) this.#work();
+  }
+
+  /** From here on everything goes on as it comes, unread. */
+  letGo(): void {
+    this.#letGo = true;
+    if (this.#partialBytes > 0) this.#sink.output(this.#partial.subarray(0, this.#partialBytes));
+    this.#partialBytes = 0;
+    for (const chunk of this.#backlog.splice(0)) this.#sink.output(chunk);
+    this.#backlogBytes = 0;
   }
 
   /** Puts a packet of our own between those that pass (not copied: it must stay as it is). */
@@ -146,7 +158,8 @@ export class PacketStream {
     this.#scanning = true;
     try {
       while (this.#at < chunk.length) {
-        if (this.#bodyLeft > 0) this.#body(chunk);
+        if (this.#letGo) this.#at = chunk.length;
+        else if (this.#bodyLeft > 0) this.#body(chunk);
         else if (this.#blocked) {
           this.#flush();
           this.#keep(chunk.subarray(this.#at));
