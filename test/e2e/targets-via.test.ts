@@ -3,8 +3,10 @@ import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import { test } from "node:test";
 import { Child } from "#test/support/child";
+import { dialGateway } from "#test/support/entries";
 import { startGateway } from "#test/support/gateway";
 import { freePort } from "#test/support/ports";
+import { descendants } from "#test/support/processes";
 import { runSsh } from "#test/support/ssh";
 import { startSshd } from "#test/support/sshd";
 import { missing, stranger } from "#test/support/strangers";
@@ -141,6 +143,25 @@ test("a connection to a jump host is shared, and closed when nobody uses it", { 
   assert.equal((await world.ssh("one", "true")).code, 0);
   assert.equal(jump.count(/Accepted publickey/), 2);
   // A jump host that dies takes its sessions with it, and the next makes a connection of its own.
+});
+
+test("a command is ended with its session", { skip }, async () => {
+  await using world = await startTargetWorld({
+    sshds: 1,
+    targets: ([sshd]) => {
+      const nc = { kind: "command", command: [stranger("nc"), "{host}", "{port}"] };
+      return [{ name: "web", host: "127.0.0.1", port: sshd?.port, via: [nc] }];
+    },
+  });
+  const commands = async (): Promise<number> => (await descendants(world.gateway.child.pid)).length;
+  // By hand: nc as a client's proxy command holds on to a connection whose ssh is gone.
+  const client = await dialGateway(world.gateway);
+  client.resume();
+  client.write("CONNECT web:22 HTTP/1.1\r\nHost: web:22\r\n\r\n");
+  await world.gateway.waitForLog("the session", ({ event }) => event === "session-opened");
+  assert.equal(await commands(), 1);
+  client.resetAndDestroy();
+  await until("the command's end", async () => (await commands()) === 0);
 });
 
 test("a rule that opens sessions here may lead to a target, with its pool, way and PROXY header", {
