@@ -18,21 +18,31 @@ const placeholder = /\$(?:\{([^}]*)\}|(\w+))/g;
  * captures. Throws Untranslatable.
  */
 export function importPath(path: string, folder: string, names: PathNames, template: boolean): Verbatim {
-  const plain = (text: string): string => (template ? literal(text) : text).replaceAll("${", () => "$${");
+  const plain = (text: string): string => (template ? literal(text) : text);
   let out = "";
+  // Escaped only when it is whole: a $ at the end of one piece and a brace at the start of the next would be a reference too.
+  let text = isAbsolute(path) || path.startsWith("$") ? "" : `${plain(folder)}/`;
   let at = 0;
   for (const found of path.matchAll(placeholder)) {
     const name = found[1] ?? found[2] ?? "";
-    out += plain(path.slice(at, found.index));
+    text += plain(path.slice(at, found.index));
     at = found.index + found[0].length;
-    if (name === "DOWNSTREAM_USER") out += clientName(names.user, template, plain);
-    else if (name === "UPSTREAM_USER") out += upstreamName(names, template);
-    else if (/^[A-Za-z_]\w*$/.test(name)) out += `\${env:${name}}`;
-    else throw new Untranslatable(`${found[0]} is no placeholder that can be imported`);
+    if (name === "DOWNSTREAM_USER") text += clientName(names.user, template, plain);
+    else if (name === "UPSTREAM_USER") text += upstreamName(names, template);
+    else if (!/^[A-Za-z_]\w*$/.test(name))
+      throw new Untranslatable(`${found[0]} is no placeholder that can be imported`);
+    else if (text.endsWith("$")) throw new Untranslatable(`a $ before ${found[0]} cannot be written here`);
+    else {
+      out += `${escaped(text)}\${env:${name}}`;
+      text = "";
+    }
   }
-  out += plain(path.slice(at));
-  const whole = isAbsolute(path) || path.startsWith("$") ? out : `${plain(folder)}/${out}`;
+  const whole = out + escaped(text + plain(path.slice(at)));
   return new Verbatim(whole.includes("${") ? whole : join(whole));
+}
+
+function escaped(text: string): string {
+  return text.replaceAll("${", () => "$${");
 }
 
 function clientName(user: string | undefined, template: boolean, plain: (text: string) => string): string {

@@ -209,3 +209,19 @@ test("any values in a pipe of sshpiper are a rule or an operator's error", async
     .map((pipes) => stringify({ version: "1.0", pipes }));
   await fc.assert(fc.asyncProperty(file, sshpiper), { numRuns });
 });
+
+test("a name of marks that our own loader knows, in a path that is made of it", async () => {
+  for (const username of ["${", "$", "{", "a$", "${env:HOME}"]) {
+    for (const path of [
+      "x/${UPSTREAM_USER}",
+      "x/$$UPSTREAM_USER",
+      "$UPSTREAM_USER/{}",
+      "x$${HOME}",
+      "$${DOWNSTREAM_USER}",
+    ]) {
+      const from = [{ username: "a", authorized_keys: [path] }];
+      const pipes = [{ from, to: { host: "h:22", username, private_key: path } }];
+      await sshpiper(stringify({ version: "1.0", pipes }));
+    }
+  }
+});
