@@ -73,3 +73,26 @@ test("what the test of the bytes throws is thrown, and the bytes are put back", 
   await assert.rejects(peeking, /boom/);
   assert.equal(String(stream.read()), "x");
 });
+
+test("what came while the process was held up is no silence", async () => {
+  const [near, far] = [new PassThrough(), new PassThrough()];
+  const held = options({ silentMs: 100 });
+  const peeking = peek(far, held);
+  near.pipe(far);
+  // The wait is over in the same turn of the loop in which the bytes are read.
+  setImmediate(() => near.write("x\n"));
+  held.clock.advance(100);
+  assert.equal((await peeking).why, "enough");
+});
+
+test("a wait for the whole ends with what there is by then", async () => {
+  const stream = new PassThrough();
+  const limited = options({ limitMs: 100 });
+  const peeking = peek(stream, limited);
+  stream.write("half");
+  await once(stream, "readable");
+  limited.clock.advance(100);
+  const { bytes, why } = await peeking;
+  assert.deepEqual([Buffer.from(bytes).toString(), why], ["half", "silent"]);
+  assert.equal(String(stream.read()), "half");
+});

@@ -109,7 +109,7 @@ export class Passages implements JumpDesk {
 
   #find(name: string, port: number | undefined): SpliceRoute | undefined {
     const { world, arrival, clock } = this.#options;
-    const asked = { entry: "jump" as const, name, from: arrival.from, nowMs: clock.now() };
+    const asked = { entry: "jump" as const, name, from: arrival.from, to: arrival.to, nowMs: clock.now() };
     return world.targets.routeWithin(this.#selection, port === undefined ? asked : { ...asked, port });
   }
 }

@@ -53,7 +53,7 @@ before(async () => {
   });
   await new Promise<void>((resolve) => inner.listen(0, "127.0.0.1", resolve));
   world = await startEntryWorld({
-    listener: { entries: ["ssh", "version", "tls", "http"], silentSeconds: "50ms" },
+    listener: { entries: ["ssh", "version", "tls", "http"], silentSeconds: "30s" },
     config: {
       tls: { certificates: [gate, targets], gatewayNames: ["gate.example"] },
       limits: { startups: { start: 1000, full: 1000 }, maxStartupsPerSource: 1000, handshakeSeconds: 3 },
@@ -117,6 +117,7 @@ test("openssl s_client as ProxyCommand: SSH ends at the target that SNI names", 
 
 test("inside the gateway's own TLS is what the listener takes without it", { skip }, async () => {
   const ssh = client("gate.example", ["ssh"]);
+  ssh.write("SSH-2.0-x\r\n");
   assert.match(await read(ssh, (text) => text.includes("\n")), /^SSH-2\.0-\S*Postern/);
   assert.equal(ssh.alpnProtocol, "ssh");
   ssh.destroy();
