@@ -31,8 +31,8 @@ function* shadowed(rules: readonly PlacedRule[]): Generator<Problem> {
       const text = `never matches: rule "${above.rule.name}" at ${where} takes all that it would`;
       yield document.problem(["rules", at], text, { severity: "warning" });
     }
-    const { from, notBeforeMs, notAfterMs } = rule.match;
-    const always = from === undefined && notBeforeMs === undefined && notAfterMs === undefined;
+    const { from, to, notBeforeMs, notAfterMs } = rule.match;
+    const always = [from, to, notBeforeMs, notAfterMs].every((each) => each === undefined);
     if (always && !asksForKey(rule.match)) certain.push(placed);
   }
 }

@@ -1,5 +1,5 @@
 import { type AuthConfig, authKinds } from "#auth";
-import { pattern, type Template } from "#base";
+import { pattern, place, type Template } from "#base";
 import type { Policy, RuleMatch, ServePlan, SftpPlan } from "#contract";
 import { z } from "zod";
 import { withoutAbsent } from "./absent.ts";
@@ -54,6 +54,14 @@ const match: z.ZodType<RuleMatch> = z
         "The client came by the name of one of these targets of `mode: terminate`: names, tag:NAME, or * for all. The upstream needs no host then, and {target} is the target's name. Without it, the rule is for who came by none.",
       )
       .meta({ examples: [["db1", "tag:recorded"]] }),
+    to: z
+      .array(place)
+      .min(1)
+      .optional()
+      .describe(
+        "Addresses and ports of the gateway: one of them must be what the client connected to. {to} and {toPort} are it.",
+      )
+      .meta({ examples: [["2001:db8:1::/64"]] }),
     ...keyMatch.fields,
     ...holds.fields,
   })
@@ -188,9 +196,10 @@ export const ruleSchema: z.ZodType<Omit<RuleConfig, "place">> = z
   });
 
 /** What templates of a rule may use. */
-function namesOf({ userPattern: found, certificate }: RuleMatch): string[] {
+function namesOf({ userPattern: found, certificate, to }: RuleMatch): string[] {
   const numbers = Array.from({ length: found?.groupCount ?? 0 }, (_, at) => String(at + 1));
-  return ["user", "0", ...numbers, ...(found?.names ?? []), ...(certificate?.keyId?.names ?? [])];
+  const places = to === undefined ? [] : ["to", "toPort"];
+  return ["user", "0", ...numbers, ...places, ...(found?.names ?? []), ...(certificate?.keyId?.names ?? [])];
 }
 
 /** All templates below a value, wherever an adapter keeps them, with their key paths as written in the file. */

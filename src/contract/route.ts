@@ -1,4 +1,4 @@
-import type { Captures, Cidr, HostPort, Pattern, Template } from "#base";
+import type { Captures, Cidr, HostPort, Pattern, Place, Template } from "#base";
 import type { LoginStep } from "./auth-method.ts";
 import type { Credential } from "./credential.ts";
 import type { Policy } from "./policy.ts";
@@ -14,6 +14,8 @@ export interface RuleMatch {
   readonly userPattern?: Pattern;
   /** Absent: from anywhere. A UNIX socket is inside no network. */
   readonly from?: readonly Cidr[];
+  /** What the client connected to. A UNIX socket is none of these. */
+  readonly to?: readonly Place[];
   /** Milliseconds since 1970. The rule holds from `notBeforeMs` and until before `notAfterMs`. */
   readonly notBeforeMs?: number;
   readonly notAfterMs?: number;

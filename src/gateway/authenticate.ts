@@ -1,5 +1,6 @@
 import { type Clock, type Log, PosternError } from "#base";
 import type {
+  Arrival,
   Auditor,
   AuthMethod,
   ClientAgent,
@@ -37,6 +38,8 @@ export interface AuthenticationOptions {
   readonly from: PeerAddress;
   /** What the client asked for by a name, before it logged in. */
   readonly target?: SpliceRoute | undefined;
+  /** What the client connected to. */
+  readonly to?: Arrival["to"];
   readonly router: Router;
   readonly delays: FailureDelays;
   readonly limits: Pick<GatewayLimits, "maxAuthTries" | "maxKeyQueries" | "upstreamLoginSeconds">;
@@ -407,9 +410,9 @@ export class Authentication implements AsyncDisposable {
   }
 
   #begin(user: string, proof: Proof): LoginProgress | undefined {
-    const { router, from, target, clock } = this.#options;
+    const { router, from, to, target, clock } = this.#options;
     const shown = proof.method === "publickey" ? { key: proof.key } : {};
-    const route = router.route({ user, from, target, nowMs: clock.now(), ...shown });
+    const route = router.route({ user, from, to, target, nowMs: clock.now(), ...shown });
     return route === undefined ? undefined : new LoginProgress(route);
   }
 

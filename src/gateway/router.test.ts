@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Cidr, Pattern, parseTemplate } from "#base";
+import { Cidr, Pattern, parseTemplate, Place } from "#base";
 import type { AuthMethod, Credential, Rule, RuleMatch } from "#contract";
 import { fingerprint, formatPublicKey, generatePrivateKey, type PublicKey } from "#ssh/keys";
 import { Router, type RouteQuery, routeToTarget } from "./router.ts";
@@ -335,3 +335,30 @@ for (const [what, wrong] of unserved)
   test(`a rule that serves cannot have ${what}`, () => {
     assert.throws(() => new Router([wrong]), { code: "OPERATOR_RULE_INVALID" });
   });
+
+test("the address that the client connected to is a condition, and a capture", () => {
+  const rules: RuleText[] = [
+    { name: "port", match: { to: [new Place(":2201")] }, hosts: ["a.lan"] },
+    {
+      name: "prefix",
+      match: { to: [new Place("2001:db8:1::/64")] },
+      hosts: ["{to}"],
+      port: "{toPort}",
+      targets: ["2001:db8:1:*"],
+    },
+    { name: "rest", hosts: ["rest.lan"] },
+  ];
+  const at = (ip: string, port: number): RouteQuery => ({ ...query("ada"), to: { ip, port } });
+  assert.equal(routed(rules, at("192.0.2.1", 2201)), "port: ada@a.lan:22");
+  assert.equal(routed(rules, at("2001:db8:1::5", 22)), "prefix: ada@2001:db8:1::5:22");
+  assert.equal(routed(rules, at("2001:db8:2::5", 22)), "rest: ada@rest.lan:22");
+  assert.equal(routed(rules, query("ada")), "rest: ada@rest.lan:22");
+  // A group of that name is the client's own word, as any other.
+  assert.throws(
+    () => routed([{ match: { userPattern: new Pattern("(?<to>.*)") }, hosts: ["{to}"] }], query("x")),
+    {
+      code: "OPERATOR_RULE_INVALID",
+    },
+  );
+  assert.throws(() => routed([{ hosts: ["{to}.lan"] }], query("x")), { code: "OPERATOR_RULE_INVALID" });
+});

@@ -1,5 +1,5 @@
-import type { Captures, HostPort, Template } from "#base";
-import type { AddressPlan, Route, Rule, RuleMatch, SpliceRoute } from "#contract";
+import { type Captures, formatHostPort, type HostPort, type Template } from "#base";
+import type { AddressPlan, Arrival, Route, Rule, RuleMatch, SpliceRoute } from "#contract";
 import { gatewayErrors } from "./errors.ts";
 import { KeyCondition, type KeyHolder } from "./key-condition.ts";
 import { HostPatterns, isDialable } from "./host-pattern.ts";
@@ -13,6 +13,8 @@ const defaultPort = 22;
 
 /** Who wants to go somewhere. */
 export interface RouteQuery extends KeyHolder {
+  /** What the client connected to. */
+  readonly to?: Arrival["to"];
   /** The target that the client was led to by its name, and whose SSH ends here. */
   readonly target?: SpliceRoute | undefined;
 }
@@ -193,16 +195,28 @@ function matchRule({ rule: { match }, key }: PreparedRule, query: RouteQuery): C
       return `${from.text} is not in ${match.from.map((range) => range.text).join(", ")}`;
     }
   }
+  const place = placeRefusal(match, query.to);
+  if (place !== undefined) return place;
   if (match.notBeforeMs !== undefined && nowMs < match.notBeforeMs) {
     return `it holds from ${new Date(match.notBeforeMs).toISOString()}`;
   }
   if (match.notAfterMs !== undefined && nowMs >= match.notAfterMs) {
     return `it held until ${new Date(match.notAfterMs).toISOString()}`;
   }
+  if (match.to !== undefined && query.to !== undefined)
+    captures = { ...captures, to: query.to.ip, toPort: String(query.to.port) };
   if (query.target !== undefined) captures = { ...captures, target: query.target.target };
   if (key === undefined) return captures;
   const found = key.check(query);
   return typeof found === "string" ? found : { ...found, ...captures };
+}
+
+/** Why the address that the client connected to is none that is meant; undefined if it is. */
+export function placeRefusal({ to: places }: Pick<RuleMatch, "to">, to: Arrival["to"]): string | undefined {
+  if (places === undefined || (to !== undefined && places.some((place) => place.contains(to))))
+    return undefined;
+  const where = to === undefined ? "an unknown address" : formatHostPort({ host: to.ip, port: to.port });
+  return `${where} is not in ${places.map((place) => place.text).join(", ")}`;
 }
 
 /** Who asked for a target is for the rules that name it, and who asked for none for all others. */
@@ -231,6 +245,7 @@ function whyMatched({ rule: { match }, key }: PreparedRule): string {
   if (match.userPattern !== undefined) reasons.push(`the name matches ${match.userPattern.source}`);
   if (reasons.length === 0) reasons.push("it takes any name");
   if (match.from !== undefined) reasons.push("the address is in one of its networks");
+  if (match.to !== undefined) reasons.push("the client connected to one of its addresses");
   if (match.notBeforeMs !== undefined || match.notAfterMs !== undefined) reasons.push("the time is right");
   if (key !== undefined) reasons.push(key.reason);
   return reasons.join(", ");
@@ -325,8 +340,8 @@ function checkServed({ upstream, login }: Rule, invalid: (detail: string) => Err
 }
 
 /** Names that templates may use with these conditions. */
-function capturesOf({ userPattern, certificate }: RuleMatch): ReadonlySet<string> {
-  const names = new Set(["user", "0"]);
+function capturesOf({ userPattern, certificate, to }: RuleMatch): ReadonlySet<string> {
+  const names = new Set(["user", "0", ...(to === undefined ? [] : ["to", "toPort"])]);
   for (let index = 1; index <= (userPattern?.groupCount ?? 0); index++) names.add(String(index));
   for (const name of [...(userPattern?.names ?? []), ...(certificate?.keyId?.names ?? [])]) names.add(name);
   return names;

@@ -244,6 +244,7 @@ export class Session {
       link,
       from: arrival.from,
       target: arrival.target,
+      to: arrival.to,
       router: world.router,
       delays,
       limits: world.limits,

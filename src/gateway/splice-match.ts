@@ -1,6 +1,6 @@
 import type { NameEntry, SpliceMatch, SpliceRule, TargetQuery, WantedProof } from "#contract";
 import { NamePatterns } from "./host-pattern.ts";
-import { maxUserNameChars } from "./router.ts";
+import { maxUserNameChars, placeRefusal } from "./router.ts";
 
 /** Entries of HTTP, whose clients can give a name and a password for us. What stands behind `Host` asks for its own. */
 const loginEntries: readonly NameEntry[] = ["http", "websocket"];
@@ -10,15 +10,13 @@ const certificateEntries: readonly NameEntry[] = ["tls", "version", "http", "web
 
 /** Why a splice rule does not hold for a client, whatever target it asks for; undefined if it does. */
 export function refusalOf(rule: SpliceRule, query: TargetQuery): string | undefined {
-  return (
-    placeRefusal(rule.match, query) ?? certificateRefusal(rule.match, query) ?? loginRefusal(rule, query)
-  );
+  return openRefusal(rule.match, query) ?? certificateRefusal(rule.match, query) ?? loginRefusal(rule, query);
 }
 
 /** What else the client could show so that the rule might hold: nothing when it holds, or when nothing helps. */
 export function wantedBy(rule: SpliceRule, query: TargetQuery): WantedProof | undefined {
   const { match } = rule;
-  if (placeRefusal(match, query) !== undefined) return undefined;
+  if (openRefusal(match, query) !== undefined) return undefined;
   if (certificateRefusal(match, query) !== undefined)
     return query.certificate === undefined && certificateEntries.includes(query.entry)
       ? "certificate"
@@ -34,7 +32,7 @@ export function takesUser({ user: only, userPattern }: SpliceMatch, user: string
   return userPattern === undefined || userPattern.match(user) !== undefined;
 }
 
-function placeRefusal(match: SpliceMatch, query: TargetQuery): string | undefined {
+function openRefusal(match: SpliceMatch, query: TargetQuery): string | undefined {
   const { from, to, entry, nowMs } = query;
   if (match.entries !== undefined && !match.entries.includes(entry))
     return `it takes ${match.entries.join(", ")}, not ${entry}`;
@@ -43,10 +41,8 @@ function placeRefusal(match: SpliceMatch, query: TargetQuery): string | undefine
     if (ip === undefined || !match.from.some((range) => range.contains(ip)))
       return `${from.text} is not in ${match.from.map((range) => range.text).join(", ")}`;
   }
-  if (match.to !== undefined && (to === undefined || !match.to.some((place) => place.contains(to)))) {
-    const where = to === undefined ? "an unknown address" : to.ip;
-    return `${where} is not in ${match.to.map((place) => place.text).join(", ")}`;
-  }
+  const elsewhere = placeRefusal(match, to);
+  if (elsewhere !== undefined) return elsewhere;
   if (match.notBeforeMs !== undefined && nowMs < match.notBeforeMs)
     return `it holds from ${new Date(match.notBeforeMs).toISOString()}`;
   if (match.notAfterMs !== undefined && nowMs >= match.notAfterMs)

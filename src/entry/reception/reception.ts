@@ -169,7 +169,7 @@ class Front implements Reception {
         ...shown,
       });
     }
-    const found = route?.mode === "splice" ? route : await desk.ask({ entry: "tls", name, ...shown });
+    const found = route !== undefined && route.mode !== "refused" ? route : await desk.ask({ entry: "tls", name, ...shown });
     if (found.mode === "refused")
       return { kind: "refused", stream: client.stream, tell: true, reason: `no target ${name}` };
     return {
