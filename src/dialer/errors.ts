@@ -17,10 +17,6 @@ const rows = {
     user: "The server behind this gateway cannot be reached.",
     operator: "a proxy on the way to an upstream answered something that is not its protocol",
   },
-  OPERATOR_WAY_INVALID: {
-    user: "The gateway is misconfigured.",
-    operator: "the way to a target (via) cannot work as it is written",
-  },
 } as const;
 
 export const dialerErrors: ErrorTable<typeof rows> = defineErrors(rows);
