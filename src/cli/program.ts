@@ -3,6 +3,7 @@ import { Command, Option } from "commander";
 import { caCommand } from "./ca.ts";
 import { auditCommand } from "./audit.ts";
 import { checkCommand } from "./check.ts";
+import { clientConfigCommand } from "./client-config.ts";
 import { completionCommand } from "./completion.ts";
 import type { CliContext, Finish } from "./context.ts";
 import { targetCommand } from "./target.ts";
@@ -42,6 +43,7 @@ export function createProgram(context: CliContext, finish: Finish): Command {
     sshCommand(context, finish),
     connectCommand(context),
     keyCommand(context),
+    clientConfigCommand(context),
     userCommand(context),
     caCommand(context),
     importCommand(context, finish),
