@@ -4,6 +4,10 @@ import fc from "fast-check";
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { nameInVersion } from "../../src/entry/reception/version-name.ts";
+import { basicLogin } from "../../src/entry/reception/basic.ts";
+import { alternativeNames } from "../../src/entry/reception/certificate-names.ts";
+import { hostInIgnore, isHttpForm, maxIgnorePacketBytes } from "../../src/entry/reception/first-ignore.ts";
+import { hostOf } from "../../src/entry/reception/http-host.ts";
 import { decodeClientHello } from "../../src/entry/reception/client-hello.ts";
 import { maxFirstBytes, spokenBy } from "../../src/entry/reception/first-bytes.ts";
 import { decodeProxyHeader } from "../../src/entry/proxy-protocol/header.ts";
@@ -85,6 +89,43 @@ test("TLS hellos", () => {
         const found = decodeClientHello(each);
         assert.ok(found === undefined || Array.isArray(found.alpn));
       });
+    }),
+    runs,
+  );
+});
+
+test("first packets with a Host, and the lines before them", () => {
+  const data = fc.constantFrom("\r\nHost: web1\r\n", "\r\nHost: a\r\nHost: b\r\n", "\n", "");
+  const packet = fc
+    .tuple(data, fc.nat(40), fc.nat(255), fc.nat(60), tail)
+    .map(([text, length, padding, size, rest]) =>
+      Buffer.concat([Buffer.from([0, 0, 0, length, padding, 2, 0, 0, 0, size]), Buffer.from(text), rest]),
+    );
+  fc.assert(
+    fc.property(fc.oneof(tail, packet), fc.string({ maxLength: 60 }), (bytes, line) => {
+      const found = hostInIgnore(bytes);
+      if (found === "incomplete") assert.ok(bytes.length < maxIgnorePacketBytes);
+      else if (found !== undefined) assert.match(found.name, /^[^\s:]+$/);
+      if (isHttpForm(line)) assert.match(line, /^SSH-.* HTTP/);
+    }),
+    runs,
+  );
+});
+
+test("names, passwords and hosts in HTTP, and names in certificates", () => {
+  const text = fc.oneof(
+    fc.string({ unit: "binary", maxLength: 60 }),
+    fc.string({ maxLength: 40 }).map((each) => `Basic ${Buffer.from(each).toString("base64")}`),
+    fc
+      .array(fc.constantFrom("DNS:a", ", ", "email:", '"', "\\", "IP Address:::1", "x"), { maxLength: 8 })
+      .map((all) => all.join("")),
+  );
+  fc.assert(
+    fc.property(text, (each) => {
+      assert.ok(!(basicLogin(each)?.user.includes(":") ?? false));
+      for (const name of alternativeNames(each) ?? []) assert.match(name, /^(?:DNS|email|URI|IP):/);
+      const host = hostOf({ rawHeaders: ["Host", each], url: "/" });
+      assert.ok(host === undefined || !/[/@\s[\]]/.test(host));
     }),
     runs,
   );
