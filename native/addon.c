@@ -37,6 +37,9 @@ static int table_of(napi_env env, napi_value value, uint32_t **out, size_t *leng
 static box *box_of(napi_env env, napi_value value) {
   bool tagged = false;
   box *found = NULL;
+  napi_valuetype type;
+  /* Asked of what is no object, the tag would be an exception. */
+  if (napi_typeof(env, value, &type) != napi_ok || type != napi_object) return NULL;
   if (napi_check_object_type_tag(env, value, &box_tag, &tagged) != napi_ok || !tagged) return NULL;
   if (napi_unwrap(env, value, (void **)&found) != napi_ok) return NULL;
   return found;

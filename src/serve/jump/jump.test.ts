@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { PassThrough } from "node:stream";
 import { test } from "node:test";
-import { defineErrors, type PosternError, silentLog } from "#base";
+import { PosternError, silentLog } from "#base";
 import type { AuditEvent, JumpDesk, JumpOpened, JumpQuestion, ServedSession } from "#contract";
 import { type Channel, ConnectionMux, type OpenOutcome } from "#ssh/connection";
 import {
@@ -18,11 +18,12 @@ import { packetPipe } from "#test/support/packet-pipe";
 import { settled } from "#test/support/raw-peer";
 import { createJump } from "./jump.ts";
 
-const errors = defineErrors({
-  DENIED_TEST: { user: "Not for you.", operator: "test" },
-  DENIED_TEST_FULL: { user: "Too many.", operator: "test" },
-  UPSTREAM_TEST: { user: "It is down.", operator: "test" },
-});
+/** Rows of no table: what is defined stands in the documentation. */
+const failures: Readonly<Record<string, PosternError>> = {
+  denied: new PosternError("DENIED_TEST", { user: "Not for you.", operator: "test" }),
+  full: new PosternError("DENIED_TEST_FULL", { user: "Too many.", operator: "test" }),
+  down: new PosternError("UPSTREAM_TEST", { user: "It is down.", operator: "test" }),
+};
 
 /** A desk whose targets echo, or fail as their names say. */
 class EchoDesk implements JumpDesk {
@@ -44,11 +45,7 @@ class EchoDesk implements JumpDesk {
 
   async open(question: JumpQuestion): Promise<JumpOpened> {
     this.asked.push(question);
-    const failure: PosternError | undefined = {
-      denied: new errors.DENIED_TEST(),
-      full: new errors.DENIED_TEST_FULL(),
-      down: new errors.UPSTREAM_TEST(),
-    }[question.name];
+    const failure = failures[question.name];
     if (failure !== undefined) throw failure;
     if (question.name === "broken") throw new Error("secret detail");
     return {
