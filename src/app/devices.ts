@@ -5,6 +5,7 @@ import type { Config } from "#config";
 import type { DeviceAuthority, DeviceStore, Tunnels } from "#contract";
 import { openMemoryStore, openSqliteStore } from "#store";
 import { Enrolment, TunnelRegistry } from "#tunnel";
+import { appErrors } from "./errors.ts";
 import { type Account, handOver } from "./privileges.ts";
 
 /** What stays over reloads: the store, and the tunnels that are held. */
@@ -27,13 +28,23 @@ export function devicesFile(config: Pick<Config, "devices" | "stateDir">): strin
 export function openDevices(config: Config, ports: DevicesPorts, account?: Account): Devices | undefined {
   if (config.devices === undefined) return undefined;
   const file = devicesFile(config);
-  // SQLite gives the files beside it to the owner of this one. Not later: closing a file that it has open would take its locks away.
-  if (account !== undefined) {
-    closeSync(openSync(file, "a", 0o600));
-    handOver(file, account);
-  }
+  makeFile(file);
+  // SQLite gives the files beside it to the owner of this one.
+  if (account !== undefined) handOver(file, account);
   const store = openSqliteStore({ path: file, clock: ports.clock });
   return devicesOf(config, store, ports);
+}
+
+/**
+ * Closed to everybody else. Only before SQLite opens it: closing a file takes all of the process's locks on it away (fcntl(2)), those
+ * of SQLite as well. Throws OPERATOR_FILE_UNWRITABLE.
+ */
+export function makeFile(file: string): void {
+  try {
+    closeSync(openSync(file, "a", 0o600));
+  } catch (cause) {
+    throw new appErrors.OPERATOR_FILE_UNWRITABLE(`${file}: ${(cause as Error).message}`, { cause });
+  }
 }
 
 /** For `postern check`: nothing is opened and nothing kept. */

@@ -5,6 +5,10 @@ const rows = {
     user: "The gateway is not set up correctly.",
     operator: "the section `devices` is new in the configuration; restart the gateway",
   },
+  OPERATOR_DEVICES_ABSENT: {
+    user: "The gateway is not set up correctly.",
+    operator: "the configuration has no section `devices`; add `devices: {}`",
+  },
   OPERATOR_FILE_UNREADABLE: {
     user: "The gateway is not set up correctly.",
     operator: "a file cannot be read",

@@ -6,6 +6,7 @@
 import { finishRotation, initAuthority, rotateAuthority, showAuthority, signHostKeys } from "./authority.ts";
 import { check } from "./check.ts";
 import { demo } from "./demo.ts";
+import { DeviceDesk } from "./device-desk.ts";
 import { explain, explainName } from "./explain.ts";
 import { serve } from "./serve.ts";
 import { changeUserIn, forgiveUser, listUsers } from "./user-work.ts";
@@ -21,6 +22,7 @@ export { check } from "./check.ts";
 export { type Composed, compose, type ComposePorts } from "./compose.ts";
 export type { ControlReply, ControlRequest } from "./control.ts";
 export { type DemoOptions, demo } from "./demo.ts";
+export type { DeviceDesk, DeviceLogReport, DeviceReport, TokenReport } from "./device-desk.ts";
 export { appErrors } from "./errors.ts";
 export {
   type ExplainedUser,
@@ -33,8 +35,8 @@ export { Files } from "./files.ts";
 export type { Reloaded, ReloadOutcome, Running } from "./running.ts";
 export { serve, type ServeOptions } from "./serve.ts";
 export type { Status } from "./status-text.ts";
-
 export { notifyManager } from "./systemd.ts";
+
 /** What can be done with the CA's key. */
 export interface AuthorityWork {
   readonly init: typeof initAuthority;
@@ -65,6 +67,8 @@ const users: UserWork = { change: changeUserIn, list: listUsers, forgive: forgiv
 export interface App {
   readonly authority: AuthorityWork;
   readonly users: UserWork;
+  /** What operators do about devices. Throws OPERATOR_ errors. */
+  readonly openDevices: typeof DeviceDesk.open;
   readonly serve: typeof serve;
   readonly demo: typeof demo;
   readonly check: typeof check;
@@ -72,4 +76,13 @@ export interface App {
   readonly explainName: typeof explainName;
 }
 
-export const app: App = { authority, users, serve, demo, check, explain, explainName };
+export const app: App = {
+  authority,
+  users,
+  openDevices: (config) => DeviceDesk.open(config),
+  serve,
+  demo,
+  check,
+  explain,
+  explainName,
+};

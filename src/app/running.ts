@@ -8,6 +8,7 @@ import {
   version,
 } from "#base";
 import { ConfigInvalid, type Config, diffConfig, formatProblem } from "#config";
+import type { TunnelListing, Tunnels } from "#contract";
 import type { Acceptor, Admission } from "#gateway";
 import type { ControlRequest } from "./control.ts";
 import type { Crew } from "./crew.ts";
@@ -29,6 +30,8 @@ export interface RunningParts {
   readonly listeners: Listeners;
   readonly crew: Crew;
   readonly watch: TargetWatch;
+  /** Absent: there are no devices. */
+  readonly tunnels?: Tunnels;
 }
 
 /** What became of a reload that did not fail: which keys changed, and which of them have no effect before a restart. */
@@ -129,6 +132,8 @@ export class Running {
       }
       case "sessions":
         return { sessions: await crew.sessions() };
+      case "tunnels":
+        return { tunnels: this.#tunnels() };
       case "log-level": {
         const level = String(request["level"]);
         this.setLogLevel(level);
@@ -169,11 +174,16 @@ export class Running {
       logLevel: log.level,
       logLinesLost: log.linesLost,
       targets: this.#parts.watch.registry.reports,
+      ...(this.#parts.tunnels === undefined ? {} : { devices: countOf(this.#tunnels()) }),
       sessions: await crew.sessions(),
       ...(this.#lastReload === undefined
         ? {}
         : { lastReload: { at: new Date(this.#lastReload.atMs).toISOString(), ...this.#lastReload.outcome } }),
     };
+  }
+
+  #tunnels(): readonly TunnelListing[] {
+    return this.#parts.tunnels?.list() ?? [];
   }
 
   /** An address of a target gets nobody new, or, with `undo`, somebody again. */
@@ -236,6 +246,10 @@ export class Running {
     log.info("drain-limit-reached", { sessions: admission.connections });
     crew.closeAll("stopping");
   }
+}
+
+function countOf(tunnels: readonly TunnelListing[]): Status["devices"] & {} {
+  return { online: new Set(tunnels.map(({ device }) => device)).size, tunnels: tunnels.length };
 }
 
 function noticeOf(limitSeconds: number): string {

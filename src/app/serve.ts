@@ -1,4 +1,3 @@
-import { chmodSync, chownSync, mkdirSync, statSync } from "node:fs";
 import { openLog, type RootLog, systemClock, version } from "#base";
 import { type Config, formatProblem } from "#config";
 import { Acceptor, Admission } from "#gateway";
@@ -14,6 +13,7 @@ import { type Account, dropPrivileges, findAccount, handOver } from "./privilege
 import { readConfig, type ReadConfig } from "./read-config.ts";
 import { Running } from "./running.ts";
 import { ownCommand, Supervisor } from "./supervisor.ts";
+import { makeStateDir } from "./state-dir.ts";
 import { TargetWatch } from "./target-watch.ts";
 import { notifyManager, passedSockets } from "./systemd.ts";
 import { runWorker } from "./worker.ts";
@@ -136,6 +136,7 @@ async function start(
     listeners,
     crew,
     watch,
+    ...(devices === undefined ? {} : { tunnels: devices.tunnels }),
   });
   held.running = running;
   using signals = new DisposableStack();
@@ -153,18 +154,6 @@ async function start(
   options.ready?.(running, listeners.addresses);
   await running.ended;
   log.info("stopped");
-}
-
-/** Owned by who runs the gateway, and closed to everybody else: it holds host keys and the control socket. */
-function makeStateDir(path: string, account: Account | undefined): void {
-  if (statSync(path, { throwIfNoEntry: false }) !== undefined) return;
-  try {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
-    chmodSync(path, 0o700);
-    if (account !== undefined) chownSync(path, account.uid, account.gid);
-  } catch (cause) {
-    throw new appErrors.OPERATOR_FILE_UNWRITABLE(`${path}: ${(cause as Error).message}`, { cause });
-  }
 }
 
 /** After the drop it must be possible to open it anew. */

@@ -21,6 +21,8 @@ export interface Status {
   readonly logLinesLost: number;
   /** The addresses of all targets. */
   readonly targets: readonly AddressReport[];
+  /** How many devices are there, and what they offer together. Absent: the configuration has none. */
+  readonly devices?: { readonly online: number; readonly tunnels: number };
   readonly sessions: readonly SessionRecord[];
   readonly lastReload?: { readonly at: string } & ReloadOutcome;
 }
@@ -40,6 +42,9 @@ export function statusText(status: Status, nowMs: number): string {
       ? []
       : [`last reload: ${lastReload.at}, ${lastReload.ok ? "good" : `failed: ${lastReload.problem}`}`]),
     ...targetLines(status.targets),
+    ...(status.devices === undefined
+      ? []
+      : [`devices: ${status.devices.online} online, ${status.devices.tunnels} tunnels`]),
     `connections: ${status.connections}, ${status.startups} of them not logged in`,
     ...sessions.slice(0, maxShown).map((session) => `  ${sessionText(session, nowMs)}`),
     ...(sessions.length > maxShown ? [`  and ${sessions.length - maxShown} more`] : []),

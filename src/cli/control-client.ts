@@ -9,6 +9,7 @@ import { cliErrors } from "./errors.ts";
 export type ControlRequest =
   | { readonly command: "reload" }
   | { readonly command: "status" }
+  | { readonly command: "tunnels" }
   | {
       readonly command: "drain";
       readonly target: string;

@@ -8,6 +8,7 @@ import { completionCommand } from "./completion.ts";
 import type { CliContext, Finish } from "./context.ts";
 import { targetCommand } from "./target.ts";
 import { demoCommand } from "./demo.ts";
+import { deviceCommand } from "./device.ts";
 import { docsCommand } from "./docs.ts";
 import { examples } from "./examples.ts";
 import { explainCommand } from "./explain.ts";
@@ -42,10 +43,11 @@ export function createProgram(context: CliContext, finish: Finish): Command {
     forwardCommand(context, finish),
     sshCommand(context, finish),
     connectCommand(context),
-    keyCommand(context),
     clientConfigCommand(context),
+    keyCommand(context),
     userCommand(context),
     caCommand(context),
+    deviceCommand(context),
     importCommand(context, finish),
     reloadCommand(context),
     statusCommand(context),

@@ -30,6 +30,7 @@ const silentApp: App = {
     signHostKeys: unused,
   },
   users: { change: unused, list: unused, forgive: unused },
+  openDevices: unused,
   serve: async () => 0,
   demo: async () => 0,
   check: async () => [],

@@ -158,17 +158,24 @@ export type Joined =
 
 /** What of a request for a tunnel holds. */
 export type Binding =
-  | { readonly kind: "bound"; readonly port: number }
+  /** `device` as it is known now. */
+  | { readonly kind: "bound"; readonly port: number; readonly device: Device }
   | { readonly kind: "refused"; readonly reason: string };
 
 /** Decides who may be a device, and what a device may offer. Nobody else does. */
 export interface DeviceAuthority {
   /** Of a key whose possession was proven. */
   standing(newcomer: Newcomer, proof: NewcomerProof): Promise<Standing>;
-  /** Makes a newcomer a device of that name, or notes the name that it wishes. */
-  join(newcomer: Newcomer, admission: Admission, name: string): Promise<Joined>;
-  /** Whether an approved device may hold this tunnel; `port` 0 is any that it may. */
-  bind(device: Device, name: string, port: number): Binding;
+  /**
+   * Makes a newcomer a device of that name, or notes the name that it wishes. Where what it said is no name (nothing, `localhost`,
+   * an address, as `-R PORT:…` sends it), `otherwise` is one that it said elsewhere.
+   */
+  join(newcomer: Newcomer, admission: Admission, said: string, otherwise?: string): Promise<Joined>;
+  /**
+   * Whether a device may hold this tunnel, by what is known of it now and not when it logged in; `port` 0 is the first that it may
+   * and does not hold yet.
+   */
+  bind(device: Device, said: string, port: number, held: ReadonlySet<number>): Promise<Binding>;
   /** Noted a little later, together with others. */
   seen(device: Device, online: boolean, from: string): void;
 }

@@ -144,11 +144,13 @@ test("a device offers what was approved under its own name, and nothing else", a
   const { enrolment, office } = startAuthority();
   const { code } = await ask(enrolment, "a");
   const device = await office.approve(code, { name: "kiosk7", ports: [22, 2201] }, by);
-  const bound = (port: number): unknown => ({ kind: "bound", port });
-  assert.deepEqual(enrolment.bind(device, "kiosk7", 22), bound(22));
-  assert.deepEqual(enrolment.bind(device, "KIOSK7", 2201), bound(2201));
-  assert.deepEqual(enrolment.bind(device, "", 2201), bound(2201));
-  assert.deepEqual(enrolment.bind(device, "localhost", 0), bound(22));
+  const none = new Set<number>();
+  const bound = (port: number): unknown => ({ kind: "bound", port, device });
+  assert.deepEqual(await enrolment.bind(device, "kiosk7", 22, none), bound(22));
+  assert.deepEqual(await enrolment.bind(device, "KIOSK7", 2201, none), bound(2201));
+  assert.deepEqual(await enrolment.bind(device, "", 2201, none), bound(2201));
+  assert.deepEqual(await enrolment.bind(device, "localhost", 0, none), bound(22));
+  assert.deepEqual(await enrolment.bind(device, "", 0, new Set([22])), bound(2201));
   for (const [name, port] of [
     ["kiosk8", 22],
     ["kiosk7", 80],
@@ -156,8 +158,40 @@ test("a device offers what was approved under its own name, and nothing else", a
     ["../kiosk7", 22],
     ["kiosk8", 0],
   ] as const)
-    assert.equal(enrolment.bind(device, name, port).kind, "refused", `${name}:${port}`);
-  assert.equal(enrolment.bind({ ...device, ports: [] }, "", 0).kind, "refused");
+    assert.equal((await enrolment.bind(device, name, port, none)).kind, "refused", `${name}:${port}`);
+  assert.equal((await enrolment.bind(device, "", 0, new Set([22, 2201]))).kind, "refused");
+});
+
+test("what a device may offer is what holds when it asks, not when it logged in", async () => {
+  const { enrolment, office } = startAuthority();
+  const { code } = await ask(enrolment, "a");
+  const device = await office.approve(code, { name: "kiosk7", ports: [22, 80] }, by);
+  await office.grant("kiosk7", { ports: [22] }, by);
+  assert.equal((await enrolment.bind(device, "kiosk7", 80, new Set())).kind, "refused");
+  await office.revoke("kiosk7", by);
+  assert.equal((await enrolment.bind(device, "kiosk7", 22, new Set())).kind, "refused");
+});
+
+test("a request that names nobody takes the name from elsewhere, or waits without one", async () => {
+  const { enrolment, office, store } = startAuthority();
+  const admission = await ask(enrolment, "a");
+  assert.equal((await enrolment.join(newcomerOf("a"), admission, "localhost")).kind, "waiting");
+  assert.equal((await store.byFingerprint("SHA256:a"))?.name, "");
+  await enrolment.join(newcomerOf("a"), admission, "", "kiosk7");
+  assert.equal((await store.byFingerprint("SHA256:a"))?.name, "kiosk7");
+  const { token } = await office.makeToken({
+    uses: 1,
+    lifeMs: day,
+    tags: [],
+    ports: [22],
+    web: "off",
+    names: "*",
+  });
+  const joining = { by: "token", token } as const;
+  assert.equal((await enrolment.join(newcomerOf("b"), joining, "localhost")).kind, "refused");
+  assert.equal((await enrolment.join(newcomerOf("b"), joining, "127.0.0.1", "kiosk8")).kind, "device");
+  const certified = { by: "certificate", names: ["kiosk9"] } as const;
+  assert.equal((await enrolment.join(newcomerOf("c"), certified, "")).kind, "device");
 });
 
 test("a name is one approved device's, whatever is tried", async () => {

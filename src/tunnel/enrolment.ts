@@ -13,7 +13,7 @@ import type {
   Sight,
   Standing,
 } from "#contract";
-import { deviceName } from "./name.ts";
+import { deviceName, isUnnamed } from "./name.ts";
 import { wildcard } from "./wildcard.ts";
 
 /** What the configuration says about new devices. */
@@ -38,6 +38,9 @@ export interface EnrolmentOptions {
 
 /** How long a token's text is: 130 bits, in letters that are easy to read. */
 export const tokenChars = 26;
+
+/** Characters of what a stranger said, in an answer or the log. */
+const maxSaidChars = 100;
 
 /** Milliseconds for which comings and goings are gathered. */
 const sightMs = 1000;
@@ -86,10 +89,18 @@ export class Enrolment implements DeviceAuthority, AsyncDisposable {
     return await this.#ask(newcomer);
   }
 
-  async join(newcomer: Newcomer, admission: Admission, said: string): Promise<Joined> {
-    const name = deviceName(said);
+  async join(newcomer: Newcomer, admission: Admission, said: string, otherwise?: string): Promise<Joined> {
+    const wished = isUnnamed(said) ? (otherwise ?? onlyName(admission)) : said;
+    // An operator can give it a name; nobody else can.
+    if (wished === undefined && admission.by === "pending")
+      return await this.#wish(newcomer, admission.code, undefined);
+    if (wished === undefined) return { kind: "refused", reason: "it has not said its name" };
+    const name = deviceName(wished);
     if (name === undefined)
-      return { kind: "refused", reason: `${JSON.stringify(said)} can be no device's name` };
+      return {
+        kind: "refused",
+        reason: `${JSON.stringify(wished.slice(0, maxSaidChars))} can be no device's name`,
+      };
     switch (admission.by) {
       case "pending":
         return await this.#wish(newcomer, admission.code, name);
@@ -106,19 +117,19 @@ export class Enrolment implements DeviceAuthority, AsyncDisposable {
     }
   }
 
-  bind(device: Device, said: string, port: number): Binding {
-    // OpenSSH sends "localhost" or nothing where the command line names no host.
-    const unnamed = ["", "localhost", "*", "0.0.0.0", "::", "127.0.0.1", "::1"].includes(said);
-    if (!unnamed && deviceName(said) !== device.name)
+  async bind({ id }: Device, said: string, port: number, held: ReadonlySet<number>): Promise<Binding> {
+    const device = await this.#options.store.byId(id);
+    if (device?.state !== "approved") return { kind: "refused", reason: "its approval was withdrawn" };
+    if (!isUnnamed(said) && deviceName(said) !== device.name)
       return { kind: "refused", reason: `its name is ${device.name}` };
     if (port === 0) {
-      const [first] = device.ports;
-      return first === undefined
-        ? { kind: "refused", reason: "no port was approved" }
-        : { kind: "bound", port: first };
+      const free = device.ports.find((each) => !held.has(each));
+      return free === undefined
+        ? { kind: "refused", reason: "it holds all ports that were approved" }
+        : { kind: "bound", port: free, device };
     }
     if (!device.ports.includes(port)) return { kind: "refused", reason: `port ${port} was not approved` };
-    return { kind: "bound", port };
+    return { kind: "bound", port, device };
   }
 
   seen(device: Device, online: boolean, from: string): void {
@@ -179,7 +190,7 @@ export class Enrolment implements DeviceAuthority, AsyncDisposable {
     return { kind: "newcomer", admission: { by: "pending", code } };
   }
 
-  async #wish(newcomer: Newcomer, code: string, name: string): Promise<Joined> {
+  async #wish(newcomer: Newcomer, code: string, name: string | undefined): Promise<Joined> {
     const { store } = this.#options;
     const known = await store.byFingerprint(newcomer.fingerprint);
     if (known === undefined || known.state !== "pending") {
@@ -187,7 +198,11 @@ export class Enrolment implements DeviceAuthority, AsyncDisposable {
       if (known?.state === "approved") return { kind: "device", device: known };
       return { kind: "refused", reason: "an operator has said no" };
     }
-    await store.change(known.id, (device) => (device.state === "pending" ? { ...device, name } : undefined));
+    // It asks again every few seconds: nothing is written for that.
+    if (name !== undefined && known.name !== name)
+      await store.change(known.id, (device) =>
+        device.state === "pending" ? { ...device, name } : undefined,
+      );
     return { kind: "waiting", code };
   }
 
@@ -253,6 +268,11 @@ export class Enrolment implements DeviceAuthority, AsyncDisposable {
     await store.log({ atMs: nowMs, device: device.id, event: "joined", by: newcomer.from, detail: cameBy });
     return { kind: "device", device };
   }
+}
+
+/** A certificate for one name says it. */
+function onlyName(admission: Admission): string | undefined {
+  return admission.by === "certificate" && admission.names.length === 1 ? admission.names[0] : undefined;
 }
 
 function standingOf(device: Device): Standing {

@@ -12,11 +12,19 @@ const rows = {
   OPERATOR_DEVICE_NAME: {
     user: "A device cannot have that name.",
     operator:
-      "a device's name is 1 to 63 letters, digits, '-', '_' and '.', and begins and ends with a letter or digit",
+      "a device's name is 1 to 63 letters, digits, '-', '_' and '.', begins and ends with a letter or digit, and is no address",
   },
   OPERATOR_DEVICE_NAME_TAKEN: {
     user: "Another device has that name.",
     operator: "another approved device has this name; rename or revoke it first",
+  },
+  OPERATOR_DEVICE_CODE: {
+    user: "Say the device's code.",
+    operator: "a device that waits is approved by its code or id: anybody can ask for a name",
+  },
+  OPERATOR_DEVICE_GRANT: {
+    user: "That cannot be given to a device.",
+    operator: "that cannot be given to a device",
   },
   OPERATOR_DEVICE_STATE: {
     user: "The device is not in a state in which that can be done.",

@@ -17,6 +17,9 @@ export interface NewToken extends Pick<JoinToken, "tags" | "ports" | "web" | "na
   readonly lifeMs: number;
 }
 
+const maxTags = 32;
+const maxPorts = 64;
+
 /** Who decides, for the log. */
 export interface Decision {
   readonly by: string;
@@ -34,10 +37,8 @@ export class Office {
 
   /** The device by the name it goes by, its code (in any case, with or without the stroke), or its id. */
   async find(said: string): Promise<Device> {
-    const bare = said.toUpperCase().replace("-", "");
-    const code = bare.length === newCode().length - 1 ? `${bare.slice(0, 4)}-${bare.slice(4)}` : "";
     const found =
-      (await this.#store.byCode(code)) ??
+      (await this.#store.byCode(codeIn(said))) ??
       (await this.#store.byName(said.toLowerCase())) ??
       (await this.#store.byId(said)) ??
       (await this.#byOldName(said.toLowerCase()));
@@ -61,10 +62,14 @@ export class Office {
     const name = grant.name ?? device.name;
     if (device.state === "approved")
       throw new tunnelErrors.OPERATOR_DEVICE_STATE(`${device.name} is approved already`);
+    if (device.state === "pending" && said !== device.id && codeIn(said) !== device.code)
+      throw new tunnelErrors.OPERATOR_DEVICE_CODE(`${device.name} waits with the code ${device.code ?? ""}`);
+    const checked = checkedName(name);
+    const given = granted(grant);
     return await this.#change(device, "approved", decision, (now) => ({
       ...withoutCode(now),
-      ...granted(grant),
-      name: checkedName(name),
+      ...given,
+      name: checked,
       state: "approved",
     }));
   }
@@ -96,12 +101,13 @@ export class Office {
 
   async grant(said: string, grant: Omit<Grant, "name">, decision: Decision): Promise<Device> {
     const device = await this.find(said);
+    const given = granted(grant);
     return await this.#change(
       device,
       "changed",
       decision,
-      (now) => ({ ...now, ...granted(grant) }),
-      JSON.stringify(granted(grant)),
+      (now) => ({ ...now, ...given }),
+      JSON.stringify(given),
     );
   }
 
@@ -128,6 +134,9 @@ export class Office {
 
   /** The token's text is shown here and never again. */
   async makeToken(plan: NewToken): Promise<{ readonly token: string; readonly record: JoinToken }> {
+    const { tags, ports } = granted(plan);
+    if (!Number.isSafeInteger(plan.uses) || plan.uses < 1) throw invalid("a token has at least one use");
+    if (!(plan.lifeMs > 0)) throw invalid("a token lives for some time");
     const token = randomId(tokenChars);
     const nowMs = this.#clock.now();
     const record: JoinToken = {
@@ -135,8 +144,8 @@ export class Office {
       hash: tokenHash(token),
       usesLeft: plan.uses,
       expiresAtMs: nowMs + plan.lifeMs,
-      tags: plan.tags,
-      ports: plan.ports,
+      tags: tags ?? [],
+      ports: ports ?? [],
       web: plan.web,
       names: plan.names,
       createdAtMs: nowMs,
@@ -196,12 +205,40 @@ export class Office {
   }
 }
 
+/** The code that is meant: in any case, with or without the stroke. */
+function codeIn(said: string): string {
+  const bare = said.toUpperCase().replace("-", "");
+  return bare.length === newCode().length - 1 ? `${bare.slice(0, 4)}-${bare.slice(4)}` : "";
+}
+
+/** Throws OPERATOR_DEVICE_GRANT. */
 function granted({ tags, ports, web }: Grant): Omit<Grant, "name"> {
   return {
-    ...(tags === undefined ? {} : { tags }),
-    ...(ports === undefined ? {} : { ports }),
+    ...(tags === undefined ? {} : { tags: checkedTags(tags) }),
+    ...(ports === undefined ? {} : { ports: checkedPorts(ports) }),
     ...(web === undefined ? {} : { web }),
   };
+}
+
+function checkedTags(tags: readonly string[]): readonly string[] {
+  const odd = tags.find((tag) => !/^[\w.-]{1,64}$/.test(tag));
+  if (odd !== undefined)
+    throw invalid(`${JSON.stringify(odd)} is no tag: up to 64 letters, digits, dots, dashes or underscores`);
+  const all = [...new Set(tags)];
+  if (all.length > maxTags) throw invalid(`a device has at most ${maxTags} tags`);
+  return all;
+}
+
+function checkedPorts(ports: readonly number[]): readonly number[] {
+  const odd = ports.find((port) => !Number.isInteger(port) || port < 1 || port > 65_535);
+  if (odd !== undefined) throw invalid(`${odd} is no port`);
+  const all = [...new Set(ports)];
+  if (all.length > maxPorts) throw invalid(`a device has at most ${maxPorts} ports`);
+  return all;
+}
+
+function invalid(detail: string): Error {
+  return new tunnelErrors.OPERATOR_DEVICE_GRANT(detail);
 }
 
 function checkedName(name: string): string {

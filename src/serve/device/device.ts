@@ -50,6 +50,12 @@ export function createDeviceServer(ports: DeviceServerPorts): Server {
 
 const sshPort = 22;
 
+/** Tunnels of one connection: as many as ports can be approved, and as many paths. */
+export const maxTunnels = 128;
+
+/** Requests of one connection that are refused, before it is dropped: nothing that works asks so often for what it may not have. */
+export const maxRefused = 32;
+
 /** One connection of a device, or of what may become one. */
 class DeviceSession implements DeviceConnection {
   readonly from: string;
@@ -60,7 +66,10 @@ class DeviceSession implements DeviceConnection {
   readonly #mux: ConnectionMux;
   readonly #leases = new Map<string, TunnelLease>();
   #device: Device | undefined;
+  #turn: Promise<unknown> = Promise.resolve();
   #online = false;
+  #over = false;
+  #refusals = 0;
 
   constructor(session: ServedSession, ports: DeviceServerPorts) {
     const { device: subject } = session;
@@ -89,6 +98,7 @@ class DeviceSession implements DeviceConnection {
     const keepalive = this.#ports.heartbeat;
     using _ = new Heartbeat(this.#mux, { conn, keepalive }, this.#ports.clock);
     const close = await this.#mux.ended;
+    this.#over = true;
     for (const lease of this.#leases.values()) lease[Symbol.dispose]();
     if (this.#device !== undefined) this.#ports.tunnels.leave(this);
     if (this.#online) this.#ports.authority.seen(this.device, false, this.from);
@@ -125,11 +135,12 @@ class DeviceSession implements DeviceConnection {
   }
 
   /** Makes what is there a device of that name, if it may be. Returns what to say otherwise. */
-  async become(name: string): Promise<string | undefined> {
+  async #become(name: string): Promise<string | undefined> {
     if (this.#device !== undefined) return undefined;
     const { standing, newcomer } = this.#subject;
     if (standing.kind === "device") return undefined;
-    const joined = await this.#ports.authority.join(newcomer, standing.admission, name);
+    const { authority } = this.#ports;
+    const joined = await authority.join(newcomer, standing.admission, name, this.#wished());
     if (joined.kind === "device") {
       this.#device = joined.device;
       return undefined;
@@ -142,7 +153,7 @@ class DeviceSession implements DeviceConnection {
     const channel: Channel = offer.accept({ request: (request) => session.request(request) });
     const session = new DeviceChannel(channel, {
       device: () => this.#device,
-      become: async (name) => await this.become(name),
+      become: async (name) => await this.#inTurn(() => this.#become(name)),
       gate: this.#ports.gate,
       user: this.#session.user,
     });
@@ -152,7 +163,9 @@ class DeviceSession implements DeviceConnection {
     switch (type) {
       case "tcpip-forward": {
         const { address, port } = decodeAddressAndPort(data);
-        const bound = await this.#bind({ kind: "port", name: address, port }, address, port);
+        const bound = await this.#inTurn(() =>
+          this.#bind({ kind: "port", name: address, port }, address, port),
+        );
         if (bound === undefined) return false;
         return port === 0 ? encodeBoundPort(bound) : true;
       }
@@ -160,7 +173,8 @@ class DeviceSession implements DeviceConnection {
         const path = Buffer.from(decodeStreamlocalForward(data)).toString("utf8");
         const name = nameOfPath(path);
         if (name === undefined) return this.#refused(path, "a socket's path ends in the device's name");
-        return (await this.#bind({ kind: "path", path }, name, sshPort)) !== undefined;
+        const bound = await this.#inTurn(() => this.#bind({ kind: "path", path }, name, sshPort));
+        return bound !== undefined;
       }
       case "cancel-tcpip-forward": {
         const { address, port } = decodeAddressAndPort(data);
@@ -175,11 +189,17 @@ class DeviceSession implements DeviceConnection {
     }
   }
 
+  /** One after the other: the first makes it a device, with a token that holds once; and each must see what those before it hold. */
+  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const mine = this.#turn.then(work);
+    this.#turn = mine.catch(() => {});
+    return await mine;
+  }
+
   /** The port that is held; undefined when the request is refused. */
   async #bind(request: TunnelRequest, name: string, port: number): Promise<number | undefined> {
     const said = request.kind === "path" ? request.path : `${name}:${port}`;
-    const wish = isNoName(name) ? (this.#wished() ?? name) : name;
-    const refusal = await this.become(wish);
+    const refusal = await this.#become(name);
     if (refusal !== undefined) {
       this.#refused(said, refusal);
       // A client that goes on without its tunnel would hold the connection for nothing.
@@ -187,16 +207,24 @@ class DeviceSession implements DeviceConnection {
       return undefined;
     }
     const { authority, tunnels } = this.#ports;
-    const binding: Binding = authority.bind(this.device, name, port);
+    const held = new Set([...this.#leases.values()].map((lease) => lease.port));
+    const binding: Binding = await authority.bind(this.device, name, port, held);
     if (binding.kind === "refused") {
       this.#refused(said, binding.reason);
       return undefined;
     }
+    // Nothing must be waited for from here on: what the authority changes after it was asked cuts what is held.
+    if (this.#over) return undefined;
+    this.#device = binding.device;
     // The device knows its tunnel by what it asked for, or by the port that it was given.
-    const held: TunnelRequest = request.kind === "port" ? { ...request, port: binding.port } : request;
-    const key = keyOf(held);
+    const known: TunnelRequest = request.kind === "port" ? { ...request, port: binding.port } : request;
+    const key = keyOf(known);
+    if (!this.#leases.has(key) && this.#leases.size >= maxTunnels) {
+      this.#refused(said, `it holds ${maxTunnels} tunnels`);
+      return undefined;
+    }
     this.#leases.get(key)?.[Symbol.dispose]();
-    this.#leases.set(key, tunnels.hold(this, held, binding.port));
+    this.#leases.set(key, tunnels.hold(this, known, binding.port));
     if (!this.#online) {
       this.#online = true;
       authority.seen(this.device, true, this.from);
@@ -213,6 +241,7 @@ class DeviceSession implements DeviceConnection {
   #refused(asked: string, reason: string): false {
     const device = this.#device?.name ?? this.#subject.newcomer.fingerprint;
     this.#session.log.info("tunnel-refused", { device, asked: asked.slice(0, 256), reason });
+    if (++this.#refusals === maxRefused) this.drop("too many refused requests");
     return false;
   }
 
@@ -227,9 +256,4 @@ class DeviceSession implements DeviceConnection {
 
 function keyOf(request: TunnelRequest): string {
   return request.kind === "path" ? `path ${request.path}` : `port ${request.name} ${request.port}`;
-}
-
-/** What OpenSSH sends where the command line names no host. */
-function isNoName(name: string): boolean {
-  return ["", "localhost", "*", "0.0.0.0", "::", "127.0.0.1", "::1"].includes(name);
 }
