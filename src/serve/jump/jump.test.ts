@@ -19,7 +19,7 @@ import { settled } from "#test/support/raw-peer";
 import { createJump } from "./jump.ts";
 
 /** Rows of no table: what is defined stands in the documentation. */
-const failures: Readonly<Record<string, PosternError>> = {
+const rejections: Readonly<Record<string, PosternError>> = {
   denied: new PosternError("DENIED_TEST", { user: "Not for you.", operator: "test" }),
   full: new PosternError("DENIED_TEST_FULL", { user: "Too many.", operator: "test" }),
   down: new PosternError("UPSTREAM_TEST", { user: "It is down.", operator: "test" }),
@@ -45,7 +45,7 @@ class EchoDesk implements JumpDesk {
 
   async open(question: JumpQuestion): Promise<JumpOpened> {
     this.asked.push(question);
-    const failure = failures[question.name];
+    const failure = rejections[question.name];
     if (failure !== undefined) throw failure;
     if (question.name === "broken") throw new Error("secret detail");
     return {
