@@ -102,6 +102,8 @@ const table: Readonly<Record<string, Row>> = {
   },
   // Keys and password hashes are made at the command line: pure functions, which a way through app would only pass on.
   cli: { rooms: ["base", "app", "client", "config", "import", "auth", "audit", "ssh/keys"] },
+  // What other programs import as "postern/ssh": it passes on, and nothing here imports it.
+  library: { rooms: ["base", ...engine, "link"], outside: [] },
   // main.ts alone.
   "": { rooms: ["cli", "app"], outside: [] },
 };
@@ -280,7 +282,7 @@ test("relative imports stay in their room and name a file", () => {
 test("no file passes on another room, nothing is imported by a computed name, nothing is exported by default", () => {
   const offences = sources.flatMap(({ file, text, imports }) => [
     ...imports
-      .filter(({ name, passedOn }) => passedOn && !name.startsWith("."))
+      .filter(({ name, passedOn }) => passedOn && !name.startsWith(".") && file !== "library/index.ts")
       .map(({ name }) => `${file} passes on ${name}`),
     ...imports
       .filter(({ name }) => name.startsWith("computed: ") && !(file in computedImports))
