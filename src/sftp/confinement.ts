@@ -197,7 +197,6 @@ export class Confinement {
     const place = yield* find(this.#tree, request.path, false);
     if (place instanceof Refusal) return place;
     if (place.found === undefined) return failed(FX.NO_SUCH_FILE);
-    if (place.found.kind !== "link") return failed(FX.FAILURE);
     const [reply] = yield { ask: [{ kind: "readlink", path: place.upstream }] };
     if (reply?.kind === "status") return failed(reply.code);
     const target = reply?.kind === "name" ? reply.entries[0]?.name : undefined;

@@ -136,7 +136,7 @@ class Walk {
       if (seen?.kind === "link" && (!last || this.#followLast)) return { link: names };
       if (last) return { path, names, upstream: below(this.#tree.root, names), found: seen };
       if (seen === undefined) return failed(FX.NO_SUCH_FILE);
-      if (seen.kind !== "directory") return failed(FX.FAILURE);
+      if (seen.kind !== "directory") return failed(FX.NO_SUCH_FILE);
     }
     this.done = [...(run.at(-1) ?? this.done)];
     this.#todo.splice(0, run.length);

@@ -16,7 +16,8 @@ export class Passed {
   /** Where the next byte lies, if all came in order from the beginning. */
   #next = 0n;
   #hash: Hash | undefined;
-  #taking = false;
+  /** Bytes of what follows that are still to be taken. */
+  #left = 0;
 
   constructor(hashing: boolean) {
     this.#hash = hashing ? createHash("sha256") : undefined;
@@ -25,13 +26,17 @@ export class Passed {
   /** Data from here on follow by `take`. */
   begin(offset: bigint, length: number): void {
     this.bytes += length;
-    this.#taking = this.#hash !== undefined && offset === this.#next;
-    if (this.#taking) this.#next += BigInt(length);
+    const inOrder = this.#hash !== undefined && offset === this.#next;
+    this.#left = inOrder ? length : 0;
+    if (inOrder) this.#next += BigInt(length);
     else this.#hash = undefined;
   }
 
   take(data: Uint8Array): void {
-    if (this.#taking) this.#hash?.update(data);
+    if (this.#left === 0) return;
+    const taken = data.length <= this.#left ? data : data.subarray(0, this.#left);
+    this.#left -= taken.length;
+    this.#hash?.update(taken);
   }
 
   /** It did not pass as it was meant to. */

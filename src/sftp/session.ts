@@ -95,7 +95,7 @@ export class SftpSession {
     this.#recorder = new Recorder(ports.audit, ports.channel, ports.rules.record);
     this.#watching = new Watching(this.#recorder, this.#files);
     this.#fromClient = new PacketStream("client", {
-      packet: (packet, bodyBytes) => this.#request(packet, bodyBytes),
+      packet: (packet) => this.#request(packet),
       body: (data) => this.#up?.written.take(data),
       bodyEnd: () => {
         this.#up = undefined;
@@ -103,7 +103,7 @@ export class SftpSession {
       output: (bytes) => ports.toUpstream(bytes),
     });
     this.#fromUpstream = new PacketStream("server", {
-      packet: (packet, bodyBytes) => this.#reply(packet, bodyBytes),
+      packet: (packet) => this.#reply(packet),
       body: (data) => this.#down?.read.take(data),
       bodyEnd: () => {
         this.#down = undefined;
@@ -160,14 +160,13 @@ export class SftpSession {
     }
   }
 
-  #request(packet: Uint8Array, bodyBytes: number): boolean {
+  #request(packet: Uint8Array): boolean {
     if (packet[0] === FXP.INIT) return this.#init(packet);
     if (this.#phase !== "open") throw new sftpErrors.PEER_SFTP_ORDER("a request before the beginning");
     const id = idOf(packet);
     if (this.#pending.has(id)) throw new sftpErrors.PEER_SFTP_ORDER(`the number ${id}, which is in use`);
     const request = readable(packet);
-    const passes =
-      this.#confinement === undefined ? this.#watch(id, request) : this.#confine(id, request, bodyBytes);
+    const passes = this.#confinement === undefined ? this.#watch(id, request) : this.#confine(id, request);
     if (this.#pending.size >= maxOutstanding) this.#fromClient.block();
     return passes;
   }
@@ -225,7 +224,7 @@ export class SftpSession {
     return true;
   }
 
-  #confine(id: number, request: SftpRequest | undefined, bodyBytes: number): boolean {
+  #confine(id: number, request: SftpRequest | undefined): boolean {
     const confinement = this.#confinement;
     const open = this.#open;
     if (confinement === undefined || open === undefined || request === undefined)
@@ -238,7 +237,7 @@ export class SftpSession {
     const refusal = open.refuse(request);
     if (refusal !== undefined) return this.#refuse(id, request, refusal);
     const file = "handle" in request ? this.#files.get(request.handle) : undefined;
-    if (request.kind === "write") this.#passUp(file, request.offset, bodyBytes);
+    if (request.kind === "write") this.#passUp(file, request.offset, request.length);
     this.#pending.set(id, { request, file, finish: this.#watching.finish(request, file, open) });
     return true;
   }
@@ -350,7 +349,7 @@ export class SftpSession {
     this.#ports.progressed();
   }
 
-  #reply(packet: Uint8Array, bodyBytes: number): boolean {
+  #reply(packet: Uint8Array): boolean {
     if (packet[0] === FXP.VERSION) return this.#version(packet);
     const id = idOf(packet);
     const running = this.#running;
@@ -367,16 +366,18 @@ export class SftpSession {
     if (pending === undefined || pending.answer !== undefined)
       throw new sftpErrors.PEER_SFTP_ORDER("a reply to nothing");
     this.#pending.delete(id);
-    const passes = this.#answered(packet, bodyBytes, pending);
+    const passes = this.#answered(packet, pending);
     pending.release?.();
     if (this.#fromClient.blocked) queueMicrotask(() => this.#goOn());
     return passes;
   }
 
   /** The upstream's answer to the client. */
-  #answered(packet: Uint8Array, bodyBytes: number, { request, file, finish }: Pending): boolean {
+  #answered(packet: Uint8Array, { request, file, finish }: Pending): boolean {
     if (packet[0] === FXP.DATA) {
-      if (request?.kind === "read") this.#passDown(file, request.offset, bodyBytes);
+      const reply = decodeSftpReply(packet);
+      if (request?.kind === "read" && reply.kind === "data")
+        this.#passDown(file, request.offset, reply.length);
       return true;
     }
     const { confining, root } = this.#ports.rules;

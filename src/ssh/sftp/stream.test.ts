@@ -159,6 +159,9 @@ test("sizes that cannot be are refused", () => {
   refused("client", head(400, FXP.WRITE, 0, 0, 0, 1, 0, 0, 1, 1));
   refused("client", head(20, FXP.WRITE, 0, 0, 0, 1, 0, 0, 0, 0, 9, 9));
   const lying = write(1, 10);
+  // Fewer than come are told by Go's client, for the last part of a file.
+  lying.writeUInt32BE(9, lying.length - 14);
+  assert.equal(new PacketStream("client", new Notes()).feed(lying), true);
   lying.writeUInt32BE(11, lying.length - 14);
   refused("client", lying);
   refused("server", head(6, FXP.DATA, 0, 0, 0, 1, 0, 0, 0, 1));

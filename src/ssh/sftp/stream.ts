@@ -10,7 +10,8 @@ export const maxSftpHandleBytes = 256;
 /** Who is shown the packets of one direction. */
 export interface PacketSink {
   /**
-   * One packet without its length; of WRITE and DATA the part before the data, `bodyBytes` of which follow. Valid during the call.
+   * One packet without its length; of WRITE and DATA the part before the data, which says how many there are; `bodyBytes` follow,
+   * mostly as many. Valid during the call.
    * True: it goes on as it is. False: it does not, nor its data.
    */
   packet(packet: Uint8Array, bodyBytes: number): boolean;
@@ -267,8 +268,8 @@ export class PacketStream {
   #show(bytes: Uint8Array, at: number, length: number): boolean {
     const bulk = bytes[at + 4] === this.#bulkType;
     const bodyBytes = bulk ? u32(bytes, at) + 4 - length : 0;
-    // Told by the packet itself too, as the last field before the data.
-    if (bulk && u32(bytes, at + length - 4) !== bodyBytes)
+    // Told by the packet itself too, as the last field before the data. Go's client sends more bytes than it says there.
+    if (bulk && u32(bytes, at + length - 4) > bodyBytes)
       throw new sftpErrors.PEER_SFTP_PACKET_SIZE("data of another length than said");
     const passes = this.#sink.packet(bytes.subarray(at + 4, at + length), bodyBytes);
     this.#bodyLeft = bodyBytes;
