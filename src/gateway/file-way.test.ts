@@ -96,6 +96,13 @@ test("a receiver with a small window, and one that takes nothing", () => {
   assert.ok(small.from.granted > 300_000);
 });
 
+test("a receiver that takes messages of no bytes is sent none", { timeout: 5000 }, () => {
+  const { way: one, to } = way(1000, 0);
+  one.put(Buffer.from("never"));
+  one.adjust(1000);
+  assert.deepEqual(to.sizes, []);
+});
+
 test("EOF and CLOSE go behind everything, or at once when the channel is given up", () => {
   const { way: one, to } = way(3, 100);
   one.put(Buffer.from("12345"));

@@ -154,7 +154,8 @@ export class FileWay {
   }
 
   get #open(): boolean {
-    return this.#windowBytes > 0 && this.#to.speaking.writable;
+    // Who takes messages of no bytes takes nothing, however large the window.
+    return this.#windowBytes > 0 && this.#to.maxPacketBytes > 0 && this.#to.speaking.writable;
   }
 
   #send(data: Uint8Array, dataType: number | undefined): void {

@@ -1,3 +1,4 @@
+import { connectionErrors } from "#ssh/connection";
 import {
   type ChannelOpen,
   type ChannelRequest,
@@ -97,7 +98,8 @@ export class HeldSession {
 
   /** Bytes that `write` takes at once. */
   get writableBytes(): number {
-    return this.#finished ? 0 : this.#windowBytes;
+    // Who takes messages of no bytes takes nothing, however large the window.
+    return this.#finished || this.#options.open.maxPacket === 0 ? 0 : this.#windowBytes;
   }
 
   /** Writes data to the client; what is beyond `writableBytes` is left out. Returns how many bytes were written. */
@@ -155,9 +157,10 @@ export class HeldSession {
     conn.send(encodeChannelRequest({ recipient, type: "exit-status", wantReply: false, data }));
   }
 
-  /** The client gave window. */
+  /** The client gave window. Throws PEER_WINDOW_OVERFLOW. */
   adjusted(bytes: number): void {
     this.#windowBytes += bytes;
+    if (this.#windowBytes > 0xffff_ffff) throw new connectionErrors.PEER_WINDOW_OVERFLOW();
     this.#options.serving?.writable?.();
   }
 

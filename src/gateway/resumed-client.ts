@@ -227,6 +227,11 @@ export class ResumedClient implements PacketConn {
       if (number === MSG.CHANNEL_CLOSE) this.#state = "none";
       return;
     }
+    if (ofSession && this.#state === "opening") {
+      // The upstream's number of it is not known yet.
+      this.#holdAgain(packet);
+      return;
+    }
     if (ofSession && number === MSG.CHANNEL_DATA && !this.#takesData(packet)) return;
     if (this.#upstreamNumber !== undefined) writeRecipient(packet, this.#swapped(recipient));
     if (ofSession && number === MSG.CHANNEL_DATA && this.#maxPacketBytes !== undefined)
@@ -240,11 +245,16 @@ export class ResumedClient implements PacketConn {
     if (room === undefined) return true;
     const bytes = packet.end - packet.start - dataHeaderBytes;
     if (bytes > room.leftBytes) {
-      this.#backlog.push({ of: "session", payload: Uint8Array.from(payloadOf(packet)), answered: false });
+      this.#holdAgain(packet);
       return false;
     }
     room.leftBytes -= bytes;
     return true;
+  }
+
+  /** One at most: until it is shown, nothing more is taken of the client. */
+  #holdAgain(packet: PacketView): void {
+    this.#backlog.push({ of: "session", payload: Uint8Array.from(payloadOf(packet)), answered: false });
   }
 
   /** What the client is to see of a message for it. */
@@ -272,7 +282,8 @@ export class ResumedClient implements PacketConn {
       case MSG.CHANNEL_FAILURE: {
         const started = this.#granted.shift();
         if (started === undefined) return [payload];
-        if (started && number === MSG.CHANNEL_FAILURE) this.#startRefused(session);
+        if (started && number === MSG.CHANNEL_FAILURE)
+          this.#giveUp(session, "The server behind this gateway refused to start what was asked for.");
         return [];
       }
       case MSG.CHANNEL_CLOSE:
@@ -300,6 +311,10 @@ export class ResumedClient implements PacketConn {
     const { channel, window, maxPacket } = decodeChannelOpenConfirmation(payload);
     this.#state = "open";
     if (channel !== session.number) this.#upstreamNumber = channel;
+    if (maxPacket === 0) {
+      this.#giveUp(session, "The server behind this gateway opened a session that takes no data.");
+      return [];
+    }
     if (maxPacket < session.maxPacketBytes) this.#maxPacketBytes = maxPacket;
     let promised = session.creditBytes;
     for (const { of, payload: held } of this.#backlog) {
@@ -324,13 +339,14 @@ export class ResumedClient implements PacketConn {
     return kept === bytes ? [] : [encodeWindowAdjust({ recipient, bytes: bytes - kept })];
   }
 
-  /** What was granted here the upstream does not: it is told to close, and its CLOSE is the client's. */
-  #startRefused(session: HeldSession): void {
-    session.explain("The server behind this gateway refused to start what was asked for.", failedStatus);
+  /** The upstream cannot go on with the session: it is told to close, and its CLOSE is the client's. */
+  #giveUp(session: HeldSession, text: string): void {
+    session.explain(text, failedStatus);
     this.#state = "refused";
     queueMicrotask(() => {
       const recipient = this.#swapped(session.number);
       this.#handler?.packet(viewOf(encodeChannelSignal(MSG.CHANNEL_CLOSE, recipient)));
+      this.#replay();
     });
   }
 

@@ -219,6 +219,65 @@ test("data in longer messages than the upstream takes are cut", async () => {
   assert.ok(pieces.every(({ recipient }) => recipient === 5));
 });
 
+test("what comes while the upstream opens the session waits for its number, and keeps its order", async () => {
+  const { client, join } = start();
+  client.send(open(), request("auth-agent-req@openssh.com"));
+  await settled();
+  const { upstream } = join();
+  await settled();
+  client.send(request("pty-req", true), open(1, "direct-tcpip"), request("shell", true));
+  await settled();
+  assert.deepEqual(upstream.numbers, [MSG.CHANNEL_OPEN]);
+  upstream.send(confirm(5));
+  await settled();
+  assert.deepEqual(upstream.numbers, [90, 98, 98, 90, 98]);
+  assert.deepEqual(types(upstream.payloads), ["auth-agent-req@openssh.com", "pty-req", "shell"]);
+  for (const each of upstream.payloads)
+    if (each[0] === MSG.CHANNEL_REQUEST) assert.equal(decodeRecipient(each), 5);
+});
+
+test("an upstream that takes messages of no bytes: told on stderr, and closed", {
+  timeout: 5000,
+}, async () => {
+  const { client, join } = start();
+  client.send(open());
+  await settled();
+  const { upstream } = join();
+  await settled();
+  client.send(request("shell", true), data("typed ahead"));
+  await settled();
+  upstream.send(confirm(5, 100_000, 0));
+  await settled();
+  const said = Buffer.from(decodeChannelData(client.last(MSG.CHANNEL_EXTENDED_DATA)).data).toString();
+  assert.match(said, /server behind this gateway .* takes no data/);
+  assert.deepEqual(upstream.numbers, [MSG.CHANNEL_OPEN, MSG.CHANNEL_CLOSE]);
+  assert.equal(decodeRecipient(upstream.last(MSG.CHANNEL_CLOSE)), 5);
+  upstream.send(encodeChannelSignal(MSG.CHANNEL_CLOSE, 0));
+  await settled();
+  assert.equal(client.numbers.at(-1), MSG.CHANNEL_CLOSE);
+});
+
+test("a client that takes messages of no bytes is told nothing, and hears the end", {
+  timeout: 5000,
+}, async () => {
+  const { client, waiting } = start();
+  client.send(encodeChannelOpen({ type: "session", channel: 0, window: 1000, maxPacket: 0, data: none }));
+  await settled();
+  const session = await waiting.session;
+  assert.equal(session.writableBytes, 0);
+  session.fail("why", 1);
+  await settled();
+  assert.deepEqual(client.numbers, [91, 98, 96, 97]);
+});
+
+test("a window beyond what a number can say is the client's fault", async () => {
+  const { client, waiting } = start();
+  client.send(open(), encodeWindowAdjust({ recipient: 0, bytes: 0xffff_ffff }));
+  const close = await waiting.closed;
+  assert.ok(close.kind === "failed" && close.error instanceof PosternError, close.kind);
+  assert.equal(close.error.code, "PEER_WINDOW_OVERFLOW");
+});
+
 test("an upstream that opens no session: told on stderr, with a status, and closed; other channels go on", async () => {
   const { client, join } = start();
   client.send(open(), request("shell", true), open(1, "direct-tcpip"));
