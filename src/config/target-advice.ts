@@ -62,6 +62,8 @@ function* unknownTargets(
 ): Generator<Problem> {
   for (const [number, selector] of selectors.entries()) {
     if (targets.some(({ target }) => selects(selector, target))) continue;
+    // Devices bring names and tags of their own.
+    if (/^(?:tag:)?[\w.-]+$/.test(selector) && targets.some(({ target }) => target.devices === true)) continue;
     const text = `there is no target ${selector.startsWith("tag:") ? "with the tag" : "called"} "${selector.replace(/^tag:/, "")}"`;
     yield document.problem([...path, number], text);
   }

@@ -11,6 +11,8 @@ export interface ListedTarget {
   readonly tags: readonly string[];
   /** It stands for all names that match this. */
   readonly pattern?: string;
+  /** Of a device: whether it is there. */
+  readonly online?: boolean;
 }
 
 /** What a client of a jump host wants to be joined with. */

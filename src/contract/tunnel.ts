@@ -42,10 +42,19 @@ export interface Tunnels {
   leave(connection: DeviceConnection): void;
   /** Throws UPSTREAM_DEVICE_OFFLINE, and what the device's refusal is. `port` absent: its only one, or SSH's. */
   open(name: string, port: number | undefined, origin: TunnelOrigin, signal: AbortSignal): Promise<Duplex>;
-  /** The device of that name that is there now. */
+  /** The device of that name that is there now, as it is known now. */
   find(name: string): Device | undefined;
+  /** The approved device of that name, there or not. */
+  known(name: string): Device | undefined;
+  /** All approved devices, in the order of their names. */
+  all(): readonly KnownDevice[];
   /** Everything that is held, in the order of names. */
   list(): readonly TunnelListing[];
+}
+
+export interface KnownDevice {
+  readonly device: Device;
+  readonly online: boolean;
 }
 
 /** One thing that a device offers. */

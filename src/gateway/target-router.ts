@@ -1,5 +1,6 @@
 import { type Captures, type HostPort, normalAddress } from "#base";
 import type {
+  Device,
   ListedTarget,
   SpliceRoute,
   SpliceRule,
@@ -11,7 +12,7 @@ import type {
 import { gatewayErrors } from "./errors.ts";
 import { isDialable } from "./host-pattern.ts";
 import { fillAddresses, type RuleExplanation } from "./router.ts";
-import { selects } from "./target-selector.ts";
+import { mayMean, selects } from "./target-selector.ts";
 import { refusalOf, wantedBy } from "./splice-match.ts";
 
 /** As long as a name in DNS can be (RFC 1035, section 2.3.4); a longer one matches nothing. */
@@ -27,12 +28,20 @@ export interface TargetExplanation {
   readonly route?: SpliceRoute;
 }
 
+interface Listed {
+  readonly target: Target;
+  readonly listed: Target & { readonly online?: boolean };
+}
+
 interface Found {
   readonly target: Target;
   readonly captures: Captures;
 }
 
 type Unbranded = Omit<SpliceRoute, symbol>;
+
+/** What is asked of the live tunnels here. */
+export type KnownDevices = Pick<Tunnels, "known" | "all">;
 
 /**
  * The one place where a name that came in by any entry becomes a target. Nothing is allowed but what a rule allows; and who is
@@ -42,14 +51,10 @@ export class TargetRouter {
   readonly #targets: readonly Target[];
   readonly #byName = new Map<string, Target>();
   readonly #rules: readonly SpliceRule[];
-  readonly #tunnels: Pick<Tunnels, "find" | "list"> | undefined;
+  readonly #tunnels: KnownDevices | undefined;
 
-  /** `tunnels`: who of the devices is there. Throws OPERATOR_RULE_INVALID. */
-  constructor(
-    targets: readonly Target[],
-    rules: readonly SpliceRule[],
-    tunnels?: Pick<Tunnels, "find" | "list">,
-  ) {
+  /** `tunnels`: which devices there are. Throws OPERATOR_RULE_INVALID. */
+  constructor(targets: readonly Target[], rules: readonly SpliceRule[], tunnels?: KnownDevices) {
     this.#targets = targets;
     this.#tunnels = tunnels;
     this.#rules = rules;
@@ -60,7 +65,7 @@ export class TargetRouter {
       }
     }
     for (const rule of rules) {
-      const unknown = rule.targets.find((selector) => !targets.some((target) => selects(selector, target)));
+      const unknown = rule.targets.find((selector) => !targets.some((target) => mayMean(selector, target)));
       if (unknown !== undefined) throw invalid(`${rule.name}: there is no target for "${unknown}"`);
     }
   }
@@ -85,6 +90,19 @@ export class TargetRouter {
     return this.#rules;
   }
 
+  /** The rule by which a device's web page may be seen. Only rules that ask for a proof count: a page is no more public than its approval. */
+  webRule(device: Pick<Device, "name" | "tags">, query: TargetQuery): SpliceRule | undefined {
+    const fleets = this.#targets
+      .filter(({ devices }) => devices === true)
+      .map((target) => deviceTarget(target, device));
+    return this.#rules.find(
+      (rule) =>
+        (rule.login !== undefined || rule.match.clientCertificate !== undefined) &&
+        fleets.some((fleet) => rule.targets.some((selector) => selects(selector, fleet))) &&
+        refusalOf(rule, query) === undefined,
+    );
+  }
+
   /** For who has been let in by name already: the targets of that one rule. */
   routeWithin(rule: Pick<SpliceRule, "name" | "targets">, query: TargetQuery): SpliceRoute | undefined {
     const found = this.#find(query);
@@ -95,25 +113,28 @@ export class TargetRouter {
 
   /** What `routeWithin` leads to, in the order of the configuration. */
   listWithin({ targets: selectors }: Pick<SpliceRule, "targets">): ListedTarget[] {
-    return this.#targets
-      .flatMap((target) => (target.devices === true ? this.#devicesOf(target) : [target]))
-      .filter((target) => selectors.some((selector) => selects(selector, target)))
-      .map(({ name, names, tags, pattern }) => ({
-        name,
-        names,
-        tags,
-        ...(pattern === undefined ? {} : { pattern: pattern.source }),
-      }));
+    return this.#targets.flatMap((target) => {
+      const listed: Listed[] =
+        target.devices === true ? this.#devicesOf(target) : [{ target, listed: target }];
+      return listed
+        .filter((one) => selectors.some((selector) => selects(selector, one.target)))
+        .map(({ listed: { name, names, tags, pattern, online } }) => ({
+          name,
+          names,
+          tags,
+          ...(pattern === undefined ? {} : { pattern: pattern.source }),
+          ...(online === undefined ? {} : { online }),
+        }));
+    });
   }
 
-  /** Those that are there, each as a target of its own; the words for all of them select each. */
-  #devicesOf(target: Target): Target[] {
-    const names = new Set(this.#tunnels?.list().map(({ name }) => name));
-    return [...names].map((name) => ({
-      ...target,
-      name,
-      tags: [...target.tags, ...(this.#tunnels?.find(name)?.tags ?? [])],
-    }));
+  /** Each device as a target of its own. */
+  #devicesOf(target: Target): Listed[] {
+    const all = this.#tunnels?.all() ?? [];
+    return all.map(({ device, online }) => {
+      const one = deviceTarget(target, device);
+      return { target: one, listed: { ...one, name: device.name, names: [], online } };
+    });
   }
 
   /** The same decision as `route`, with a reason for each rule. */
@@ -161,15 +182,17 @@ export class TargetRouter {
       const captures = target.pattern?.match(name);
       if (captures !== undefined) return { target, captures };
     }
-    // Of a device that is not there nothing is known here: it is one of those that the target stands for, and offline.
+    if (this.#tunnels !== undefined) return undefined;
+    // Nobody knows which devices there are, where a configuration is only explained: it may be any.
     const fleet = this.#targets.find(({ devices }) => devices === true);
     return fleet === undefined ? undefined : { target: fleet, captures: { 0: name } };
   }
 
   #device(target: Target, name: string): Found | undefined {
-    const device = this.#tunnels?.find(name);
-    if (device === undefined) return undefined;
-    return { target: { ...target, tags: [...target.tags, ...device.tags] }, captures: { 0: name } };
+    const device = this.#tunnels?.known(name);
+    return device === undefined
+      ? undefined
+      : { target: deviceTarget(target, device), captures: { 0: device.name } };
   }
 
   /** The first target that stands at an address. Its pattern, if it has one, is over the address. */
@@ -217,6 +240,11 @@ export class TargetRouter {
     };
     return route as SpliceRoute;
   }
+}
+
+/** One device, by the words for all of them, by its own name and by its own tags. */
+function deviceTarget(target: Target, { name, tags }: Pick<Device, "name" | "tags">): Target {
+  return { ...target, names: [name], tags: [...target.tags, ...tags] };
 }
 
 /** The name as it is looked up: in lower case, without the dot at its end; undefined for what can be no name. */

@@ -1,5 +1,5 @@
 import type { Duplex } from "node:stream";
-import type { Clock, Log } from "#base";
+import type { Clock, Log, Timer } from "#base";
 import type {
   Device,
   DeviceConnection,
@@ -11,6 +11,15 @@ import type {
   Tunnels,
 } from "#contract";
 import { tunnelErrors } from "./errors.ts";
+
+/** Milliseconds between two looks at the store. */
+const restMs = 300;
+
+/** Devices read at once: between pages others have their turn. */
+const pageSize = 500;
+
+/** What a name alone means. */
+const sshPort = 22;
 
 export interface RegistryOptions {
   readonly store: DeviceStore;
@@ -32,24 +41,20 @@ export class TunnelRegistry implements Tunnels, AsyncDisposable {
   /** By the device's id: names change while a tunnel is held. The newest last. */
   readonly #held = new Map<string, Held[]>();
   readonly #names = new Map<string, string>();
+  /** All that are approved, by id and by name: as of the last look. */
+  #known: ReadonlyMap<string, Device> = new Map();
+  #knownNames: ReadonlyMap<string, Device> = new Map();
   readonly #watching: Disposable;
-  #looking: Promise<void> = Promise.resolve();
+  #looking: Promise<void>;
+  #resting: Timer | undefined;
   /** A look is to come that will see what is there now. */
   #due = false;
   #turn = 0;
 
   constructor(options: RegistryOptions) {
     this.#options = options;
-    this.#watching = options.store.watch(() => {
-      if (this.#due) return;
-      this.#due = true;
-      this.#looking = this.#looking
-        .then(async () => {
-          this.#due = false;
-          await this.#look();
-        })
-        .catch((error: unknown) => options.log.error("devices-not-read", { error }));
-    });
+    this.#watching = options.store.watch(() => this.#lookSoon());
+    this.#looking = this.#look();
   }
 
   hold(connection: DeviceConnection, request: TunnelRequest, port: number): TunnelLease {
@@ -82,7 +87,23 @@ export class TunnelRegistry implements Tunnels, AsyncDisposable {
 
   find(name: string): Device | undefined {
     const id = this.#names.get(name.toLowerCase());
-    return id === undefined ? undefined : this.#held.get(id)?.at(-1)?.connection.device;
+    if (id === undefined) return undefined;
+    return this.#known.get(id) ?? this.#held.get(id)?.at(-1)?.connection.device;
+  }
+
+  known(name: string): Device | undefined {
+    return this.find(name) ?? this.#knownNames.get(name.toLowerCase());
+  }
+
+  all(): ReturnType<Tunnels["all"]> {
+    const devices = new Map(this.#known);
+    for (const [id, held] of this.#held) {
+      const device = held.at(-1)?.connection.device;
+      if (device !== undefined && !devices.has(id)) devices.set(id, device);
+    }
+    return [...devices.values()]
+      .sort((a, b) => (a.name < b.name ? -1 : 1))
+      .map((device) => ({ device, online: this.#held.has(device.id) }));
   }
 
   /** Whether that device holds any tunnel now. */
@@ -97,8 +118,7 @@ export class TunnelRegistry implements Tunnels, AsyncDisposable {
     signal: AbortSignal,
   ): Promise<Duplex> {
     const held = this.#find(name, port);
-    if (held === undefined)
-      throw new tunnelErrors.UPSTREAM_DEVICE_OFFLINE(port === undefined ? name : `${name}:${port}`);
+    if (held === undefined) throw await this.#absent(name, port);
     return await held.connection.open(held.request, origin, signal);
   }
 
@@ -110,7 +130,7 @@ export class TunnelRegistry implements Tunnels, AsyncDisposable {
         port,
         from,
         sinceMs,
-        tags: device.tags,
+        tags: this.#known.get(device.id)?.tags ?? device.tags,
       }),
     );
     return all.sort((a, b) => (a.name === b.name ? a.port - b.port : a.name < b.name ? -1 : 1));
@@ -118,6 +138,7 @@ export class TunnelRegistry implements Tunnels, AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#watching[Symbol.dispose]();
+    this.#resting?.[Symbol.dispose]();
     await this.#looking;
   }
 
@@ -127,7 +148,7 @@ export class TunnelRegistry implements Tunnels, AsyncDisposable {
     if (held === undefined) return undefined;
     const ports = new Set(held.map((one) => one.port));
     // A socket by path stands for SSH's port, so a device that offers one thing is reached by its name alone.
-    const wanted = port ?? (ports.size === 1 ? held[0]?.port : 22);
+    const wanted = port ?? (ports.size === 1 ? held[0]?.port : sshPort);
     const fitting = held.filter((one) => one.port === wanted);
     if (this.#options.sameKey === "pool") return fitting[this.#turn++ % Math.max(fitting.length, 1)];
     return fitting.at(-1);
@@ -149,13 +170,73 @@ export class TunnelRegistry implements Tunnels, AsyncDisposable {
     for (const [name, of] of this.#names) if (of === id) this.#names.delete(name);
   }
 
+  /** Why there is no such tunnel, in words for who asked. */
+  async #absent(name: string, port: number | undefined): Promise<Error> {
+    const offered = this.list().filter((one) => one.name === name.toLowerCase());
+    const detail = port === undefined ? name : `${name}:${port}`;
+    if (offered.length > 0) {
+      const ports = offered.map((one) => one.port).join(", ");
+      const user = `${name} is connected, but does not offer port ${port ?? sshPort} now: it offers ${ports}.`;
+      return new tunnelErrors.UPSTREAM_DEVICE_OFFLINE(detail, { user });
+    }
+    const lastSeenMs = (await this.#options.store.byName(name.toLowerCase()))?.lastSeenMs;
+    const last =
+      lastSeenMs === undefined
+        ? "it has never been"
+        : `it was last seen at ${new Date(lastSeenMs).toISOString().slice(0, 19).replace("T", " ")} UTC`;
+    return new tunnelErrors.UPSTREAM_DEVICE_OFFLINE(detail, {
+      user: `${name} is not connected now; ${last}.`,
+    });
+  }
+
+  /** At once, or a little after the last look: strangers who ask change the store as well. */
+  #lookSoon(): void {
+    if (this.#due) return;
+    this.#due = true;
+    const look = (): void => {
+      this.#resting = this.#options.clock.after(restMs, () => {
+        this.#resting = undefined;
+        if (this.#due) look();
+      });
+      this.#looking = this.#looking.then(async () => {
+        this.#due = false;
+        await this.#look();
+      });
+    };
+    if (this.#resting === undefined) look();
+  }
+
   /** The authority may have changed its mind about somebody who is there. */
   async #look(): Promise<void> {
+    try {
+      await this.#read();
+      await this.#cut();
+    } catch (error) {
+      this.#options.log.error("devices-not-read", { error });
+    }
+  }
+
+  async #read(): Promise<void> {
+    const known = new Map<string, Device>();
+    let after: Device | undefined;
+    do {
+      const page = await this.#options.store.list({
+        ...(after === undefined ? {} : { after }),
+        limit: pageSize,
+      });
+      for (const device of page) if (device.state === "approved") known.set(device.id, device);
+      after = page.at(-1);
+    } while (after !== undefined);
+    this.#known = known;
+    this.#knownNames = new Map([...known.values()].map((device) => [device.name, device]));
+  }
+
+  async #cut(): Promise<void> {
     for (const [id, held] of this.#held) {
-      const now = await this.#options.store.byId(id);
-      const connections = new Set(held.map((one) => one.connection));
-      for (const connection of connections) {
-        const why = whyCut(connection.device, now);
+      for (const connection of new Set(held.map((one) => one.connection))) {
+        // What came after it was read is not in it yet.
+        if (whyCut(connection.device, this.#known.get(id)) === undefined) continue;
+        const why = whyCut(connection.device, await this.#options.store.byId(id));
         if (why === undefined) continue;
         this.leave(connection);
         this.#options.log.info("device-cut", { device: connection.device.name, why });

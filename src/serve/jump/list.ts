@@ -12,17 +12,22 @@ export function listText(targets: readonly ListedTarget[]): string {
 }
 
 /** What is worth knowing of a target besides its name. */
-export function detailsOf({ names, tags, pattern }: ListedTarget): string {
+export function detailsOf({ names, tags, pattern, online }: ListedTarget): string {
   const also = pattern === undefined ? names : [...names, `names like ${pattern}`];
-  return [...(also.length === 0 ? [] : [also.join(", ")]), ...tags.map((tag) => `#${tag}`)].join("  ");
+  return [
+    ...(also.length === 0 ? [] : [also.join(", ")]),
+    ...(online === false ? ["offline"] : []),
+    ...tags.map((tag) => `#${tag}`),
+  ].join("  ");
 }
 
 export function listJson(targets: readonly ListedTarget[]): string {
-  const shown = targets.map(({ name, names, tags, pattern }) => ({
+  const shown = targets.map(({ name, names, tags, pattern, online }) => ({
     name,
     names,
     tags,
     ...(pattern === undefined ? {} : { pattern }),
+    ...(online === undefined ? {} : { online }),
   }));
   return `${JSON.stringify({ version: jsonVersion, targets: shown }, undefined, 2)}\n`;
 }
