@@ -30,8 +30,16 @@ const hopByHop = new Set([
   "expect",
 ]);
 
-/** Said by us, whatever the client says: targets trust it. */
-const told = new Set(["forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-real-ip"]);
+/** Said by us, or not at all, whatever the client says: targets trust it. */
+const told = new Set([
+  "forwarded",
+  "x-forwarded-for",
+  "x-forwarded-proto",
+  "x-forwarded-host",
+  "x-forwarded-port",
+  "x-forwarded-server",
+  "x-real-ip",
+]);
 
 /** The name in a request's `Host`, which must stand there once. Undefined: it is for no host, or for a proxy. */
 export function hostOf({
@@ -210,7 +218,8 @@ function kept(raw: readonly string[], dropped: ReadonlySet<string>): string[] {
   return pairs
     .filter(([name]) => {
       const plain = name.toLowerCase();
-      return !hopByHop.has(plain) && !dropped.has(plain) && !named.includes(plain);
+      // Many a target cannot tell `_` from `-`: both become the same variable of CGI.
+      return !hopByHop.has(plain) && !dropped.has(plain.replaceAll("_", "-")) && !named.includes(plain);
     })
     .flat();
 }

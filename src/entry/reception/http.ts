@@ -52,7 +52,14 @@ export class HttpFront {
       maxPayload: maxWebSocketMessageBytes,
       handleProtocols: (offered) => subprotocols.find((name) => offered.has(name)) ?? false,
     });
-    this.#server = createServer({ maxHeaderSize: maxHttpHeadBytes, keepAlive: false });
+    this.#server = createServer({
+      maxHeaderSize: maxHttpHeadBytes,
+      keepAlive: false,
+      // Any other protocol is not changed to: the request is answered as one of HTTP (RFC 9110, section 7.8).
+      shouldUpgradeCallback: (request) => isWebSocket(request.headers.upgrade),
+    });
+    // The bytes are bounded. What is beyond a number of headers would be left out without a word, and be it the length of the body.
+    this.#server.maxHeadersCount = 0;
     // Time is the reception's own to bound.
     this.#server.headersTimeout = 0;
     this.#server.requestTimeout = 0;
@@ -137,6 +144,7 @@ export class HttpFront {
   ): Promise<Received> {
     stream.pause();
     const { desk, entries, plan, certificate } = waiting;
+    if (!isWebSocket(request.headers.upgrade)) return refused(stream, 404, "an upgrade to another protocol");
     if (entries.includes("host")) {
       const hosts = this.#hostsFor(waiting);
       const found = await hosts.find(request);
@@ -147,8 +155,7 @@ export class HttpFront {
     }
     const { headers, url = "", method } = request;
     const name = targetInPath(url);
-    const isWebSocket = method === "GET" && headers.upgrade?.toLowerCase() === "websocket";
-    if (!entries.includes("websocket") || !isWebSocket || name === undefined)
+    if (!entries.includes("websocket") || method !== "GET" || name === undefined)
       return refused(stream, 404, `an upgrade of ${url}`);
     const { origin } = headers;
     // A page of anybody's could else use whatever its visitor's address or certificate opens here.
@@ -216,6 +223,10 @@ async function connect(
     },
     failed: (text) => answer(stream, 502, text),
   };
+}
+
+function isWebSocket(upgrade: string | undefined): boolean {
+  return upgrade?.toLowerCase() === "websocket";
 }
 
 function asked({ method, url }: IncomingMessage): string {
