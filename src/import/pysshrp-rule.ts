@@ -63,6 +63,7 @@ export class PysshrpRules {
         ],
         match: expression === undefined ? { user: server.user } : { userPattern: expression.pattern },
         policy: policyOf(server),
+        sftp: sftpOf(server),
         targets: open
           ? {
               key: "targets",
@@ -82,7 +83,6 @@ export class PysshrpRules {
           hostKeyEntry(this.#options),
         ],
         unsafe: [
-          ...restrictionsLost(server),
           ...unsafe,
           ...(open ? ["the client could name any host: say in targets which ones it may"] : []),
         ],
@@ -223,22 +223,33 @@ function hostKeyEntry({ stateDir }: ImportOptions): Entry {
   };
 }
 
-function restrictionsLost(server: Server): string[] {
-  const reasons: string[] = [];
-  if (server.rootPath !== undefined) {
-    reasons.push(
-      `upstream_root_path ${JSON.stringify(server.rootPath.value)} cannot be enforced by the gateway yet; confine the account at the upstream (ChrootDirectory and internal-sftp of sshd). (pysshrp compared texts, so that /var/www admitted /var/www-secret; symbolic links led out, and commands and scp took no notice of it.)`,
-    );
-  }
-  return reasons;
+/** What the client sees as `/`. Of no account without SFTP: pysshrp's commands and scp took no notice of it. */
+function sftpOf({ rootPath, allowSftp }: Server): Entry | undefined {
+  if (rootPath === undefined || !allowSftp) return undefined;
+  const notes = [
+    "pysshrp compared texts, so that a folder admitted others whose names begin like it, and symbolic links led out. Here neither does.",
+    "The client sees this folder as /. Paths that people or programs wrote in full begin there now.",
+  ];
+  return { key: "sftp", value: { root: literal(rootPath.value) }, notes };
 }
 
 /** What pysshrp let through in the presence of a restriction; without one, everything passes here. */
-function policyOf({ allowSsh, allowSftp }: Server): Entry | undefined {
-  if (allowSsh && allowSftp) return undefined;
-  const shell = allowSsh ? { shell: true, exec: true, pty: true } : {};
-  const notes = [
-    `${[allowSsh ? "" : "allow_ssh = False", allowSftp ? "" : "allow_sftp = False"].filter((each) => each !== "").join(", ")}. Forwarding, agent, X11 and environment did not exist in pysshrp, and need to be named here to be allowed.`,
-  ];
+function policyOf({ rootPath, allowSsh, allowSftp }: Server): Entry | undefined {
+  const rooted = rootPath !== undefined && allowSftp;
+  if (allowSsh && allowSftp && !rooted) return undefined;
+  const shell = allowSsh && !rooted ? { shell: true, exec: true, pty: true } : {};
+  const said = [allowSsh ? "" : "allow_ssh = False", allowSftp ? "" : "allow_sftp = False"].filter(
+    (each) => each !== "",
+  );
+  const notes: string[] = [];
+  if (rooted && allowSsh)
+    notes.push(
+      "pysshrp let commands and scp out of upstream_root_path. Here a rule with a folder allows SFTP alone; name here what else is to pass, knowing that it knows no folder.",
+    );
+  if (rootPath !== undefined && !allowSftp)
+    notes.push("upstream_root_path has no effect without SFTP: left out.");
+  notes.push(
+    `${said.length === 0 ? "" : `${said.join(", ")}. `}Forwarding, agent, X11 and environment did not exist in pysshrp, and need to be named here to be allowed.`,
+  );
   return { key: "policy", value: { ...shell, sftp: allowSftp }, notes };
 }

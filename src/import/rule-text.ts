@@ -18,6 +18,7 @@ export interface RuleText {
   readonly match: Flow;
   readonly targets?: Entry | undefined;
   readonly policy?: Entry | undefined;
+  readonly sftp?: Entry | undefined;
   readonly login: readonly Flow[];
   readonly loginNotes: readonly string[];
   readonly upstream: readonly Entry[];
@@ -108,7 +109,8 @@ function ruleLines(rule: RuleText, folder: string, locked: string | undefined): 
   for (const reason of [...rule.unsafe, ...rule.lost])
     lines.push(...comment(`${locked === undefined ? "NOT IMPORTED" : "DISABLED"}: ${reason}`, "  "));
   lines.push(`  - name: ${scalar(rule.name)}`, `${indent}match: ${flow(rule.match)}`);
-  if (rule.policy !== undefined) lines.push(...entryLines(rule.policy, indent));
+  for (const entry of [rule.policy, rule.sftp])
+    if (entry !== undefined) lines.push(...entryLines(entry, indent));
   if (rule.targets !== undefined) lines.push(...entryLines(rule.targets, indent));
   lines.push(...rule.loginNotes.flatMap((note) => comment(note, indent)));
   if (locked === undefined) {

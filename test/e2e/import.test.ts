@@ -32,7 +32,6 @@ before(async () => {
     { user: "exact", ...upstream, upstream_host: "unreachable.invalid" },
     { user: "local", password: "local secret", ...upstream, ...stored },
     { user: "any", ...upstream, ...stored },
-    { user: "rooted", ...upstream, upstream_root_path: "/var/www" },
     { user: "files", ...upstream, allow_ssh: false },
     { user: "shells", ...upstream, allow_sftp: false },
   ];
@@ -170,10 +169,6 @@ test("pysshrp: no password stands in the result, and its file is for the owner a
 test("pysshrp: where any password logged in, none does", { skip }, async () => {
   await refused(pysshrp, "any", "anything");
   await refused(pysshrp, "any", password());
-});
-
-test("pysshrp: a restriction that cannot be kept disables the rule", { skip }, async () => {
-  await refused(pysshrp, "rooted", password());
 });
 
 test("pysshrp: the upstream's host key is kept when first seen", { skip }, async () => {

@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { chmod, chown, copyFile, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, chown, copyFile, mkdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { existsSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { startAgent } from "#test/support/agent";
@@ -47,6 +47,8 @@ before(async () => {
     { user: "stored", password: "mine", ...as, upstream_password: user.password ?? "" },
     { user: "keys", ...as, upstream_key: gatewayKey.path },
     { user: "named", ...as, upstream_key: "conf.d/upstream_key", upstream_authorized_keys: "team/keys" },
+    { user: "rooted", ...as, upstream_key: gatewayKey.path, upstream_root_path: "pysshrp/www" },
+    { user: "rootless", ...as, upstream_root_path: "pysshrp/www", allow_sftp: false },
     { user: "closed", ...as, upstream_port: 1 },
     { user: "nowhere", ...as, upstream_host: "no-such-host.invalid" },
   ];
@@ -285,6 +287,77 @@ test("SFTP: resumed and appended files, links, times and modes; nothing changes 
   assert.equal((await stat(`${there}/whole`)).mode & 0o777, 0o600);
   assert.equal((await stat(`${there}/renamed`)).mode & 0o777, 0o640);
   assert.equal((await stat(`${local}/whole`)).mode & 0o777, 0o640);
+});
+
+test("upstream_root_path: the folder is /, and neither a name like it nor a link leads out", {
+  skip,
+}, async () => {
+  await upstreamKeys(".ssh/authorized_keys", ada.publicLine);
+  const { home, uid, gid } = parts.user;
+  const top = `${home}/pysshrp`;
+  for (const folder of [top, `${top}/www`, `${top}/www-secret`]) {
+    await mkdir(folder, { recursive: true });
+    await chown(folder, uid, gid);
+  }
+  await writeFile(`${top}/www/page`, "page\n");
+  await writeFile(`${top}/www-secret/word`, "secret\n");
+  await symlink("../www-secret", `${top}/www/relative`);
+  await symlink(`${top}/www-secret`, `${top}/www/absolute`);
+  await symlink("../www-secret/word", `${top}/www/word`);
+  const local = parts.keys.folder.at("rooted");
+  await mkdir(local, { recursive: true });
+  const sftp = async (...lines: readonly string[]): Promise<{ code: number | null; said: string }> => {
+    const place = target("rooted", ada.path);
+    const flags = ["-b", "-", ...sshSettings(place), "-P", String(place.port)];
+    const stdin = { data: `${lines.join("\n")}\n` };
+    const { code, stdout, stderr } = await run("sftp", [...flags, `${place.user}@${place.host}`], { stdin });
+    return { code, said: `${stdout.toString()}${stderr}` };
+  };
+  const inside = await sftp("pwd", `get /page ${local}/page`, `put ${local}/page new`, "ls -1");
+  assert.equal(inside.code, 0, inside.said);
+  assert.match(inside.said, /working directory: \/\n/);
+  assert.equal(await readFile(`${top}/www/new`, "utf8"), "page\n");
+  for (const path of [
+    "../www-secret/word",
+    "/../www-secret/word",
+    `${top}/www-secret/word`,
+    "relative/word",
+    "absolute/word",
+    "word",
+  ]) {
+    const { code, said } = await sftp(`get ${path} ${local}/stolen`);
+    assert.equal(code, 1, `${path}: ${said}`);
+  }
+  assert.ok(!existsSync(`${local}/stolen`));
+  for (const line of ["rm relative/word", `put ${local}/page absolute/word`, `put ${local}/page word`])
+    assert.equal((await sftp(line)).code, 1, line);
+  assert.equal(await readFile(`${top}/www-secret/word`, "utf8"), "secret\n");
+});
+
+test("upstream_root_path: commands, shells and scp take notice of it", { skip }, async () => {
+  const { home } = parts.user;
+  const command = await ssh("rooted", ada, [`cat ${home}/pysshrp/www-secret/word`]);
+  assert.notEqual(command.code, 0);
+  assert.equal(command.stdout, "");
+  assert.match(command.stderr, /not allowed here/);
+  const shell = await ssh("rooted", ada, [], { stdin: { data: "id\n" } });
+  assert.notEqual(shell.code, 0);
+  assert.equal(shell.stdout, "");
+  const place = target("rooted", ada.path);
+  const local = parts.keys.folder.at("rooted/copied");
+  const scp = async (flags: readonly string[], path: string): Promise<number | null> => {
+    const source = `${place.user}@${place.host}:${path}`;
+    return (await run("scp", [...flags, ...sshSettings(place), "-P", String(place.port), source, local]))
+      .code;
+  };
+  for (const flags of [[], ["-O"]]) {
+    assert.notEqual(await scp(flags, `${home}/pysshrp/www-secret/word`), 0);
+    assert.notEqual(await scp(flags, "relative/word"), 0);
+  }
+  assert.ok(!existsSync(local));
+  assert.equal(await scp([], "/page"), 0);
+  // Without SFTP it said nothing in pysshrp, and says nothing here.
+  await entered("rootless", password());
 });
 
 test("one connection carries several sessions; stderr, exit status and end of input arrive", {

@@ -31,6 +31,9 @@ servers = [
     {'user': 'root', 'upstream_host': 'files.lan', 'upstream_root_path': '/var/www'},
     {'user': 'nossh', 'upstream_host': 'files.lan', 'allow_ssh': False},
     {'user': 'nosftp', 'upstream_host': 'files.lan', 'allow_sftp': False},
+    {'user': '^root-(?P<who>[a-z]+)$', 'upstream_host': 'files.lan', 'upstream_root_path': 'srv/{who}\\1/',
+     'allow_ssh': False},
+    {'user': 'rootless', 'upstream_host': 'files.lan', 'upstream_root_path': '/var/www', 'allow_sftp': False},
     # defaults, written out
     {'user': 'plain', 'password': '', 'upstream_host': 'plain.lan', 'upstream_user': '', 'upstream_password': '',
      'upstream_key': '', 'upstream_authorized_keys': '', 'upstream_port': 22, 'upstream_root_path': '',
