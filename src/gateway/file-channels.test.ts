@@ -42,7 +42,13 @@ interface Ends extends AsyncDisposable {
 const usual: Size = { windowBytes: 2 * 1024 * 1024, maxPacketBytes: 32 * 1024 };
 
 /** A client and an upstream whose subsystem sftp is a real one, and whose command `cat` sends back what it gets. */
-function joined(plan: SftpPlan, clientSize: Size = usual, upstreamSize: Size = usual, maxUnread = 64): Ends {
+function joined(
+  plan: SftpPlan,
+  clientSize: Size = usual,
+  upstreamSize: Size = usual,
+  maxUnread = 64,
+  locks: PathLocks = new PathLocks(),
+): Ends {
   const [clientEnd, downstream] = packetPipe({ maxUnread });
   const [serverEnd, upstream] = packetPipe({ maxUnread });
   const events: AuditEvent[] = [];
@@ -50,7 +56,7 @@ function joined(plan: SftpPlan, clientSize: Size = usual, upstreamSize: Size = u
   const files = new FileChannels({
     rules: fileRulesFor(plan, {}),
     audit,
-    locks: new PathLocks(),
+    locks,
     place: "host",
     client: downstream,
     upstream,
@@ -337,4 +343,36 @@ test("a channel that ends in the middle of a file: the record says so", { skip: 
   await closed;
   const record = ends.events.find((event) => event.event === "file-close");
   assert.deepEqual([record?.outcome, record?.sha256], ["cut-off", undefined]);
+});
+
+test("a client that reads nothing holds up nobody else, and is not read for ever", {
+  skip: noSftpServer,
+}, async () => {
+  await using folder = await ground();
+  await writeFile(folder.at("root", "file"), randomBytes(100_000));
+  const locks = new PathLocks();
+  const plan = planOf({ root: folder.at("root") });
+  const little: Size = { windowBytes: 20_000, maxPacketBytes: 1000 };
+  await using deaf = joined(plan, little, usual, 64, locks);
+  await using other = joined(plan, usual, usual, 64, locks);
+  const channel = await session(deaf);
+  assert.equal(await channel.request("subsystem", encodeSubsystemRequest("sftp")), true);
+  const sftp = new Sftp(channel);
+  const handle = await sftp.open("/file", FXF.READ);
+  channel.pause();
+  const requests: Uint8Array[] = [];
+  for (let id = 1000; id < 1100; id++)
+    requests.push(encodeSftpRequest({ kind: "read", id, handle, offset: 0n, length: block }));
+  requests.push(encodeSftpRequest({ kind: "rename", id: 2000, from: "/file", to: "/renamed" }));
+  for (let id = 3000; id < 60_000; id++)
+    requests.push(encodeSftpRequest({ kind: "fstat", id, handle: "a handle that is not there" }));
+  channel.write(Buffer.concat(requests));
+  const mine = await session(other);
+  assert.equal(await mine.request("subsystem", encodeSubsystemRequest("sftp")), true);
+  const free = new Sftp(mine);
+  for (let round = 0; round < 20; round++) {
+    const reply = await free.ask((id) => ({ kind: "rename", id, from: "/none", to: "/other" }));
+    assert.equal(reply.kind, "status");
+  }
+  assert.ok(channel.writableLength > 0, "what it sends is left with it");
 });

@@ -31,6 +31,9 @@ export interface FileChannelsOptions {
 
 type Side = "client" | "upstream";
 
+/** More than the answers to all that is asked about one path: 128 names, some 50 bytes each. */
+const answerBytes = 64 * 1024;
+
 /** What one side gave at the opening. */
 interface Room {
   windowBytes: number;
@@ -164,7 +167,7 @@ export class FileChannels {
     for (const { runs } of this.#byClient.values()) {
       if (typeof runs !== "object" || !("sftp" in runs)) continue;
       if (side === "client") runs.sftp.down.flush();
-      else runs.sftp.up.flush();
+      runs.sftp.up.flush();
     }
   }
 
@@ -204,6 +207,7 @@ export class FileChannels {
       place,
       toUpstream: (bytes) => up.put(bytes),
       toClient: (bytes) => down.put(bytes),
+      answerable: () => down.atLeast(answerBytes),
       progressed: () => up.settle(),
       failed: (by, error) => this.#fail(channel, by, error),
     });
@@ -211,7 +215,8 @@ export class FileChannels {
       clientEnd,
       upstreamEnd,
       room.upstream.windowBytes - withheld.client,
-      () => session.heldFromClient,
+      // A client that asks and reads no answers is not read for ever.
+      () => session.heldFromClient + down.queuedBytes,
       () => session.waiting,
     );
     const down = new FileWay(
@@ -237,6 +242,8 @@ export class FileChannels {
         return passing;
       }
       (side === "client" ? runs.sftp.down : runs.sftp.up).adjust(bytes);
+      // What the client has read makes room for more of its requests.
+      if (side === "client") runs.sftp.up.settle();
       return dropped;
     }
     if (runs === "other") return passing;

@@ -137,6 +137,19 @@ export class FileWay {
     return Math.min(fileWindowBytes, room) - this.#queuedBytes - held - this.#grantedBytes;
   }
 
+  /** Bytes that wait here for the receiver. */
+  get queuedBytes(): number {
+    return this.#queuedBytes;
+  }
+
+  /** Gives the sender so much, whatever the receiver takes. */
+  atLeast(bytes: number): void {
+    const more = bytes - Math.max(0, this.#grantedBytes);
+    if (more <= 0 || this.#closed) return;
+    this.#grantedBytes += more;
+    this.#from.speaking.send(encodeWindowAdjust({ recipient: this.#from.number, bytes: more }));
+  }
+
   /** EOF or CLOSE of the sender: it goes on behind all that is left. */
   end(number: typeof MSG.CHANNEL_EOF | typeof MSG.CHANNEL_CLOSE): void {
     if (this.#closed) return;

@@ -44,6 +44,8 @@ export interface SftpPorts {
   /** Takes bytes at once, or a copy of them. */
   toUpstream(bytes: Uint8Array): void;
   toClient(bytes: Uint8Array): void;
+  /** We are about to ask something: there must be room for the answers, whatever the client reads. */
+  answerable(): void;
   /** Less is kept here than before. */
   progressed(): void;
   /** It cannot go on; told once. */
@@ -82,6 +84,10 @@ export class SftpSession {
   #confinement: Confinement | undefined;
   #open: OpenFiles | undefined;
   #running: Running | undefined;
+  /** A plan that waits until everything before it is answered. */
+  #next: Plan<void> | undefined;
+  /** A plan's request is with the upstream: nothing else is, until it is answered. */
+  #alone = false;
   #phase: "new" | "greeting" | "open" | "over" = "new";
   #nextOwn = 0xf000_0000;
   /** Answers of ours that wait. */
@@ -124,7 +130,7 @@ export class SftpSession {
 
   /** Whether there is more to be done with what the client sent. */
   get waiting(): boolean {
-    return this.#running !== undefined || this.#fromClient.waiting;
+    return this.#running !== undefined || this.#next !== undefined || this.#fromClient.waiting;
   }
 
   /** The next bytes of the client's. True: they go on just as they are; false: what goes on has been put out. */
@@ -142,6 +148,7 @@ export class SftpSession {
     this.#phase = "over";
     this.#running?.release?.();
     this.#running = undefined;
+    this.#next = undefined;
     for (const pending of this.#pending.values()) pending.release?.();
     this.#pending.clear();
     for (const file of this.#files.values()) this.#recorder.closed(file);
@@ -231,7 +238,9 @@ export class SftpSession {
       return this.#answer(statusReply(id, FX.BAD_MESSAGE));
     const plan = confinement.plan(request);
     if (plan !== undefined) {
-      this.#run(this.#carryOut(id, plan));
+      this.#next = this.#carryOut(id, plan);
+      this.#fromClient.block();
+      this.#begin();
       return false;
     }
     const refusal = open.refuse(request);
@@ -263,6 +272,7 @@ export class SftpSession {
     const release = this.#running?.release;
     if (this.#running !== undefined) this.#running.release = undefined;
     this.#pending.set(id, { request: send, finish, release });
+    this.#alone = true;
     this.#fromClient.emit(encodeSftpRequest(send));
   }
 
@@ -282,6 +292,17 @@ export class SftpSession {
       this.#answers--;
       this.#fromUpstream.emit(answer);
     }
+  }
+
+  /**
+   * Others may wait for what a plan holds, so nothing that this client leaves unread may stand between us and the upstream's
+   * answers: there is nothing else on its way while a plan is, until its request is answered.
+   */
+  #begin(): void {
+    const plan = this.#next;
+    if (plan === undefined || this.#pending.size > 0) return;
+    this.#next = undefined;
+    this.#run(plan);
   }
 
   #run(plan: Plan<void>): void {
@@ -306,6 +327,7 @@ export class SftpSession {
   #take(running: Running, step: Step): void {
     if ("ask" in step) {
       running.replies.clear();
+      this.#ports.answerable();
       // All numbers first: the first answer may come before the last question has left.
       running.asked = step.ask.map(() => this.#ownNumber());
       for (const [at, question] of step.ask.entries())
@@ -341,6 +363,15 @@ export class SftpSession {
   /** Reads on from the client, if nothing keeps us from it. */
   #goOn(): void {
     if (this.#running !== undefined || this.#phase === "greeting") return;
+    if (this.#next !== undefined) {
+      this.#guarded("upstream", () => {
+        this.#begin();
+        return true;
+      });
+      return;
+    }
+    if (this.#pending.size === 0) this.#alone = false;
+    if (this.#alone) return;
     if (!this.#fromClient.blocked || this.#pending.size >= maxOutstanding) return;
     this.#guarded("client", () => {
       this.#fromClient.unblock();

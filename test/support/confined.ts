@@ -98,6 +98,7 @@ export class Confined implements AsyncDisposable {
       place: "host",
       toUpstream: (bytes) => this.#server.stdin.write(Buffer.from(bytes)),
       toClient,
+      answerable: () => {},
       progressed: () => {},
       failed: (by, error) => this.failure.resolve(new Error(`${by}: ${error.message}`)),
     });

@@ -51,6 +51,7 @@ export class SftpEnds {
       place: "host",
       toUpstream: (bytes) => this.#sentUp(bytes),
       toClient: (bytes) => this.#sentDown(bytes),
+      answerable: () => {},
       progressed: () => {},
       failed: (by, error) => {
         this.failure = { by, error };
