@@ -22,6 +22,9 @@ import { versionLines } from "./version-line.ts";
 /** Time for a client to take the words with which it is refused. */
 const lastWordMs = 2_000;
 
+/** Of a client's own words in a line of the log or the audit. */
+const maxReasonChars = 300;
+
 /** One client's story: of a login here (Session), or of what came by another entry. */
 export interface LiveSession {
   readonly id: string;
@@ -152,9 +155,10 @@ export class FrontSession implements LiveSession {
   async #live(received: Exclude<Received, { kind: "session" }>): Promise<SessionEnd> {
     const { log, ticket } = this.#options;
     if (received.kind === "refused") {
-      log.info("target-refused", { reason: received.reason });
-      const why = new gatewayErrors.DENIED_TARGET(received.reason);
-      this.#tellTarget("refused", received.reason);
+      const reason = received.reason.slice(0, maxReasonChars);
+      log.info("target-refused", { reason });
+      const why = new gatewayErrors.DENIED_TARGET(reason);
+      this.#tellTarget("refused", reason);
       if (received.tell) this.#tellSsh(received.stream, why);
       else this.#letGo(received.stream);
       return { blame: why.blame, reason: why.code };

@@ -5,7 +5,7 @@ import { after, before, test } from "node:test";
 import { connect, type TLSSocket } from "node:tls";
 import { type CertificatePair, selfSigned, signedBy } from "#test/support/certificates";
 import { run } from "#test/support/child";
-import { type EntryWorld, read, startEntryWorld } from "#test/support/entries";
+import { dialGateway, type EntryWorld, read, startEntryWorld } from "#test/support/entries";
 import { portOf } from "#test/support/gateway";
 import { sshSettings } from "#test/support/ssh";
 import { missing, stranger } from "#test/support/strangers";
@@ -113,6 +113,33 @@ test("who shows none, one of somebody else's, or one that no authority of ours v
   assert.match(await outcome("secret", ada), denied);
   assert.equal(await outcome("no-certificate.example", ada), "ERR_SSL_TLSV1_UNRECOGNIZED_NAME");
 });
+
+test("a name that no certificate can hold is one that is not there", { skip }, async () => {
+  for (const name of ["no-certificate.example", "web1\u0000x", "\u0000", "", "w\u00e9b", "x".repeat(5000)]) {
+    const socket = await dialGateway(world.gateway);
+    socket.write(helloFor(name));
+    const alert = Buffer.from(await read(socket), "latin1").toString("hex");
+    assert.equal(alert, "15030300020270", JSON.stringify(name.slice(0, 30)));
+  }
+  assert.ok(!world.gateway.child.stderr.includes("BUG_"));
+  // What a client says takes no more of the log than a name does.
+  assert.ok(!world.gateway.child.stderr.includes("x".repeat(1000)));
+});
+
+/** A ClientHello that says little but the name. */
+function helloFor(name: string): Uint8Array {
+  const sized = (bytes: number, ...parts: readonly Uint8Array[]): Uint8Array => {
+    const all = Buffer.concat(parts);
+    const length = Buffer.alloc(bytes);
+    length.writeUIntBE(all.length, 0, bytes);
+    return Buffer.concat([length, all]);
+  };
+  const list = sized(2, Uint8Array.of(0), sized(2, Buffer.from(name, "latin1")));
+  const extensions = sized(2, Uint8Array.of(0, 0), sized(2, list));
+  const start = [Uint8Array.of(3, 3), Buffer.alloc(32), Uint8Array.of(0, 0, 2, 0x13, 1, 1, 0)];
+  const message = Buffer.concat([Uint8Array.of(1), sized(3, ...start, extensions)]);
+  return Buffer.concat([Uint8Array.of(22, 3, 1), sized(2, message)]);
+}
 
 test("inside the gateway's own TLS the certificate counts for the other ways", { skip }, async () => {
   const ask = async (text: string, shown?: CertificatePair): Promise<string> => {

@@ -72,6 +72,8 @@ export class Certificates {
 
   /** The first that holds for the name; without a name, the first of all. */
   async find(name: string | undefined): Promise<Read["ends"] | undefined> {
+    // No certificate can be for it, and OpenSSL throws.
+    if (name !== undefined && !/^[\x21-\x7e]+$/.test(name)) return undefined;
     for (const held of this.#held) {
       await this.#refresh(held);
       if (name === undefined || held.read.certificate.checkHost(name) !== undefined) return held.read.ends;
