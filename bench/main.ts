@@ -9,6 +9,7 @@ import { bulkCases } from "./bulk.ts";
 import type { BenchCase } from "./case.ts";
 import { compare } from "./compare.ts";
 import { echoCases } from "./echo.ts";
+import { forwardCases } from "./forward.ts";
 import { judge } from "./goals.ts";
 import { idleCases } from "./idle.ts";
 import { laneCases } from "./lane-cases.ts";
@@ -31,6 +32,7 @@ const cases: readonly BenchCase[] = [
   ...echoCases,
   ...loginCases,
   ...spliceCases,
+  ...forwardCases,
   ...idleCases,
   ...manyCases,
   ...sftpCases,

@@ -53,10 +53,16 @@ export interface RemoteConnection {
   refuse(reason: string): void;
 }
 
-interface RemoteEntry {
-  readonly matches: (type: string, name: string, port: number) => boolean;
+interface TcpEntry {
+  readonly kind: "tcp";
+  /** 0 until the server has said which it chose. Servers name the address as they like; the port is theirs to say right. */
+  port: number;
   readonly take: (connection: RemoteConnection) => void;
 }
+
+type RemoteEntry =
+  | TcpEntry
+  | { readonly kind: "unix"; readonly path: string; readonly take: TcpEntry["take"] };
 
 const forwardedTcpip = "forwarded-tcpip";
 const forwardedStreamlocal = "forwarded-streamlocal@openssh.com";
@@ -163,15 +169,16 @@ export class ClientConnection implements AsyncDisposable {
   async listenTcp(bind: HostPort, take: (connection: RemoteConnection) => void): Promise<RemoteListener> {
     const data = encodeAddressAndPort({ address: bind.host, port: bind.port });
     const place = bind.host === "" ? `port ${bind.port}` : formatHostPort(bind);
-    const reply = await this.#mux.request("tcpip-forward", data);
-    if (!reply.success) throw this.#notListening(place);
-    const port = bind.port === 0 && reply.data.length === 4 ? decodeBoundPort(reply.data) : bind.port;
-    const entry: RemoteEntry = {
-      // Servers name the address as they like; the port is theirs to say right.
-      matches: (type, _name, at) => type === forwardedTcpip && at === port,
-      take,
-    };
+    // Known before it is asked for: a connection may come in the same breath as the answer.
+    const entry: TcpEntry = { kind: "tcp", port: bind.port, take };
     this.#remote.add(entry);
+    const reply = await this.#mux.request("tcpip-forward", data);
+    if (!reply.success) {
+      this.#remote.delete(entry);
+      throw this.#notListening(place);
+    }
+    if (bind.port === 0 && reply.data.length === 4) entry.port = decodeBoundPort(reply.data);
+    const { port } = entry;
     return {
       port,
       [Symbol.asyncDispose]: async () => {
@@ -184,13 +191,13 @@ export class ClientConnection implements AsyncDisposable {
   /** Has the server listen on a UNIX socket (OpenSSH's extension). Throws DENIED_CLIENT_CHANNEL. */
   async listenUnix(path: string, take: (connection: RemoteConnection) => void): Promise<RemoteListener> {
     const data = encodeStreamlocalForward(path);
-    const reply = await this.#mux.request("streamlocal-forward@openssh.com", data);
-    if (!reply.success) throw this.#notListening(`the socket ${path}`);
-    const entry: RemoteEntry = {
-      matches: (type, name) => type === forwardedStreamlocal && name === path,
-      take,
-    };
+    const entry: RemoteEntry = { kind: "unix", path, take };
     this.#remote.add(entry);
+    const reply = await this.#mux.request("streamlocal-forward@openssh.com", data);
+    if (!reply.success) {
+      this.#remote.delete(entry);
+      throw this.#notListening(`the socket ${path}`);
+    }
     return {
       port: undefined,
       [Symbol.asyncDispose]: async () => {
@@ -233,7 +240,12 @@ export class ClientConnection implements AsyncDisposable {
 
   #offered(offer: ChannelOffer): void {
     const { name, port, origin } = decodeOffer(offer);
-    const entry = [...this.#remote].find((each) => each.matches(offer.type, name, port));
+    const entries = [...this.#remote];
+    const entry =
+      offer.type === forwardedTcpip
+        ? (entries.find((each) => each.kind === "tcp" && each.port === port) ??
+          entries.find((each) => each.kind === "tcp" && each.port === 0))
+        : entries.find((each) => each.kind === "unix" && each.path === name);
     if (entry === undefined) {
       offer.refuse(OPEN_FAILURE.ADMINISTRATIVELY_PROHIBITED, "nobody here listens for that");
       return;

@@ -1,4 +1,6 @@
+import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { type ByteStream, byteStreamOf } from "#link";
 
 /** How two joined streams ended. */
 export interface JoinEnd {
@@ -7,44 +9,88 @@ export interface JoinEnd {
   readonly bytesIn: number;
 }
 
+/** Buffers of one read each that are kept for the next: large ones made anew would be cleared and collected each time. */
+const maxSpare = 8;
+const spareBytes = 1024 * 1024;
+const largeBytes = 16 * 1024;
+const spare: Uint8Array[] = [];
+
+/** A copy of bytes that a read lent, until whoever it was written to has taken it. */
+function keep(lent: Uint8Array): { readonly bytes: Uint8Array; readonly release: () => void } {
+  if (lent.length < largeBytes || lent.length > spareBytes)
+    return { bytes: Uint8Array.from(lent), release: () => {} };
+  const whole = spare.pop() ?? new Uint8Array(spareBytes);
+  whole.set(lent);
+  return {
+    bytes: whole.subarray(0, lent.length),
+    release: () => {
+      if (spare.length < maxSpare) spare.push(whole);
+    },
+  };
+}
+
 /**
- * Joins two streams: each direction with its own end, no more waiting than the two keep themselves. Owns both; resolves when both
- * are closed.
+ * Joins two streams: each direction with its own end, no more waiting than one read. Owns both; resolves when both are closed.
+ * Plain sockets are read by their handles, into a buffer that all of them share.
  */
 export async function join(one: Duplex, other: Duplex): Promise<JoinEnd> {
   const count = { bytesOut: 0, bytesIn: 0 };
-  flow(one, other, (bytes) => (count.bytesOut += bytes));
-  flow(other, one, (bytes) => (count.bytesIn += bytes));
-  await Promise.all([closed(one), closed(other)]);
+  const [first, second] = [sideOf(one), sideOf(other)];
+  const closed = [whenClosed(first), whenClosed(second)];
+  flow(first, second, (bytes) => (count.bytesOut += bytes));
+  flow(second, first, (bytes) => (count.bytesIn += bytes));
+  await Promise.all(closed);
   return count;
 }
 
-function flow(from: Duplex, to: Duplex, add: (bytes: number) => void): void {
-  from.on("data", (chunk: Buffer) => {
-    add(chunk.length);
-    if (!to.write(chunk)) from.pause();
-  });
-  to.on("drain", () => from.resume());
-  // The other direction may go on as long as it likes.
-  from.once("end", () => to.end());
-  // An error is told by what follows it.
-  from.on("error", () => {});
-  from.once("close", () => {
-    if (from.readableEnded) whenFlushed(to);
-    else to.destroy();
-  });
-  from.resume();
+/** One of the two. */
+interface Side {
+  readonly stream: ByteStream;
+  /** It said all that it had to say. */
+  ended: boolean;
+  /** It has taken the other's last word. */
+  finished: boolean;
+  closed: boolean;
 }
 
-/** One side is gone, after all that it had to say: the other hears it to the end, but nothing more is read of it. */
-function whenFlushed(stream: Duplex): void {
-  if (stream.writableFinished) stream.destroy();
-  else {
-    stream.once("finish", () => stream.destroy());
-    stream.end();
-  }
+function sideOf(stream: Duplex): Side {
+  if (stream instanceof Socket) stream.setNoDelay(true);
+  return { stream: byteStreamOf(stream), ended: false, finished: false, closed: false };
 }
 
-function closed(stream: Duplex): Promise<void> {
-  return stream.closed ? Promise.resolve() : new Promise((resolve) => stream.once("close", () => resolve()));
+function whenClosed({ stream }: Side): Promise<void> {
+  return new Promise((resolve) => stream.whenClosed(resolve));
+}
+
+function flow(from: Side, to: Side, add: (bytes: number) => void): void {
+  from.stream.start(
+    (bytes, start, end) => {
+      add(end - start);
+      const { bytes: kept, release } = keep(bytes.subarray(start, end));
+      const taken = to.stream.write([kept], () => {
+        release();
+        from.stream.resume();
+      });
+      if (taken) release();
+      else from.stream.pause();
+    },
+    (error) => {
+      from.ended = true;
+      if (error !== undefined) {
+        from.stream.destroy();
+        to.stream.destroy();
+        return;
+      }
+      // The other direction may go on as long as it likes, unless nobody is there any more to hear it.
+      to.stream.finish(() => {
+        to.finished = true;
+        if (to.ended || from.closed) to.stream.destroy();
+      });
+      if (from.finished) from.stream.destroy();
+    },
+  );
+  from.stream.whenClosed(() => {
+    from.closed = true;
+    if (to.finished || !from.ended) to.stream.destroy();
+  });
 }

@@ -3,11 +3,12 @@ import {
   decodeChannelRequest,
   decodeWindowAdjust,
   EXTENDED_DATA_STDERR,
-  encodeChannelData,
+  encodeChannelDataInto,
   encodeChannelRequest,
   encodeChannelSignal,
   encodeWindowAdjust,
   MSG,
+  channelDataHeadBytes,
   messageName,
 } from "#ssh/messages";
 import { AnswerQueue } from "./answer-queue.ts";
@@ -69,6 +70,9 @@ interface PendingWrite {
   offset: number;
   readonly done: () => void;
 }
+
+/** Of the last message of data; undefined while it is in use. */
+let scratch: Buffer | undefined;
 
 /** The protocol of one open channel (RFC 4254, sections 5.2 to 5.4), without the stream. */
 export class ChannelCore {
@@ -183,13 +187,7 @@ export class ChannelCore {
     // The channel's other stream takes its turn; chunks of one stream stay in order, as each has one write at a time.
     this.#writes.shift();
     if (!complete) this.#writes.push(write);
-    this.#port.sendData(
-      encodeChannelData({
-        recipient: this.ends.theirs,
-        data,
-        ...(dataType === undefined ? {} : { dataType }),
-      }),
-    );
+    this.#sendData(data, dataType);
     if (complete) write.done();
     return this.#sendable();
   }
@@ -230,6 +228,19 @@ export class ChannelCore {
     this.#dropWrites();
     this.#answerAsked();
     if (!told) this.#face.closed("connection");
+  }
+
+  /** What is sent is copied within the call: one buffer does for all messages, unless a send has come back here. */
+  #sendData(data: Uint8Array, dataType: number | undefined): void {
+    const needed = data.length + channelDataHeadBytes;
+    const lent = scratch !== undefined && scratch.length >= needed ? scratch : Buffer.allocUnsafe(needed);
+    scratch = undefined;
+    try {
+      const message = { recipient: this.ends.theirs, data, ...(dataType === undefined ? {} : { dataType }) };
+      this.#port.sendData(encodeChannelDataInto(lent, message));
+    } finally {
+      scratch = lent;
+    }
   }
 
   #sendable(): boolean {

@@ -151,6 +151,22 @@ export function encodeChannelData(message: ChannelData): Uint8Array {
   return writer.string(message.data).bytes();
 }
 
+/** Bytes of such a message before its data. */
+export const channelDataHeadBytes = 13;
+
+/** As encodeChannelData, into a buffer with room for `channelDataHeadBytes` more bytes than the data; gives the part that was written. */
+export function encodeChannelDataInto(
+  buffer: Buffer,
+  { recipient, dataType, data }: ChannelData,
+): Uint8Array {
+  let at = buffer.writeUInt8(dataType === undefined ? MSG.CHANNEL_DATA : MSG.CHANNEL_EXTENDED_DATA, 0);
+  at = buffer.writeUInt32BE(recipient, at);
+  if (dataType !== undefined) at = buffer.writeUInt32BE(dataType, at);
+  at = buffer.writeUInt32BE(data.length, at);
+  buffer.set(data, at);
+  return buffer.subarray(0, at + data.length);
+}
+
 export function decodeChannelData(payload: Uint8Array): ChannelData {
   const reader = new Reader(payload);
   const extended = reader.u8() === MSG.CHANNEL_EXTENDED_DATA;

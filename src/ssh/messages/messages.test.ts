@@ -300,3 +300,13 @@ test("message numbers have names for the log", () => {
   assert.equal(messages.messageName(90), "CHANNEL_OPEN (90)");
   assert.equal(messages.messageName(150), "message 150");
 });
+
+test("a message of data written into a buffer that is used again is the same message", () => {
+  const buffer = Buffer.alloc(100, 255);
+  for (const dataType of [undefined, 1]) {
+    const message = { recipient: 3, data: bytes(1, 2, 3), ...(dataType === undefined ? {} : { dataType }) };
+    const written = messages.encodeChannelDataInto(buffer, message);
+    assert.deepEqual(Buffer.from(written), Buffer.from(messages.encodeChannelData(message)));
+    assert.ok(written.length <= message.data.length + messages.channelDataHeadBytes);
+  }
+});
