@@ -80,9 +80,14 @@ const table: Readonly<Record<string, Row>> = {
     outside: ["node:crypto", "node:net", "node:stream"],
   },
   ...Object.fromEntries(adapters.map((room) => [room, adapter])),
+  "http-proxy": {
+    rooms: ["base", "contract"],
+    // Types of sockets that it is handed; it opens none.
+    outside: ["node:crypto", "node:http", "node:http2", "node:net", "node:path", "node:stream", "zod"],
+  },
   // Beside the gateway, on the same engine: what people run at the other end of the wire.
   client: { rooms: ["base", ...engine, "link"] },
-  config: { rooms: ["base", "contract", "ssh/algorithms", ...adapters] },
+  config: { rooms: ["base", "contract", "ssh/algorithms", ...adapters, "http-proxy"] },
   // Files of other programs in, text of ours out: it needs to know what our configuration says, and nothing of what becomes of it.
   import: { rooms: ["base", "contract", "config"] },
   app: {
@@ -97,6 +102,7 @@ const table: Readonly<Record<string, Row>> = {
       "reach",
       "gateway",
       ...adapters,
+      "http-proxy",
       "config",
     ],
   },

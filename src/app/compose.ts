@@ -7,6 +7,7 @@ import { createCredential } from "#credential";
 import { tcp } from "#dialer";
 import { createReception } from "#entry";
 import { PinnedKeys, Router, TargetRouter, type World } from "#gateway";
+import { DeviceWeb, ticketKey } from "#http-proxy";
 import { createDeviceServer, createJump } from "#serve";
 import { signatureAlgorithms } from "#ssh/algorithms";
 import { formatPublicKey, type PrivateKey } from "#ssh/keys";
@@ -66,7 +67,11 @@ export async function compose(config: Config, ports: ComposePorts): Promise<Comp
   const router = new Router(rules);
   const dialer = made.use(await tcp.create({ kind: "tcp" }, ports));
   const audit = made.use(await AuditTrail.open(config.audit, ports));
-  const reception = made.use(await createReception(config, ports));
+  const web = createWeb(config, ports);
+  if (web !== undefined) made.use(web);
+  const reception = made.use(
+    await createReception(config, { ...ports, ...(web === undefined ? {} : { web }) }),
+  );
   const spliceRules: SpliceRule[] = [];
   for (const rule of config.spliceRules) spliceRules.push(await createSpliceRule(rule, loginPorts, made));
   const targets = new TargetRouter(config.targets, spliceRules, devices?.tunnels);
@@ -124,6 +129,13 @@ function createAuthority(
   // A store is opened once: tunnels that are held must not be forgotten by a reload.
   if (devices === undefined) throw new appErrors.OPERATOR_DEVICES_RESTART();
   return authorityOf(config, devices, ports);
+}
+
+function createWeb({ devices: plan, stateDir }: Config, ports: ComposePorts): DeviceWeb | undefined {
+  const { devices, clock, log, files } = ports;
+  if (plan?.web === undefined || devices === undefined) return undefined;
+  const key = ticketKey(files, stateDir);
+  return new DeviceWeb(plan.web, { clock, log, devices: devices.store, tunnels: devices.tunnels, key });
 }
 
 async function createRule(rule: RuleConfig, shared: LoginPorts, made: AsyncDisposableStack): Promise<Rule> {

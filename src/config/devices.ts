@@ -1,4 +1,5 @@
 import { count, duration, path } from "#base";
+import { type WebConfig, webSchema } from "#http-proxy";
 import { z } from "zod";
 import { withoutAbsent } from "./absent.ts";
 import { shortName } from "./short-name.ts";
@@ -16,6 +17,8 @@ export interface DevicesConfig {
   readonly heartbeat: { readonly intervalSeconds: number; readonly maxMissed: number };
   /** Where devices find the gateway. */
   readonly gate: { readonly host: string; readonly port: number };
+  /** Absent: no device has a web address. */
+  readonly web?: WebConfig;
 }
 
 const ports: z.ZodType<readonly number[]> = z.array(count({ min: 1, max: 65_535 })).min(1);
@@ -64,6 +67,7 @@ export const devicesSchema: z.ZodType<DevicesConfig> = z
       })
       .prefault({})
       .describe("Where devices find this gateway: for the unit that a new device is given."),
+    web: webSchema.optional(),
   })
   .transform(withoutAbsent)
   .describe("Machines behind NAT that hold tunnels to this gateway. See [devices.md](devices.md).");

@@ -1,8 +1,11 @@
-import type { EntryName } from "#contract";
+import type { EntryName, NameEntry } from "#contract";
 import type { YamlDocument } from "./document.ts";
 import type { Problem } from "./problem.ts";
 import type { MainFile } from "./schema.ts";
 import type { PlacedSplice, PlacedTarget } from "./target-advice.ts";
+
+/** Those that can carry a name and a password. */
+const carriesLogin = (entry: EntryName | NameEntry): boolean => ["http", "websocket", "web"].includes(entry);
 
 /** Whether the ways in that rules and targets count on are there. */
 export function* checkEntries(
@@ -20,13 +23,13 @@ export function* checkEntries(
     const { match, login } = rule;
     if (match.clientCertificate !== undefined && tls.clientAuthorities === undefined)
       yield document.problem(["rules", at, "match", "clientCertificate"], nobody);
-    const carries = match.entries?.some((entry) => entry === "http" || entry === "websocket") ?? true;
+    const carries = match.entries?.some(carriesLogin) ?? true;
     if (login !== undefined && !carries) {
-      const text = "asks for a name and a password, which only the entries http and websocket can carry";
+      const text = "asks for a name and a password, which only the entries http, websocket and web can carry";
       yield document.problem(["rules", at, "match", "entries"], text);
-    } else if (login !== undefined && !open.has("http") && !open.has("websocket")) {
+    } else if (login !== undefined && ![...open].some(carriesLogin)) {
       const text =
-        "never holds: no listener takes http or websocket, which alone can carry a name and a password";
+        "never holds: no listener takes http, websocket or web, which alone can carry a name and a password";
       yield document.problem(["rules", at, "login"], text, warning);
     }
   }

@@ -5,7 +5,7 @@ import { z } from "zod";
 import { withoutAbsent } from "./absent.ts";
 
 /** What can be spoken at one listener. */
-const entryNames = ["ssh", "version", "tls", "http", "websocket", "host", "address"] as const;
+const entryNames = ["ssh", "version", "tls", "http", "websocket", "host", "address", "web"] as const;
 
 /** Longer than TCP takes to send again what was lost of a client that speaks first: a second (RFC 6298, section 2.1). */
 const defaultSilentSeconds = 1.5;
@@ -20,7 +20,7 @@ const fields = z.strictObject({
     .min(1)
     .default(["ssh"])
     .describe(
-      "What is taken there: ssh (logins at the gateway), version (a target's name in the version line), tls (in SNI), http (CONNECT), websocket (/ssh/NAME), host (HTTP by its Host), address (the target that stands at the address connected to).",
+      "What is taken there: ssh (logins at the gateway), version (a target's name in the version line), tls (in SNI), http (CONNECT), websocket (/ssh/NAME), host (HTTP by its Host), address (the target that stands at the address connected to), web (pages of devices, by their host names).",
     ),
   proxyProtocol: z
     .strictObject({

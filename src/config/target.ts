@@ -157,7 +157,7 @@ export function fixedAddresses(addresses: Target["addresses"]): HostPort[] {
 }
 
 /** Ways in that bring a name. */
-export const entryNames = ["version", "tls", "http", "websocket", "host", "address", "jump"] as const;
+export const entryNames = ["version", "tls", "http", "websocket", "host", "address", "jump", "web"] as const;
 
 const match: z.ZodType<SpliceRule["match"]> = z
   .strictObject({
@@ -219,7 +219,7 @@ export const spliceRuleSchema: z.ZodType<Omit<SpliceRuleConfig, "place">> = z
       .min(1)
       .optional()
       .describe(
-        "How the client proves itself by name and password, where the way in can carry them (http, websocket): any one suffices. With it, the rule holds for no other way in.",
+        "How the client proves itself by name and password, where the way in can carry them (http, websocket, web): any one suffices. With it, the rule holds for no other way in.",
       ),
   })
   .superRefine(({ match: { user, userPattern }, login }, ctx) => {

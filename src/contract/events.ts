@@ -162,6 +162,25 @@ const rows = {
     fields: {
       channel: { type: "number", about: "The client's number of the channel." },
       path: { type: "text", about: "As the client sees it." },
+  web: {
+    about: "A device's web page was asked for: once for each outcome in a connection.",
+    fields: {
+      device: { type: "text", about: "The device's name." },
+      outcome: {
+        type: "text",
+        about: "`failed`: the device did not answer as it should.",
+        oneOf: ["opened", "failed"],
+      },
+      by: {
+        type: "text",
+        about: "What let it in; `ticket`: the cookie of an earlier login.",
+        oneOf: ["public", "ticket", "certificate", "password"],
+        optional: true,
+      },
+      rule: { type: "text", about: "The rule of this name.", optional: true },
+      reason: { type: "text", about: "Why it failed.", optional: true },
+    },
+  },
       upstreamPath: { type: "text", about: "As it is at the upstream, where that is known.", optional: true },
       access: {
         type: "list",

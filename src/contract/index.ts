@@ -140,3 +140,4 @@ export type {
   TunnelRequest,
   Tunnels,
 } from "./tunnel.ts";
+export type { WebAnswer, WebClient, WebDesk, WebFront, WebProof, WebQuestion } from "./web.ts";

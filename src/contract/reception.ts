@@ -1,8 +1,9 @@
 import type { Cidr, Endpoint, Pattern } from "#base";
 import type { Duplex } from "node:stream";
-import type { Arrival, PeerAddress } from "./arrival.ts";
+import type { Arrival } from "./arrival.ts";
 import type { Reached } from "./reach.ts";
 import type { NameEntry, SpliceRoute, TargetQuery, WantedProof } from "./target.ts";
+import type { WebDesk } from "./web.ts";
 
 /** What one listener takes, told apart by the first bytes. `ssh` logs in here; the others bring the name of a target. */
 export type EntryName = "ssh" | Exclude<NameEntry, "jump">;
@@ -56,12 +57,9 @@ export interface TargetRefusal {
 }
 
 /** What the reception asks the gateway. */
-export interface ReceptionDesk {
-  /** Gives up when it fires; whoever fires it destroys the stream. */
-  readonly signal: AbortSignal;
+export interface ReceptionDesk extends WebDesk {
   /** A wrong password is answered no sooner than any other. */
   ask(question: TargetQuestion): Promise<SpliceRoute | TargetRefusal>;
-  readonly from: PeerAddress;
   /** For who joins the client with its targets itself. Throws UPSTREAM_ and DENIED_ errors. */
   open(route: SpliceRoute): Promise<Reached>;
 }

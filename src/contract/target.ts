@@ -7,9 +7,9 @@ declare const brand: unique symbol;
 
 /**
  * Ways in by which a client names a target: the comment of its version line, TLS's SNI, HTTP CONNECT, the path of a WebSocket,
- * HTTP's Host, the address that it connected to, a jump.
+ * HTTP's Host, the address that it connected to, a jump; a device's web page, by its own host name.
  */
-export type NameEntry = "version" | "tls" | "http" | "websocket" | "host" | "address" | "jump";
+export type NameEntry = "version" | "tls" | "http" | "websocket" | "host" | "address" | "jump" | "web";
 
 /** A place behind the gateway, named once and used by every entry. */
 export interface Target {

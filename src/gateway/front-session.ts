@@ -105,6 +105,7 @@ export class FrontSession implements LiveSession {
         signal: this.#over.signal,
         open: (route) => this.#openFor(route),
         asked: (question) => void (this.#asked = question),
+        audit: this.#audit,
       });
       const received = await this.#reception.receive(arrival, desk);
       limit[Symbol.dispose]();

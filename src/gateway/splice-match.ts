@@ -3,10 +3,10 @@ import { NamePatterns } from "./host-pattern.ts";
 import { maxUserNameChars, placeRefusal } from "./router.ts";
 
 /** Entries of HTTP, whose clients can give a name and a password for us. What stands behind `Host` asks for its own. */
-const loginEntries: readonly NameEntry[] = ["http", "websocket"];
+const loginEntries: readonly NameEntry[] = ["http", "websocket", "web"];
 
 /** Entries that may lie inside TLS that ends here. */
-const certificateEntries: readonly NameEntry[] = ["tls", "version", "http", "websocket", "host"];
+const certificateEntries: readonly NameEntry[] = ["tls", "version", "http", "websocket", "host", "web"];
 
 /** Why a splice rule does not hold for a client, whatever target it asks for; undefined if it does. */
 export function refusalOf(rule: SpliceRule, query: TargetQuery): string | undefined {

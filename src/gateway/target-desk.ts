@@ -1,6 +1,7 @@
 import type { Clock, Log } from "#base";
 import type {
   Arrival,
+  Auditor,
   PeerAddress,
   Reached,
   ReceptionDesk,
@@ -10,6 +11,9 @@ import type {
   TargetQuery,
   TargetQuestion,
   TargetRefusal,
+  WebAnswer,
+  WebProof,
+  WebQuestion,
 } from "#contract";
 import type { FailureDelays } from "./failure-delays.ts";
 import { takesUser, wantedBy } from "./splice-match.ts";
@@ -25,18 +29,21 @@ export interface TargetDeskOptions {
   open(route: SpliceRoute): Promise<Reached>;
   /** Told what the client asks for. */
   readonly asked?: (question: TargetQuestion) => void;
+  readonly audit?: Auditor | undefined;
 }
 
 /** Where one client's questions for targets are answered. */
 export class TargetDesk implements ReceptionDesk {
   readonly signal: AbortSignal;
   readonly from: PeerAddress;
+  readonly audit: Auditor | undefined;
   readonly #options: TargetDeskOptions;
 
   constructor(options: TargetDeskOptions) {
     this.#options = options;
     this.signal = options.signal;
     this.from = options.arrival.from;
+    this.audit = options.audit;
   }
 
   async open(route: SpliceRoute): Promise<Reached> {
@@ -58,6 +65,52 @@ export class TargetDesk implements ReceptionDesk {
     if (rules.size === 0) return { mode: "refused", wants };
     const query = { ...plain, proven: { user: login.user, rules } };
     return router.route(query) ?? { mode: "refused", wants: router.wants(query) };
+  }
+
+  async askWeb({ device, login, proof, certificate }: WebQuestion): Promise<WebAnswer> {
+    const { router, arrival, clock } = this.#options;
+    const shown = certificate === undefined ? {} : { certificate };
+    const { from, to } = arrival;
+    const plain: TargetQuery = {
+      entry: "web",
+      name: device?.name ?? "",
+      from,
+      to,
+      nowMs: clock.now(),
+      ...shown,
+    };
+    const ruleFor = (query: TargetQuery): SpliceRule | undefined =>
+      device === undefined ? undefined : router.webRule(device, query);
+    const open = ruleFor(plain);
+    if (open !== undefined) return { kind: "allowed", rule: open.name };
+    const wants = router.wants(plain);
+    const proven = proof ?? (await this.#provenBy(login, wants, plain));
+    if (proven === undefined) return { kind: "refused", wants, proven: false };
+    const { user } = proven;
+    // A rule may have changed since its name was written down.
+    const rules = new Set(
+      router.rules.flatMap(({ name, match }) =>
+        proven.rules.includes(name) && takesUser(match, user) ? [name] : [],
+      ),
+    );
+    const rule = ruleFor({ ...plain, proven: { user, rules } });
+    return rule === undefined
+      ? { kind: "refused", wants, proven: rules.size > 0 }
+      : { kind: "allowed", rule: rule.name, proof: { user, rules: [rule.name] } };
+  }
+
+  async #provenBy(
+    login: ShownLogin | undefined,
+    wants: TargetRefusal["wants"],
+    query: TargetQuery,
+  ): Promise<WebProof | undefined> {
+    if (login === undefined || !wants.includes("login")) return undefined;
+    const rules = await this.#prove(login, query);
+    const { user } = login;
+    const outcome = rules.size > 0 ? "accepted" : "refused";
+    const why = rules.size > 0 ? {} : { reason: "the name or the password is wrong" };
+    this.audit?.({ event: "auth", user, method: "http", outcome, ...why });
+    return rules.size > 0 ? { user, rules: [...rules] } : undefined;
   }
 
   /** The rules for which name and password are right. What it takes is the same for a name that no rule knows. */

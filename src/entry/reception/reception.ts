@@ -1,19 +1,34 @@
 import type { Duplex } from "node:stream";
 import { type Clock, formatEndpoint } from "#base";
-import type { Arrival, EntryName, ListenPlan, Received, Reception, ReceptionDesk, TlsPlan } from "#contract";
+import type {
+  Arrival,
+  EntryName,
+  ListenPlan,
+  Received,
+  Reception,
+  ReceptionDesk,
+  TlsPlan,
+  WebClient,
+  WebFront,
+} from "#contract";
 import { entryErrors } from "../errors.ts";
 import { peek } from "../peek.ts";
 import { decodeClientHello, maxClientHelloBytes } from "./client-hello.ts";
 import { maxFirstBytes, type Spoken, spokenBy } from "./first-bytes.ts";
 import { hostInIgnore, isHttpForm, maxIgnorePacketBytes } from "./first-ignore.ts";
 import { HttpFront } from "./http.ts";
-import { alerts, type CertificatePorts, Certificates, sayAlert } from "./tls.ts";
+import { alerts, type CertificatePorts, Certificates, sayAlert, webAlpnNames } from "./tls.ts";
 import { maxNamedLineBytes, nameInVersion, versionLine } from "./version-name.ts";
 
 export interface ReceptionPlan {
   readonly listen: readonly ListenPlan[];
   readonly tls: TlsPlan;
   readonly keepalive: { readonly intervalSeconds: number; readonly maxMissed: number };
+}
+
+export interface ReceptionPorts extends CertificatePorts {
+  /** Who serves devices' pages. Absent: they have none. */
+  readonly web?: WebFront;
 }
 
 /** What came with a stream, and what may still be found in it. */
@@ -31,7 +46,7 @@ interface Inside {
 const httpEntries: readonly EntryName[] = ["http", "websocket", "host"];
 
 /** Who receives at these listeners. Throws OPERATOR_TLS_CERTIFICATE. */
-export async function createReception(plan: ReceptionPlan, ports: CertificatePorts): Promise<Reception> {
+export async function createReception(plan: ReceptionPlan, ports: ReceptionPorts): Promise<Reception> {
   return new Front(plan, await Certificates.open(plan.tls, ports), ports);
 }
 
@@ -41,12 +56,14 @@ class Front implements Reception {
   readonly #http: HttpFront;
   readonly #certificates: Certificates;
   readonly #gatewayNames: ReadonlySet<string>;
+  readonly #web: WebFront | undefined;
 
   constructor(
     { listen, tls, keepalive }: ReceptionPlan,
     certificates: Certificates,
-    { clock }: Pick<CertificatePorts, "clock">,
+    { clock, web }: Pick<ReceptionPorts, "clock" | "web">,
   ) {
+    this.#web = web;
     this.#plans = new Map(listen.map((plan) => [formatEndpoint(plan.endpoint), plan]));
     this.#certificates = certificates;
     this.#gatewayNames = new Set(tls.gatewayNames.map((name) => name.toLowerCase()));
@@ -69,11 +86,14 @@ class Front implements Reception {
   }
 
   async #receive(inside: Inside): Promise<Received> {
-    const { stream, plan, entries } = inside;
+    const { stream, plan, entries, desk } = inside;
     const spoken = await this.#spoken(inside);
-    if (spoken === "tls" && entries.includes("tls")) return await this.#tls(inside);
+    if (spoken === "tls" && (entries.includes("tls") || entries.includes("web")))
+      return await this.#tls(inside);
     if (spoken === "http" && httpEntries.some((entry) => entries.includes(entry)))
       return await this.#http.receive(stream, inside);
+    if (spoken === "http" && entries.includes("web") && this.#web !== undefined)
+      return this.#page(stream, { desk, protocol: "http/1.1" });
     if (spoken === "ssh" && entries.includes("version")) {
       const named = await this.#version(inside);
       if (named !== undefined) return named;
@@ -141,6 +161,14 @@ class Front implements Reception {
       sayAlert(stream, alerts.unrecognizedName);
       return { kind: "refused", stream, tell: false, reason };
     };
+    if (name !== undefined && entries.includes("web") && this.#web?.takes(name) === true) {
+      const ends = await this.#certificates.find(name);
+      if (ends === undefined) return refuse(`no certificate for ${name}`);
+      const { stream: client, ...shown } = await ends[plan.clientCertificate].take(stream, webAlpnNames);
+      const protocol = client.alpnProtocol === "h2" ? "h2" : "http/1.1";
+      return this.#page(client, { desk, protocol, serverName: name, ...shown });
+    }
+    if (!entries.includes("tls")) return refuse(`no page for ${name ?? "a client without a name"}`);
     const ours = name === undefined || this.#gatewayNames.has(name.toLowerCase());
     const route = ours ? undefined : await desk.ask({ entry: "tls", name });
     // With a certificate, another rule may hold: that is seen only inside.
@@ -159,7 +187,7 @@ class Front implements Reception {
     const shown = client.certificate === undefined ? {} : { certificate: client.certificate };
     if (ours || name === undefined) {
       // The gateway itself: all but TLS once more.
-      const inner = entries.filter((entry) => entry !== "tls");
+      const inner = entries.filter((entry) => entry !== "tls" && entry !== "web");
       return await this.#receive({
         stream: client.stream,
         plan,
@@ -169,7 +197,10 @@ class Front implements Reception {
         ...shown,
       });
     }
-    const found = route !== undefined && route.mode !== "refused" ? route : await desk.ask({ entry: "tls", name, ...shown });
+    const found =
+      route !== undefined && route.mode !== "refused"
+        ? route
+        : await desk.ask({ entry: "tls", name, ...shown });
     if (found.mode === "refused")
       return { kind: "refused", stream: client.stream, tell: true, reason: `no target ${name}` };
     return {
@@ -179,6 +210,11 @@ class Front implements Reception {
       entry: "tls",
       connected: () => client.stream,
     };
+  }
+
+  #page(stream: Duplex, client: WebClient): Received {
+    const ended = this.#web?.serve(stream, client) ?? Promise.resolve();
+    return { kind: "served", stream, entry: "web", ended };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

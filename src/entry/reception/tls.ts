@@ -12,7 +12,9 @@ const freshMs = 5_000;
 const maxPemBytes = 256 * 1024;
 
 /** What TLS is offered for (IANA's registry of ALPN names knows no name for SSH; `ssh` is what clients use). */
-const alpnNames = ["ssh", "http/1.1"];
+const alpnNames: readonly string[] = ["ssh", "http/1.1"];
+/** The same for pages of devices. */
+export const webAlpnNames: readonly string[] = ["h2", "http/1.1"];
 
 /** Alerts (RFC 8446, section 6). */
 export const alerts = { unrecognizedName: 112, internalError: 80, decodeError: 50 } as const;
@@ -133,6 +135,7 @@ export interface TlsClient {
 }
 
 interface Waiting {
+  readonly alpn: readonly string[];
   readonly resolve: (socket: TLSSocket) => void;
   readonly reject: (error: Error) => void;
 }
@@ -157,15 +160,16 @@ export class TlsEnd {
       rejectUnauthorized: certificates === "required",
       // Nobody comes back by a ticket: a certificate is looked at each time.
       ...(this.#asks ? { secureOptions: constants.SSL_OP_NO_TICKET } : {}),
-      ALPNCallback: ({ protocols }) => alpnNames.find((name) => protocols.includes(name)),
+      ALPNCallback: ({ protocols }) =>
+        (waiting.getStore()?.alpn ?? alpnNames).find((name) => protocols.includes(name)),
     });
     this.#server.on("secureConnection", (socket) => waiting.getStore()?.resolve(socket));
     this.#server.on("tlsClientError", (error) => waiting.getStore()?.reject(error));
   }
 
   /** Throws PEER_TLS when the handshake fails; its holder destroys the stream to give up. */
-  async take(stream: Duplex): Promise<TlsClient> {
-    const taken = Promise.withResolvers<TLSSocket>();
+  async take(stream: Duplex, alpn: readonly string[] = alpnNames): Promise<TlsClient> {
+    const taken = { ...Promise.withResolvers<TLSSocket>(), alpn };
     const left = (): void => taken.reject(new Error("the client left, or its certificate is not good"));
     stream.once("close", left);
     waiting.run(taken, () => this.#server.emit("connection", stream));

@@ -1,0 +1,128 @@
+import { createHash } from "node:crypto";
+import { finished } from "node:stream";
+import type { Reply } from "./asked.ts";
+import type { Fields } from "./fields.ts";
+
+/** Paths that are the gateway's own at the hosts of devices with a login. */
+export const ownPaths = {
+  login: "/.postern/login",
+  logout: "/.postern/logout",
+  prefix: "/.postern/",
+} as const;
+
+const style = `
+:root { color-scheme: light dark; font: 100%/1.5 system-ui, sans-serif; }
+body { margin: 0; min-height: 100vh; display: grid; place-items: center; }
+main { width: min(22rem, 90vw); padding: 2rem 0; }
+h1 { font-size: 1.25rem; overflow-wrap: anywhere; }
+label { display: block; margin: 1rem 0 0.25rem; }
+input, button { font: inherit; width: 100%; box-sizing: border-box; padding: 0.5rem; }
+button { margin-top: 1.5rem; }
+.wrong { color: #c00; }
+@media (prefers-color-scheme: dark) { .wrong { color: #f88; } }
+`;
+
+const styleHash = createHash("sha256").update(style).digest("base64");
+
+const always: Fields = [
+  ["Content-Type", "text/html; charset=utf-8"],
+  ["Cache-Control", "no-store"],
+  ["X-Content-Type-Options", "nosniff"],
+  // Without its own origin, a form would be a stranger's.
+  ["Referrer-Policy", "same-origin"],
+  [
+    "Content-Security-Policy",
+    `default-src 'none'; style-src 'sha256-${styleHash}'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'`,
+  ],
+];
+
+/** An answer of the gateway's own. */
+export interface Page {
+  readonly status: number;
+  readonly text: string;
+  readonly fields?: Fields;
+}
+
+const texts: Readonly<Record<number, string>> = {
+  303: "See Other",
+  308: "Permanent Redirect",
+  400: "Bad Request",
+  401: "Unauthorized",
+  403: "Forbidden",
+  404: "Not Found",
+  405: "Method Not Allowed",
+  413: "Content Too Large",
+  421: "Misdirected Request",
+  429: "Too Many Requests",
+  502: "Bad Gateway",
+  503: "Service Unavailable",
+  504: "Gateway Timeout",
+};
+
+/** Says it whole; resolves when it is said, or nobody listens. `last`: nothing more is read from the client. */
+export async function say(reply: Reply, { status, text, fields = [] }: Page, last = false): Promise<void> {
+  if (reply.begun || reply.sink.destroyed) {
+    reply.sink.destroy();
+    return;
+  }
+  const length = ["Content-Length", String(Buffer.byteLength(text))] as const;
+  const close = last ? [["Connection", "close"] as const] : [];
+  reply.begin(status, texts[status] ?? "", [...always, ...fields, length, ...close]);
+  // Answers to HEAD are whole with their head.
+  if (!reply.sink.writableEnded) reply.sink.end(text);
+  await over(reply);
+}
+
+/** Resolves when an answer has been given, or can be no more. */
+export async function over({ sink }: Reply): Promise<void> {
+  if (sink.closed) return;
+  await new Promise<void>((resolve) => finished(sink, { readable: false }, () => resolve()));
+}
+
+export function escaped(text: string): string {
+  return text.replace(/[&<>"']/g, (mark) => `&#${mark.charCodeAt(0)};`);
+}
+
+function page(title: string, ...parts: readonly string[]): string {
+  const head = `<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${escaped(title)}</title>`;
+  return `<!doctype html>\n<html lang="en"><head>${head}<style>${style}</style></head>\n<body><main>\n<h1>${escaped(title)}</h1>\n${parts.join("\n")}\n</main></body></html>\n`;
+}
+
+/** One sentence, or a few. */
+export function plainPage(status: number, title: string, ...lines: readonly string[]): Page {
+  return { status, text: page(title, ...lines.map((line) => `<p>${escaped(line)}</p>`)) };
+}
+
+export function loginPage(host: string, next: string, wrong?: string): Page {
+  const form = [
+    ...(wrong === undefined ? [] : [`<p class="wrong" role="alert">${escaped(wrong)}</p>`]),
+    `<form method="post" action="${ownPaths.login}">`,
+    `<input type="hidden" name="next" value="${escaped(next)}">`,
+    '<label for="user">Name</label>',
+    '<input id="user" name="user" autocomplete="username" autocapitalize="none" required autofocus>',
+    '<label for="password">Password</label>',
+    '<input id="password" name="password" type="password" autocomplete="current-password" required>',
+    "<button>Log in</button>",
+    "</form>",
+  ];
+  return { status: wrong === undefined ? 200 : 401, text: page(`Log in to ${host}`, ...form) };
+}
+
+export function logoutPage(host: string): Page {
+  const form = `<form method="post" action="${ownPaths.logout}"><button>Log out</button></form>`;
+  return { status: 200, text: page(`Log out of ${host}`, form) };
+}
+
+/** Elsewhere, at the same host. */
+export function goTo(path: string, fields: Fields = []): Page {
+  return { status: 303, text: "", fields: [["Location", path], ...fields] };
+}
+
+/** Where a login leads: a path of the same host, whatever was asked for. */
+export function safePath(said: string | null | undefined): string {
+  if (said === null || said === undefined || said.length > 2048) return "/";
+  // Browsers take \ for /, and leave out tabs and line ends: such a path could be another host's.
+  return /^\/(?![/\\])[\x21-\x7e]*$/.test(said) && !said.includes("\\") && !said.startsWith(ownPaths.prefix)
+    ? said
+    : "/";
+}

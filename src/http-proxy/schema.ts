@@ -1,0 +1,86 @@
+import { count, duration } from "#base";
+import { z } from "zod";
+
+/** What a device's web server is told for `Host`: the name that the browser said, or another one. */
+export interface SiteConfig {
+  /** The device's own port, as it offers it by its tunnel. */
+  readonly port: number;
+  /** `keep`, or a name to say in its place. */
+  readonly host: string;
+}
+
+export interface SiteException extends Partial<SiteConfig> {
+  /** Names of devices, or tag:NAME. */
+  readonly devices: readonly string[];
+}
+
+/** How devices' web pages are served. */
+export interface WebConfig extends SiteConfig {
+  /** Each device's page is at NAME.DOMAIN. */
+  readonly domain: string;
+  readonly except: readonly SiteException[];
+  readonly plain: "redirect" | "serve";
+  readonly sessionSeconds: number;
+  readonly answerSeconds: number;
+  readonly idleSeconds: number;
+  readonly maxRequestsPerDevice: number;
+}
+
+const hostName =
+  /^(?=.{1,253}$)[A-Za-z0-9](?:[\w-]{0,61}[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[\w-]{0,61}[A-Za-z0-9])?)*$/;
+
+const port = count({ min: 1, max: 65_535 });
+const host = z.string().regex(/^(?:keep|[\w.-]{1,253}(?::\d{1,5})?|\[[0-9A-Fa-f:.]+\](?::\d{1,5})?)$/, {
+  error: "expected keep, or a host as HTTP says it: localhost, panel.lan:8080",
+});
+const portText = "The port of the device, as it offers it by its tunnel, where its web server listens.";
+const hostText =
+  "What the device's web server is told for Host: `keep` (the name that the browser said), or a name of its own.";
+
+export const webSchema: z.ZodType<WebConfig> = z
+  .strictObject({
+    domain: z
+      .string()
+      .regex(hostName, { error: "expected a domain: devices.example.com" })
+      .transform((text) => text.toLowerCase())
+      .describe(
+        "The page of the device kiosk7 is at kiosk7.DOMAIN: needs a wildcard in DNS and in a certificate.",
+      )
+      .meta({ examples: ["devices.example.com"] }),
+    port: port.prefault(80).describe(portText),
+    host: host.default("keep").describe(hostText),
+    except: z
+      .array(
+        z.strictObject({
+          devices: z
+            .array(z.string().min(1))
+            .min(1)
+            .describe("Names of devices, or tag:NAME.")
+            .meta({ examples: [["kiosk7", "tag:cameras"]] }),
+          port: port.optional().describe(portText),
+          host: host.optional().describe(hostText),
+        }),
+      )
+      .default([])
+      .describe("Devices for which port or host are others; the first that names the device counts.")
+      .meta({ "x-form": "list: { devices, port, host }" }) as unknown as z.ZodType<WebConfig["except"]>,
+    plain: z
+      .enum(["redirect", "serve"])
+      .default("redirect")
+      .describe(
+        "What is done with HTTP without TLS. redirect: browsers are sent to https. serve: it is served, because a proxy in front has ended TLS.",
+      ),
+    sessionSeconds: duration({ min: 60, max: 30 * 86_400 })
+      .prefault(3600)
+      .describe("How long a login at the login page lasts, for the one device that it was made for."),
+    answerSeconds: duration({ min: 1, max: 3600 })
+      .prefault(60)
+      .describe("How long a device may take before it begins to answer."),
+    idleSeconds: duration({ min: 1, max: 86_400 })
+      .prefault(300)
+      .describe("How long nothing may come, in either direction, in the midst of an answer or a WebSocket."),
+    maxRequestsPerDevice: count({ min: 1, max: 10_000 })
+      .prefault(64)
+      .describe("Requests and WebSockets that one device has at once; more are told to try again."),
+  })
+  .describe("A web address for each device. See [devices-web.md](devices-web.md).");
