@@ -157,11 +157,6 @@ const rows = {
       reason: { type: "text", about: "What ended it." },
     },
   },
-  "file-open": {
-    about: "A file was opened (`sftp` with `record`).",
-    fields: {
-      channel: { type: "number", about: "The client's number of the channel." },
-      path: { type: "text", about: "As the client sees it." },
   web: {
     about: "A device's web page was asked for: once for each outcome in a connection.",
     fields: {
@@ -181,6 +176,11 @@ const rows = {
       reason: { type: "text", about: "Why it failed.", optional: true },
     },
   },
+  "file-open": {
+    about: "A file was opened (`sftp` with `record`).",
+    fields: {
+      channel: { type: "number", about: "The client's number of the channel." },
+      path: { type: "text", about: "As the client sees it." },
       upstreamPath: { type: "text", about: "As it is at the upstream, where that is known.", optional: true },
       access: {
         type: "list",
