@@ -64,7 +64,7 @@ export async function compose(config: Config, ports: ComposePorts): Promise<Comp
   };
   const rules: Rule[] = [];
   for (const rule of config.rules) rules.push(await createRule(rule, loginPorts, made));
-  const router = new Router(rules);
+  const router = new Router(rules, Math.random, devices?.tunnels);
   const dialer = made.use(await tcp.create({ kind: "tcp" }, ports));
   const audit = made.use(await AuditTrail.open(config.audit, ports));
   const web = createWeb(config, ports);

@@ -63,7 +63,8 @@ function* unknownTargets(
   for (const [number, selector] of selectors.entries()) {
     if (targets.some(({ target }) => selects(selector, target))) continue;
     // Devices bring names and tags of their own.
-    if (/^(?:tag:)?[\w.-]+$/.test(selector) && targets.some(({ target }) => target.devices === true)) continue;
+    if (/^(?:tag:)?[\w.-]+$/.test(selector) && targets.some(({ target }) => target.devices === true))
+      continue;
     const text = `there is no target ${selector.startsWith("tag:") ? "with the tag" : "called"} "${selector.replace(/^tag:/, "")}"`;
     yield document.problem([...path, number], text);
   }
@@ -79,7 +80,12 @@ export function* checkUpstreamTargets(
     if (name === undefined) continue;
     const found = targets.find(({ target }) => target.name === name)?.target;
     const path = ["rules", at, "upstream", "target"];
+    const placed = rule.upstream.addresses.length > 0;
     if (found === undefined) yield document.problem(path, `there is no target called "${name}"`);
+    else if (found.devices === true && !placed)
+      yield document.problem(path, `"${name}" stands for devices: say which one in host`);
+    else if (found.devices !== true && placed)
+      yield document.problem(path, "give target, or host and port, or addresses");
     else if (fixedAddresses(found.addresses).length < found.addresses.length)
       yield document.problem(
         path,
@@ -92,7 +98,8 @@ export function* checkUpstreamTargets(
 export function placedUpstream(upstream: UpstreamConfig, targets: readonly PlacedTarget[]): UpstreamConfig {
   const found = targets.find(({ target }) => target.name === upstream.target)?.target;
   if (upstream.target === undefined || found === undefined) return upstream;
-  return { ...upstream, addresses: found.addresses, connectTimeoutMs: found.connectTimeoutMs };
+  const addresses = found.devices === true ? upstream.addresses : found.addresses;
+  return { ...upstream, addresses, connectTimeoutMs: found.connectTimeoutMs };
 }
 
 function* twice(targets: readonly PlacedTarget[]): Generator<Problem> {

@@ -125,7 +125,7 @@ const fields = z.strictObject({
   target: shortName
     .optional()
     .describe(
-      "Instead of host and port, or addresses: the name of one of the `targets`, with its pool, its limits and its way.",
+      "Instead of host and port, or addresses: the name of one of the `targets`, with its pool, its limits and its way. Where that stands for devices, `host` is the device's name and `port` one that it offers.",
     )
     .meta({ examples: ["web1"] }),
   ...addressFields,
@@ -157,7 +157,8 @@ export const upstreamSchema: z.ZodType<UpstreamConfig> = fields
     // Whether there must be an address is for the rule to say.
     const { target } = value;
     const placed = value.host !== undefined || value.port !== undefined || value.addresses !== undefined;
-    if (target !== undefined && placed)
+    // With a target of devices, the host is the device's name: whether it is one, the whole configuration tells.
+    if (target !== undefined && value.addresses !== undefined)
       ctx.addIssue({
         code: "custom",
         path: ["target"],

@@ -28,17 +28,24 @@ function stepOf(pattern: string, flags: string): PatternStep {
 
 /**
  * An allow-list of hosts in the manner of ssh_config(5): `*` is any run of characters, `?` any one, `!` before a pattern refuses
- * what it matches. Upper and lower case are one.
+ * what it matches. Upper and lower case are one. `tag:NAME` is for devices by their tags.
  */
 export class HostPatterns {
-  readonly #patterns: readonly PatternStep[];
+  readonly #patterns: readonly (PatternStep & { readonly overTags: boolean })[];
 
   constructor(patterns: readonly string[]) {
-    this.#patterns = patterns.map((pattern) => stepOf(pattern, "is"));
+    this.#patterns = patterns.map((pattern) => ({
+      ...stepOf(pattern, "is"),
+      overTags: /^!?tag:/.test(pattern),
+    }));
   }
 
-  allow(host: string): boolean {
-    return allowed(this.#patterns, [host.endsWith(".") ? host.slice(0, -1) : host]);
+  allow(host: string, tags: readonly string[] = []): boolean {
+    const name = host.endsWith(".") ? host.slice(0, -1) : host;
+    const tagged = tags.map((tag) => `tag:${tag}`);
+    const hosts = this.#patterns.filter(({ overTags }) => !overTags);
+    const others = this.#patterns.filter(({ overTags }) => overTags);
+    return decided([...taken(hosts, [name]), ...taken(others, tagged)]);
   }
 }
 
@@ -57,6 +64,13 @@ export class NamePatterns {
 }
 
 function allowed(patterns: readonly PatternStep[], names: readonly string[]): boolean {
-  const taken = patterns.filter(({ expression }) => names.some((name) => expression.test(name)));
-  return taken.length > 0 && !taken.some(({ refuse }) => refuse);
+  return decided(taken(patterns, names));
+}
+
+function taken(patterns: readonly PatternStep[], names: readonly string[]): readonly PatternStep[] {
+  return patterns.filter(({ expression }) => names.some((name) => expression.test(name)));
+}
+
+function decided(steps: readonly PatternStep[]): boolean {
+  return steps.length > 0 && !steps.some(({ refuse }) => refuse);
 }

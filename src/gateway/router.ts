@@ -1,5 +1,5 @@
 import { type Captures, formatHostPort, type HostPort, type Template } from "#base";
-import type { AddressPlan, Arrival, Route, Rule, RuleMatch, SpliceRoute } from "#contract";
+import type { AddressPlan, Arrival, Route, Rule, RuleMatch, SpliceRoute, Tunnels } from "#contract";
 import { gatewayErrors } from "./errors.ts";
 import { KeyCondition, type KeyHolder } from "./key-condition.ts";
 import { HostPatterns, isDialable } from "./host-pattern.ts";
@@ -48,9 +48,11 @@ interface PreparedRule {
 export class Router {
   readonly #rules: readonly PreparedRule[];
   readonly #random: () => number;
+  readonly #devices: Pick<Tunnels, "known"> | undefined;
 
   /** `random` gives 0 ≤ x < 1, for `spread: random`. Throws OPERATOR_RULE_INVALID. */
-  constructor(rules: readonly Rule[], random: () => number = Math.random) {
+  constructor(rules: readonly Rule[], random: () => number = Math.random, devices?: Pick<Tunnels, "known">) {
+    this.#devices = devices;
     for (const rule of rules) checkRule(rule);
     this.#rules = rules.map((rule) => ({
       rule,
@@ -103,6 +105,11 @@ export class Router {
     return { rules, ...(found === undefined ? {} : { route: found }) };
   }
 
+  /** Of a device, where the rule leads to devices. */
+  #tagsOf({ target }: Rule["upstream"], host: string): readonly string[] {
+    return target === undefined ? [] : (this.#devices?.known(host)?.tags ?? []);
+  }
+
   /** A route, or the reason why there is none. */
   #resolve({ rule, targets, key }: PreparedRule, captures: Captures, query: RouteQuery): Route | string {
     const plan = rule.upstream;
@@ -115,7 +122,7 @@ export class Router {
     const addresses = own
       ? [...target.addresses]
       : fillAddresses(plan.addresses, captures, (template, host) =>
-          refuseHost(template, host, captures, targets),
+          refuseHost(template, host, captures, targets, this.#tagsOf(plan, host)),
         );
     if (typeof addresses === "string") return addresses;
     const pool = own ? target.target : plan.target;
@@ -257,11 +264,12 @@ function refuseHost(
   host: string,
   captures: Captures,
   targets: HostPatterns | undefined,
+  tags: readonly string[],
 ): string | undefined {
   if (!isDialable(host)) return `"${host}" is no host name or address`;
   if (template.names.length === 0) return undefined;
   if (targets !== undefined)
-    return targets.allow(host) ? undefined : `"${host}" is not among the rule's targets`;
+    return targets.allow(host, tags) ? undefined : `"${host}" is not among the rule's targets`;
   // Without targets the fixed part of the template is what holds the host in place; a capture may fill in a label, not add one.
   const free = template.names.find((name) => !/^[A-Za-z0-9_-]+$/.test(captures[name] ?? ""));
   return free === undefined
