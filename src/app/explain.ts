@@ -1,4 +1,4 @@
-import type { AuthConfig } from "#auth";
+import { type AuthConfig, webhookMethods } from "#auth";
 import { formatHostPort } from "#base";
 import { type Config, loginSteps, type RuleConfig, type SpliceRuleConfig } from "#config";
 import type { AuthMethod, Credential, NameEntry, PeerAddress, Rule, ServePlan, SpliceRule } from "#contract";
@@ -109,7 +109,9 @@ function sketchLogin(each: AuthConfig): AuthMethod {
     methods: methodsOf(each),
     defers: each.kind === "relay" || (each.kind === "password" && each.check === "upstream"),
     relays: each.kind === "relay",
-    givesPassword: each.kind === "password",
+    givesPassword:
+      each.kind === "password" ||
+      (each.kind === "webhook" && each.sendPassword === true && !methodsOf(each).includes("publickey")),
     attempt: async () => ({ kind: "denied", reason: "only explained" }),
     [Symbol.asyncDispose]: async () => {},
   };
@@ -117,6 +119,7 @@ function sketchLogin(each: AuthConfig): AuthMethod {
 
 function methodsOf(each: AuthConfig): AuthMethod["methods"] {
   if (each.kind === "totp") return ["keyboard-interactive"];
+  if (each.kind === "webhook") return webhookMethods(each);
   if (each.kind === "device") return ["publickey"];
   if (each.kind === "relay") return each.methods;
   return each.kind === "password" ? (each.methods ?? ["password"]) : [each.kind];

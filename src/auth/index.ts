@@ -9,6 +9,7 @@ import { password, type PasswordConfig } from "./password/index.ts";
 import { publickey, type PublicKeyConfig } from "./publickey/index.ts";
 import { relay, type RelayConfig } from "./relay/index.ts";
 import { totp, type TotpConfig } from "./totp/index.ts";
+import { webhook, type WebhookConfig } from "./webhook/index.ts";
 
 export { hashPassword, parsePasswordHash, type PasswordHash, passwordErrors } from "./password/index.ts";
 export { publicKeyErrors } from "./publickey/index.ts";
@@ -26,15 +27,30 @@ export {
   usersSchema,
 } from "./users/index.ts";
 
-export type AuthConfig = PasswordConfig | PublicKeyConfig | TotpConfig | RelayConfig | DeviceLoginConfig;
+export {
+  parseAnswer,
+  type WebhookAnswer,
+  webhookErrors,
+  webhookJsonSchema,
+  webhookMethods,
+} from "./webhook/index.ts";
+
+export type AuthConfig =
+  | PasswordConfig
+  | PublicKeyConfig
+  | TotpConfig
+  | RelayConfig
+  | WebhookConfig
+  | DeviceLoginConfig;
 
 export const authKinds: readonly [
   AuthKind<PasswordConfig>,
   AuthKind<PublicKeyConfig>,
   AuthKind<TotpConfig>,
   AuthKind<RelayConfig>,
+  AuthKind<WebhookConfig>,
   AuthKind<DeviceLoginConfig>,
-] = [password, publickey, totp, relay, device];
+] = [password, publickey, totp, relay, webhook, device];
 
 /** Makes a method of any kind in the list. */
 export async function createAuthMethod(config: AuthConfig, ports: AuthPorts): Promise<AuthMethod> {
@@ -45,6 +61,8 @@ export async function createAuthMethod(config: AuthConfig, ports: AuthPorts): Pr
       return await publickey.create(config, ports);
     case "relay":
       return await relay.create(config, ports);
+    case "webhook":
+      return await webhook.create(config, ports);
     case "totp":
       return await totp.create(config, ports);
     case "device":

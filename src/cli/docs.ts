@@ -1,4 +1,5 @@
 import { auditJsonSchema, auditPage } from "#audit";
+import { webhookJsonSchema } from "#auth";
 import { definedErrors } from "#base";
 import { configJsonSchema, configPage, errorsPage, limitsPage } from "#config";
 import { Command } from "commander";
@@ -19,6 +20,7 @@ export function generatedPages(program: Command): ReadonlyMap<string, string> {
     ["cli.md", cliPage(program)],
     ["audit.md", auditPage()],
     ["audit.schema.json", auditJsonSchema()],
+    ["webhook.schema.json", webhookJsonSchema()],
   ]);
 }
 

@@ -7,6 +7,7 @@ import { holds } from "./holds.ts";
 import { keyLoginProblems, keyMatch, revokedSchema } from "./key-match.ts";
 import { kindUnion } from "./kind-union.ts";
 import { faultInSteps, type RequiredKinds, requireSchema } from "./login-steps.ts";
+import { outsideLoginProblems } from "./outside-login.ts";
 import { policyNames, policySchema } from "./policy.ts";
 import { sftpPolicy, sftpSchema } from "./sftp.ts";
 import { shortName } from "./short-name.ts";
@@ -179,6 +180,8 @@ export const ruleSchema: z.ZodType<Omit<RuleConfig, "place">> = z
     const fault = faultInSteps(rule.login, rule.require);
     if (fault !== undefined) ctx.addIssue({ code: "custom", path: [fault.key], message: fault.message });
     for (const { path, message } of keyLoginProblems(rule, rule.require?.[0]))
+      ctx.addIssue({ code: "custom", path: [...path], message });
+    for (const { path, message } of outsideLoginProblems(rule))
       ctx.addIssue({ code: "custom", path: [...path], message });
     const asksUpstream = rule.login.findIndex(
       (login) => login.kind === "password" && login.check === "upstream",

@@ -1,7 +1,7 @@
-import type { Captures, Clock, Log } from "#base";
+import type { Captures, Clock, HostPort, Log } from "#base";
 import type { Certificate, PublicKey } from "#ssh/keys";
 import type { InfoRequest } from "#ssh/messages";
-import type { PeerAddress } from "./arrival.ts";
+import type { Arrival, PeerAddress } from "./arrival.ts";
 import type { DeviceAuthority, DeviceSubject } from "./device.ts";
 import type { FileReader, FileUpdater, Kind } from "./kind.ts";
 import type { Restrictions } from "./policy.ts";
@@ -53,11 +53,37 @@ export type Verdict =
       readonly device?: DeviceSubject;
       /** Told to the client before its login succeeds. */
       readonly notice?: string;
+      /** Who it is by the word of somebody else, for the audit. */
+      readonly subject?: string;
+      /** Where it goes, in place of what the rule says. */
+      readonly direction?: LoginDirection;
     }
   | { readonly kind: "deferred"; readonly password?: Uint8Array }
   /** Of an unproven key: that it would do is not looked up before it is proven, and the answer to the question is yes for all. */
   | { readonly kind: "undecided" }
-  | { readonly kind: "denied"; readonly reason: string };
+  | { readonly kind: "denied"; readonly reason: string; readonly subject?: string };
+
+/** What a login method may choose of the way on. The gateway holds it to what the rule allows. */
+export interface LoginDirection {
+  /** Must be among the rule's `targets`. */
+  readonly address?: HostPort;
+  /** User name at the upstream. */
+  readonly user?: string;
+  /** Of the rule's credentials, in this order: kinds, or numbers from 1. */
+  readonly credentials?: readonly (string | number)[];
+}
+
+/** The login that an attempt is a part of. */
+export interface LoginSetting {
+  /** The gateway's name for the session. */
+  readonly session: string;
+  readonly rule: string;
+  /** The entry point, and the address there. */
+  readonly via: string;
+  readonly to?: Arrival["to"];
+  /** Steps that are done: SSH's name of the method, and what proved it. */
+  readonly passed: readonly { readonly method: string; readonly by: string }[];
+}
 
 export interface AuthContext {
   readonly user: string;
@@ -71,6 +97,8 @@ export interface AuthContext {
   readonly upstreamFiles?: UpstreamFiles;
   /** The rule was chosen by the key itself, which its conditions name: that may be proof enough. */
   readonly matchedKey?: boolean;
+  /** Absent for a name that leads nowhere. */
+  readonly login?: LoginSetting;
 }
 
 /** Files of the upstream that a rule leads to, read with the rule's own credentials: a login there for each. */

@@ -54,6 +54,11 @@ const rows = {
         about: "What proved it: key, certificate, or who judged the password.",
         optional: true,
       },
+      subject: {
+        type: "text",
+        about: "Who it is by the word of the webhook or the OpenID provider; of these, never a token.",
+        optional: true,
+      },
       rule: { type: "text", about: "The rule of this name.", optional: true },
       reason: { type: "text", about: "Why it was refused. The client is never told.", optional: true },
     },

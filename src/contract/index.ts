@@ -13,6 +13,8 @@ export type {
   AuthPorts,
   InteractiveProof,
   KeyProof,
+  LoginDirection,
+  LoginSetting,
   LoginStep,
   PasswordProof,
   Proof,

@@ -30,10 +30,13 @@ export interface Policy {
   readonly tellUpstream: boolean;
 }
 
-/** What one key or certificate forbids or adds, whatever the rule says (sshd(8), AUTHORIZED_KEYS FILE FORMAT; PROTOCOL.certkeys). */
+/**
+ * What one key, certificate or whoever else decided on the login forbids or adds, whatever the rule says (sshd(8), AUTHORIZED_KEYS
+ * FILE FORMAT; PROTOCOL.certkeys).
+ */
 export interface Restrictions {
-  /** Whose they are, for the log: `key` or `certificate`. */
-  readonly of: "key" | "certificate";
+  /** Whose they are, as the person is told. */
+  readonly of: "key" | "certificate" | "login";
   readonly pty: boolean;
   readonly portForwarding: boolean;
   readonly agentForwarding: boolean;
@@ -45,4 +48,6 @@ export interface Restrictions {
   readonly permitListen?: readonly Permit[];
   /** The only tunnel device that may be asked for. */
   readonly tunnel?: number | "any";
+  /** How long the session may last. */
+  readonly maxSeconds?: number;
 }

@@ -112,6 +112,8 @@ export interface Route {
   readonly matchedKey?: Uint8Array;
   readonly login: readonly LoginStep[];
   readonly plan: UpstreamPlan;
+  /** The rule's allow-list of hosts; absent: a login can lead nowhere but where the rule says. */
+  readonly targets?: readonly string[];
   /** Present: there is no upstream, and no address. */
   readonly serve?: ServePlan;
   /** What who is in may do; absent: everything. */

@@ -1,5 +1,6 @@
 import type { Clock } from "#base";
-import type { AuthContext, Proof, Route, Verdict } from "#contract";
+import type { Arrival, AuthContext, Proof, Verdict } from "#contract";
+import type { LoginProgress } from "./login-progress.ts";
 import type { UpstreamEntry } from "./upstream-entry.ts";
 import { upstreamFiles } from "./upstream-file.ts";
 
@@ -10,16 +11,20 @@ export interface AttemptSetting {
   /** Milliseconds that reading a file of the upstream may take. */
   readonly readMs: number;
   readonly clock: Clock;
+  readonly session: string;
+  readonly arrival: Pick<Arrival, "via" | "to">;
 }
 
-/** What a login method is told of an attempt. Without a route the name leads nowhere. */
+/** What a login method is told of an attempt. Without progress the name leads nowhere. */
 export function contextOf(
   proof: Proof,
-  route: Route | undefined,
-  { who, entry, readMs, clock }: AttemptSetting,
+  progress: LoginProgress | undefined,
+  { who, entry, readMs, clock, session, arrival }: AttemptSetting,
 ): AuthContext {
   const { user, signal } = who;
-  if (route === undefined) return { ...who, captures: { user, 0: user }, pretended: true };
+  if (progress === undefined) return { ...who, captures: { user, 0: user }, pretended: true };
+  const { route, passed } = progress;
+  const { via, to } = arrival;
   const matchedKey =
     proof.method === "publickey" &&
     route.matchedKey !== undefined &&
@@ -31,6 +36,7 @@ export function contextOf(
     captures: route.captures,
     pretended: false,
     matchedKey,
+    login: { session, rule: route.rule, via, passed, ...(to === undefined ? {} : { to }) },
     ...(mayRead ? { upstreamFiles: upstreamFiles({ route, user, entry, readMs, clock, signal }) } : {}),
   };
 }

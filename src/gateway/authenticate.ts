@@ -1,4 +1,4 @@
-import { type Clock, type Log, PosternError } from "#base";
+import type { Clock, Log } from "#base";
 import type {
   Arrival,
   Auditor,
@@ -6,6 +6,7 @@ import type {
   ClientAgent,
   ClientExchange,
   KeyProof,
+  LoginDirection,
   PeerAddress,
   Principal,
   Proof,
@@ -16,16 +17,17 @@ import type {
 import type { Link } from "#link";
 import { fingerprint } from "#ssh/keys";
 import type { InfoRequest } from "#ssh/messages";
-import type { ConnClose } from "#ssh/transport";
 import type { PublicKeyAttempt, UserauthAttempt, UserauthServer } from "#ssh/userauth";
+import { whyClosed } from "./client-left.ts";
 import { gatewayErrors } from "./errors.ts";
 import type { AttemptKind, FailureDelays } from "./failure-delays.ts";
 import type { GatewayLimits } from "./limits.ts";
 import { contextOf, isAnswer, passwordOf } from "./attempt-context.ts";
 import { LoginAudit, type RefusedAttempt } from "./login-audit.ts";
 import { GivenUp, LoginDialogue } from "./login-dialogue.ts";
-import { LoginProgress, methodsOf, type PassedStep } from "./login-progress.ts";
+import { LoginProgress, type PassedStep } from "./login-progress.ts";
 import { askNewPassword } from "./new-password.ts";
+import { offeredMethods } from "./offered-methods.ts";
 import type { Router } from "./router.ts";
 import type { DownstreamLeg, UpstreamPorts } from "./upstream.ts";
 import { UpstreamEntry, type UpstreamEntryOptions } from "./upstream-entry.ts";
@@ -36,6 +38,8 @@ export interface AuthenticationOptions {
   readonly sessionId: string;
   readonly link: Link;
   readonly from: PeerAddress;
+  /** The entry point. */
+  readonly via: string;
   /** What the client asked for by a name, before it logged in. */
   readonly target?: SpliceRoute | undefined;
   /** What the client connected to. */
@@ -60,22 +64,6 @@ export interface Authenticated {
   readonly route: Route;
   /** Logged in; its link waits for who joins the two sides. Absent: the session is served here. */
   readonly upstream?: UpstreamLogin;
-}
-
-/** The client ended the connection before it was in: nobody's fault. */
-export class ClientLeft extends Error {
-  constructor() {
-    super("the client left before it had logged in");
-  }
-}
-
-/** Methods named to a client when no rule offers any: it must look like any other gateway. */
-const methodsOfNobody = ["publickey", "password"];
-
-/** How every login may begin: the same for everybody, so that a name that is not known looks like one that is. */
-export function offeredMethods(router: Router): readonly string[] {
-  const methods = methodsOf(router.rules.flatMap(({ login }) => login[0] ?? []));
-  return methods.length === 0 ? methodsOfNobody : methods;
 }
 
 /**
@@ -258,22 +246,29 @@ export class Authentication implements AsyncDisposable {
     }
     const { route } = progress;
     let reason = "another method is due";
+    let whose: string | undefined;
     for (const [at, method] of methods.entries()) {
       if (at > 0) await this.#pause(user, proof, kind, 0);
-      const verdict = await this.#attempt(method, proof, user, route);
+      const verdict = await this.#attempt(method, proof, user, progress);
       if (isAnswer(proof, verdict)) {
         this.#server.acceptKey();
         return undefined;
       }
       const password = passwordOf(proof, verdict);
       if (verdict.kind === "accepted" && newPassword === undefined) {
-        const { by, restrictions = [], device, notice } = verdict;
+        const { by, restrictions = [], device, notice, subject, direction } = verdict;
+        const refusal = direction === undefined ? undefined : await this.#turn(progress, direction);
+        if (refusal !== undefined) {
+          [reason, whose] = [refusal, subject];
+          continue;
+        }
         if (notice !== undefined) this.banner(notice);
-        return await this.#pass(user, progress, { method: proof.method, by, restrictions, device, password });
+        const step = { method: proof.method, by, restrictions, device, subject, password };
+        return await this.#pass(user, progress, step);
       }
       if (verdict.kind !== "deferred" || (password === undefined && method.relays !== true)) {
-        reason =
-          verdict.kind === "denied" ? verdict.reason : "a new password was given where none was asked for";
+        if (verdict.kind === "denied") [reason, whose] = [verdict.reason, verdict.subject];
+        else reason = "a new password was given where none was asked for";
         continue;
       }
       this.#audit.passed(user, "deferred", proof.method, route.rule);
@@ -290,7 +285,13 @@ export class Authentication implements AsyncDisposable {
       reason = "the upstream refused the password";
     }
     const shown = proof.method === "publickey" ? { key: fingerprint(proof.blob), proven: proof.proven } : {};
-    await this.#deny(user, kind, 0, { method: proof.method, ...shown, rule: route.rule, reason });
+    await this.#deny(user, kind, 0, {
+      method: proof.method,
+      ...shown,
+      rule: route.rule,
+      subject: whose,
+      reason,
+    });
     return undefined;
   }
 
@@ -416,15 +417,31 @@ export class Authentication implements AsyncDisposable {
     return route === undefined ? undefined : new LoginProgress(route);
   }
 
-  /** Without a route: the name leads nowhere, and what the verdict is does not count. */
-  async #attempt(method: AuthMethod, proof: Proof, user: string, route: Route | undefined): Promise<Verdict> {
-    const { from, clock, limits } = this.#options;
+  /** Leads the login elsewhere, or gives the reason why not. */
+  async #turn(progress: LoginProgress, direction: LoginDirection): Promise<string | undefined> {
+    if (this.#upstream.entered) return "a way on was chosen when the upstream was entered already";
+    const refusal = progress.turn(direction);
+    // What was connected for an earlier proof may be another upstream.
+    if (refusal === undefined) await this.#upstream.drop();
+    return refusal;
+  }
+
+  /** Without progress: the name leads nowhere, and what the verdict is does not count. */
+  async #attempt(
+    method: AuthMethod,
+    proof: Proof,
+    user: string,
+    progress: LoginProgress | undefined,
+  ): Promise<Verdict> {
+    const { from, via, to, sessionId, clock, limits } = this.#options;
     const { signal } = this.#over;
-    const context = contextOf(proof, route, {
+    const context = contextOf(proof, progress, {
       who: { user, from, nowMs: clock.now(), signal },
       entry: () => new UpstreamEntry({ ...this.#entryOptions, aside: true }),
       readMs: limits.upstreamLoginSeconds * 1000,
       clock,
+      session: sessionId,
+      arrival: { via, ...(to === undefined ? {} : { to }) },
     });
     return await method.attempt(proof, context);
   }
@@ -435,7 +452,7 @@ export class Authentication implements AsyncDisposable {
     progress.pass(step);
     this.#progress = progress;
     const outcome = progress.complete ? "accepted" : "partial";
-    this.#audit.passed(user, outcome, step.method, route.rule, step.by);
+    this.#audit.passed(user, outcome, step.method, route.rule, step);
     if (progress.complete) return await this.#enter(user, progress);
     this.#options.log.info("auth-partial", { user, method: step.method, by: step.by, rule: route.rule });
     this.#server.reject(progress.offered, true);
@@ -468,11 +485,6 @@ export class Authentication implements AsyncDisposable {
     this.#progress?.forget();
     return upstream;
   }
-}
-
-/** Why a login is over when its connection is. */
-export function whyClosed(close: ConnClose): unknown {
-  return close.kind === "failed" && close.error instanceof PosternError ? close.error : new ClientLeft();
 }
 
 /** There is nowhere to go, or a credential can do nothing before the client is in. */

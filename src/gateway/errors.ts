@@ -20,6 +20,11 @@ const rows = {
     user: "The administrator of this gateway ended the session.",
     operator: "the session was ended by the operator",
   },
+  DENIED_SESSION_TIME: {
+    disconnect: 11,
+    user: "This session has lasted as long as it may. Log in again to go on.",
+    operator: "the session was ended when the time was over that its login gave it",
+  },
   DENIED_TARGET: {
     disconnect: 1,
     user: "There is no such target here, or it is not for you.",

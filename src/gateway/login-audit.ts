@@ -6,6 +6,7 @@ export interface RefusedAttempt {
   /** Fingerprint of the key shown. */
   readonly key?: string | undefined;
   readonly rule?: string | undefined;
+  readonly subject?: string | undefined;
   readonly reason: string;
 }
 
@@ -17,8 +18,8 @@ export class LoginAudit {
     this.#audit = audit;
   }
 
-  refused(user: string, { method, key, rule, reason }: RefusedAttempt): void {
-    this.#audit?.({ event: "auth", user, method, outcome: "refused", key, rule, reason });
+  refused(user: string, { method, key, rule, subject, reason }: RefusedAttempt): void {
+    this.#audit?.({ event: "auth", user, method, outcome: "refused", key, rule, subject, reason });
   }
 
   /** `partial`: another step is due; `deferred`: the upstream is asked. */
@@ -27,9 +28,9 @@ export class LoginAudit {
     outcome: "accepted" | "partial" | "deferred",
     method: string,
     rule: string,
-    by?: string,
+    { by, subject }: { readonly by?: string; readonly subject?: string | undefined } = {},
   ): void {
-    this.#audit?.({ event: "auth", user, method, outcome, rule, by });
+    this.#audit?.({ event: "auth", user, method, outcome, rule, by, subject });
   }
 
   decided(user: string, { rule, addresses, user: upstreamUser }: Route): void {

@@ -1,4 +1,13 @@
-import type { AuthMethod, DeviceSubject, LoginStep, Proof, Restrictions, Route } from "#contract";
+import type {
+  AuthMethod,
+  DeviceSubject,
+  LoginDirection,
+  LoginStep,
+  Proof,
+  Restrictions,
+  Route,
+} from "#contract";
+import { directedRoute } from "./router.ts";
 
 /** A step of a login that is done. */
 export interface PassedStep {
@@ -8,18 +17,36 @@ export interface PassedStep {
   readonly by: string;
   readonly restrictions: readonly Restrictions[];
   readonly device?: DeviceSubject | undefined;
+  readonly subject?: string | undefined;
   /** Copied; wiped by `forget`. */
   readonly password?: Uint8Array | undefined;
 }
 
 /** How far one name has come, under the rule that judged its first proof. */
 export class LoginProgress {
-  readonly route: Route;
-  readonly #passed: Omit<PassedStep, "password">[] = [];
+  #route: Route;
+  readonly #passed: Omit<PassedStep, "password" | "subject">[] = [];
   #password: Uint8Array | undefined;
 
   constructor(route: Route) {
-    this.route = route;
+    this.#route = route;
+  }
+
+  get route(): Route {
+    return this.#route;
+  }
+
+  /** Leads it elsewhere; or gives the reason why that may not be. */
+  turn(direction: LoginDirection): string | undefined {
+    const route = directedRoute(this.#route, direction);
+    if (typeof route === "string") return route;
+    this.#route = route;
+    return undefined;
+  }
+
+  /** What is done. */
+  get passed(): readonly { readonly method: Proof["method"]; readonly by: string }[] {
+    return this.#passed.map(({ method, by }) => ({ method, by }));
   }
 
   /** The client has proven something already. */
@@ -28,7 +55,7 @@ export class LoginProgress {
   }
 
   get complete(): boolean {
-    return this.#passed.length >= this.route.login.length;
+    return this.#passed.length >= this.#route.login.length;
   }
 
   /** What the client may go on with. */
@@ -76,7 +103,7 @@ export class LoginProgress {
   }
 
   get #step(): LoginStep {
-    return this.route.login[this.#passed.length] ?? [];
+    return this.#route.login[this.#passed.length] ?? [];
   }
 }
 

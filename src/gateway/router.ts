@@ -1,5 +1,14 @@
 import { type Captures, formatHostPort, type HostPort, type Template } from "#base";
-import type { AddressPlan, Arrival, Route, Rule, RuleMatch, SpliceRoute, Tunnels } from "#contract";
+import type {
+  AddressPlan,
+  LoginDirection,
+  Arrival,
+  Route,
+  Rule,
+  RuleMatch,
+  SpliceRoute,
+  Tunnels,
+} from "#contract";
 import { gatewayErrors } from "./errors.ts";
 import { KeyCondition, type KeyHolder } from "./key-condition.ts";
 import { HostPatterns, isDialable } from "./host-pattern.ts";
@@ -35,7 +44,17 @@ export interface Explanation {
 /** A route before this file vouches for it. */
 type Unbranded = Pick<
   Route,
-  "rule" | "addresses" | "target" | "user" | "captures" | "login" | "plan" | "serve" | "policy" | "sftp"
+  | "rule"
+  | "addresses"
+  | "target"
+  | "user"
+  | "captures"
+  | "login"
+  | "plan"
+  | "targets"
+  | "serve"
+  | "policy"
+  | "sftp"
 >;
 
 interface PreparedRule {
@@ -131,11 +150,12 @@ export class Router {
     if (user === undefined) return `"${plan.user.text}" names a capture that took no part in the match`;
     if (user === "") return "the upstream's user name is empty";
     if (plan.spread === "random") shuffle(addresses, this.#random);
-    const { name, login, serve, policy, sftp } = rule;
+    const { name, login, serve, policy, sftp, targets: allowed } = rule;
     const matchedKey = key === undefined ? undefined : query.key?.blob;
     const more = {
       ...(pool === undefined ? {} : { target: pool }),
       ...(matchedKey === undefined ? {} : { matchedKey }),
+      ...(allowed === undefined ? {} : { targets: allowed }),
       ...(serve === undefined ? {} : { serve }),
       ...(policy === undefined ? {} : { policy }),
       ...(sftp === undefined ? {} : { sftp }),
@@ -160,6 +180,35 @@ export function routeToTarget(served: Route, target: SpliceRoute): Route | undef
   const more = { target: target.target, plan: { ...plan, connectTimeoutMs } };
   const made: Unbranded = { ...route, captures, addresses, user, ...more };
   return made as Route;
+}
+
+/** The route as a login method chose it, within what its rule allows; or the reason why that may not be. */
+export function directedRoute(
+  route: Route,
+  { address, user, credentials: chosen }: LoginDirection,
+): Route | string {
+  if (route.serve !== undefined) return "a way on was chosen, but the session ends at the gateway";
+  let directed: Unbranded = route;
+  if (address !== undefined) {
+    const { host, port } = address;
+    if (!isDialable(host)) return `"${host}" is no host name or address`;
+    if (!new HostPatterns(route.targets ?? []).allow(host))
+      return `"${host}" is not among the rule's targets`;
+    // The pool was that of the rule's own target.
+    const { target, ...rest } = directed;
+    void target;
+    directed = { ...rest, addresses: [{ host: host.toLowerCase(), port }] };
+  }
+  if (user !== undefined) directed = { ...directed, user };
+  if (chosen !== undefined) {
+    const { credentials: all } = route.plan;
+    const credentials = chosen.flatMap((which) =>
+      all.filter(({ kind }, at) => (typeof which === "number" ? at === which - 1 : kind === which)),
+    );
+    if (credentials.length === 0) return `the rule has none of the credentials ${chosen.join(", ")}`;
+    directed = { ...directed, plan: { ...route.plan, credentials: [...new Set(credentials)] } };
+  }
+  return directed as Route;
 }
 
 /** Addresses with their captures filled in, or the reason why that cannot be. `refuse` gives the reason against a host. */

@@ -8,7 +8,8 @@ import { DISCONNECT, type Extensions } from "#ssh/messages";
 import type { PacketConn } from "#ssh/transport";
 import type { Ticket } from "./admission.ts";
 import { auditorOf } from "./auditor.ts";
-import { type Authenticated, Authentication, ClientLeft, whyClosed } from "./authenticate.ts";
+import { type Authenticated, Authentication } from "./authenticate.ts";
+import { ClientLeft, whyClosed } from "./client-left.ts";
 import { gatewayErrors } from "./errors.ts";
 import { FileChannels } from "./file-channels.ts";
 import type { FailureDelays } from "./failure-delays.ts";
@@ -146,6 +147,7 @@ export class Session {
     const authenticated = await authentication.run();
     this.#principal = authenticated.principal;
     this.#rule = authenticated.route.rule;
+    using _end = this.#timeLimit(authenticated.principal);
     // An upstream that comes later has as much time as the login had.
     grace.refresh();
     // Who chooses has all the time of a menu.
@@ -164,6 +166,15 @@ export class Session {
     if (upstream === undefined) return await this.#serve(downstream, principal, route);
     const pipe = this.#join(downstream, { principal, route }, upstream.link);
     return this.#explain(await pipe.closed);
+  }
+
+  /** Ends the session when it has lasted as long as its login allows. */
+  #timeLimit({ restrictions }: Principal): Disposable | undefined {
+    const seconds = Math.min(...restrictions.map(({ maxSeconds = Number.POSITIVE_INFINITY }) => maxSeconds));
+    if (!Number.isFinite(seconds)) return undefined;
+    return this.#options.clock.after(seconds * 1000, () =>
+      this.close(new gatewayErrors.DENIED_SESSION_TIME(`${seconds} seconds`)),
+    );
   }
 
   /** What is to be joined: at once or, where the client must be in before its upstream can be entered, later (ADR 11). */
@@ -243,6 +254,7 @@ export class Session {
       sessionId: this.id,
       link,
       from: arrival.from,
+      via: arrival.via,
       target: arrival.target,
       to: arrival.to,
       router: world.router,

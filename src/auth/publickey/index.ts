@@ -5,4 +5,5 @@
  */
 export { publicKeyErrors } from "./errors.ts";
 export { publickey } from "./publickey.ts";
+export { restrictionsOf } from "./restrictions.ts";
 export type { PublicKeyConfig } from "./schema.ts";
