@@ -64,6 +64,15 @@ function* dangerous({ rule, document, at }: PlacedRule): Generator<Problem> {
   }
 }
 
+/** Files to be recorded, where there is no audit to record them in. */
+export function unrecorded(rules: readonly PlacedRule[]): Problem[] {
+  return rules.flatMap(({ rule, document, at }) => {
+    if (rule.sftp?.record !== true) return [];
+    const text = "records nothing: there is no audit";
+    return [document.problem(["rules", at, "sftp", "record"], text, { severity: "warning" })];
+  });
+}
+
 /** Key paths of secrets that the file itself holds. */
 export function secretsInClear(document: YamlDocument, at: number): (readonly PropertyKey[])[] {
   const rule = valueAt(document.value, ["rules", at]);

@@ -53,3 +53,10 @@ test("patterns and roots that cannot be meant are refused", async () => {
   await refused("sftp: { maxFileBytes: lots }", /is no size/);
   assert.equal((await load('sftp: { root: "/srv/{1}" }')).config.rules[0]?.sftp?.confining, true);
 });
+
+test("a record without an audit is warned of", async () => {
+  const { warnings } = await load("sftp: { record: true }");
+  assert.ok(warnings.some(({ text }) => text.includes("records nothing: there is no audit")));
+  const audited = await load("sftp: { record: true }\naudit: [{ kind: jsonl, file: audit.jsonl }]");
+  assert.ok(!audited.warnings.some(({ text }) => text.includes("records nothing")));
+});
