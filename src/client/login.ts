@@ -51,6 +51,7 @@ export class Login {
   readonly #client: UserauthClient;
   readonly #unread: UserauthClientEvent[] = [];
   readonly #tried: string[] = [];
+  readonly #triedKeys = new Set<string>();
   #wake: (() => void) | undefined;
   #close: ConnClose | undefined;
   #methods: readonly string[] = [];
@@ -112,9 +113,11 @@ export class Login {
 
   async #tryKeys(): Promise<Outcome> {
     for await (const identity of this.#identities) {
-      const name = `key ${identity.label}`;
-      if (this.#tried.includes(name)) continue;
-      this.#tried.push(name);
+      // Not by its label: two keys may have the same comment.
+      const id = Buffer.from(identity.blob).toString("base64");
+      if (this.#triedKeys.has(id)) continue;
+      this.#triedKeys.add(id);
+      this.#tried.push(`key ${identity.label}`);
       const outcome = await this.#tryKey(identity);
       if (outcome !== "failed") return outcome;
       if (!this.#methods.includes("publickey")) return "failed";
