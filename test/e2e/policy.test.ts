@@ -1,13 +1,17 @@
 /** Policy: what a rule does not name is refused, in a way that real clients understand; what it names works. */
 import assert from "node:assert/strict";
-import { createServer, type Server } from "node:net";
+import { readFileSync } from "node:fs";
+import { connect, createServer, type Server, type Socket } from "node:net";
 import { after, before, test } from "node:test";
-import { readFile, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import type { AuditRecord } from "#contract";
 import { startAgent } from "#test/support/agent";
 import { run, succeed } from "#test/support/child";
 import { runSsh, spawnSsh, sshReady, sshSettings, sshPlace, type SshOptions } from "#test/support/ssh";
+import { freePort } from "#test/support/ports";
 import { noTerminal } from "#test/support/pty";
 import { missing } from "#test/support/strangers";
+import { until } from "#test/support/waiting";
 import { keyRule, startWorld, type World } from "#test/support/world";
 
 const skip = missing("ssh", "sshd");
@@ -24,6 +28,9 @@ const policies = (port: number): Readonly<Record<string, object>> => ({
   any: { exec: true, env: true },
   sftp: { sftp: true },
   scp: { scp: true },
+  greeted: { subsystems: ["gre?t"] },
+  sockets: { exec: true, forwardLocal: ["/*/through"], forwardRemote: ["/*/through-back"] },
+  through: { shell: true, forwardLocal: ["127.0.0.1:1"] },
   tunnel: { forwardLocal: [`127.0.0.1:${port}`] },
   listen: { exec: true, forwardRemote: ["localhost:*"] },
   elsewhere: { exec: true, forwardRemote: ["localhost:1"] },
@@ -45,7 +52,8 @@ before(async () => {
   const address = echo.address();
   echoPort = typeof address === "object" && address !== null ? address.port : 0;
   world = await startWorld({
-    sshd: { config: ["AcceptEnv LC_* POSTERN_* SSH_ORIGINAL_COMMAND TEAM"] },
+    config: { audit: [{ kind: "jsonl", file: "audit.jsonl" }] },
+    sshd: { config: ["AcceptEnv LC_* POSTERN_* SSH_ORIGINAL_COMMAND TEAM", "Subsystem greet echo hello"] },
     rules: (parts) => [
       ...Object.entries(policies(echoPort)).map(([name, policy]) => keyRule(parts, name, { policy })),
       keyRule(parts, "free"),
@@ -63,6 +71,18 @@ after(async () => {
   await world?.[Symbol.asyncDispose]();
   echo?.close();
 });
+
+/** What came until the other side closed. */
+async function closedBy(socket: Socket): Promise<string> {
+  let said = "";
+  socket
+    .on("error", () => {})
+    .on("data", (chunk: Buffer) => {
+      said += chunk.toString();
+    });
+  await new Promise((resolve) => socket.once("close", resolve));
+  return said;
+}
 
 const target = (user: string): ReturnType<World["gateway"]["target"]> =>
   world.gateway.target(user, world.identity.path);
@@ -151,6 +171,107 @@ test("connections through the upstream", { skip }, async () => {
     assert.equal(stdout.toString(), "");
     assert.match(stderr, /administratively prohibited: Connections to .* are not allowed here\./, to);
   }
+});
+
+test("connections beside a session that runs", { skip }, async () => {
+  const port = await freePort();
+  const flags = ["-v", "-L", `127.0.0.1:${port}:127.0.0.1:${echoPort}`];
+  await using session = spawnSsh(target("through"), [], { flags, stdin: "open" });
+  await sshReady(session);
+  assert.equal(await closedBy(connect({ host: "127.0.0.1", port })), "", "nothing came");
+  await session.waitForStderr(/administratively prohibited: Connections to .* are not allowed here\./);
+  session.stdin.write("echo still $((40 + 2))\n");
+  await session.waitForStdout(/still 42/);
+});
+
+test("subsystems by name", { skip }, async () => {
+  assert.equal((await ssh("greeted", ["greet"], { flags: ["-s"] })).stdout.toString(), "hello\n");
+  for (const [user, name] of [
+    ["greeted", "netconf"],
+    ["any", "greet"],
+  ] as const) {
+    const { code, stdout, stderr } = await ssh(user, [name], { flags: ["-s"] });
+    assert.notEqual(code, 0);
+    assert.equal(stdout.toString(), "");
+    assert.match(stderr, new RegExp(`The subsystem "${name}" is not allowed here\\.`));
+  }
+});
+
+test("UNIX sockets, in both directions", { skip }, async () => {
+  const folder = `/tmp/policy-${process.pid}`;
+  await mkdir(folder, { mode: 0o777 });
+  await chmod(folder, 0o777);
+  const far = createServer((socket) => socket.on("error", () => {}).end("hello\n"));
+  try {
+    await new Promise<void>((resolve) => far.listen(`${folder}/through`, resolve));
+    await chmod(`${folder}/through`, 0o777);
+    for (const [name, said] of [
+      ["through", "hello\n"],
+      ["elsewhere", ""],
+    ] as const) {
+      const port = await freePort();
+      const flags = ["-v", "-N", "-L", `127.0.0.1:${port}:${folder}/${name}`];
+      await using session = spawnSsh(target("sockets"), [], { flags });
+      await sshReady(session);
+      assert.equal(await closedBy(connect({ host: "127.0.0.1", port })), said);
+      if (said === "") await session.waitForStderr(/Connections to \S+elsewhere are not allowed here\./);
+    }
+    const back = ["-v", "-N", "-o", "ExitOnForwardFailure=yes"];
+    await using allowed = spawnSsh(target("sockets"), [], {
+      flags: [...back, "-R", `${folder}/through-back:${folder}/through`],
+    });
+    await sshReady(allowed);
+    assert.equal(await closedBy(connect(`${folder}/through-back`)), "hello\n");
+    const refused = await ssh("sockets", [], {
+      flags: [...back, "-R", `${folder}/not:${folder}/through`],
+    });
+    assert.match(refused.stderr, /remote port forwarding failed/);
+  } finally {
+    far.close();
+    await rm(folder, { recursive: true, force: true });
+  }
+});
+
+test("everything at once is refused in order, each in its own words", {
+  skip: skip === false ? missing("xauth") : skip,
+}, async () => {
+  const { gateway } = world;
+  await using agent = await startAgent([world.identity.path]);
+  const env = { DISPLAY: "127.0.0.1:98", XAUTHORITY: gateway.folder.at("xauthority-all"), LC_POSTERN: "yes" };
+  await succeed("xauth", ["add", env.DISPLAY, "MIT-MAGIC-COOKIE-1", "00".repeat(16)], { env });
+  const { code, stdout, stderr } = await ssh("nothing", ["id"], {
+    env,
+    flags: ["-Y", "-A", "-R", `0:127.0.0.1:${echoPort}`],
+    options: [`IdentityAgent=${agent.socket}`, "SendEnv=LC_POSTERN"],
+  });
+  assert.notEqual(code, 0);
+  assert.equal(stdout.toString(), "");
+  const words = [
+    /remote port forwarding failed/,
+    /X11 forwarding request failed/,
+    /This command is not allowed here\./,
+  ].map((each) => stderr.search(each));
+  assert.ok(
+    words.every((at) => at >= 0),
+    stderr,
+  );
+  const asked = (): AuditRecord[] =>
+    readFileSync(gateway.folder.at("audit.jsonl"), "utf8")
+      .split("\n")
+      .filter((line) => line !== "")
+      .map((line) => JSON.parse(line) as AuditRecord)
+      .filter(({ user }) => user === "nothing");
+  await until("the end in the audit", () => asked().some(({ event }) => event === "end"));
+  const refused = asked().flatMap((record) =>
+    record.event === "request" && record.outcome === "refused" ? [record.type] : [],
+  );
+  assert.deepEqual(refused.toSorted(), [
+    "auth-agent-req@openssh.com",
+    "env",
+    "exec",
+    "tcpip-forward",
+    "x11-req",
+  ]);
 });
 
 test("listening at the upstream", { skip }, async () => {
