@@ -10,6 +10,7 @@ import {
   type PlacedSplice,
   type PlacedTarget,
 } from "./target-advice.ts";
+import { checkDevices } from "./device-advice.ts";
 import { checkEntries } from "./entry-advice.ts";
 import { maxFileBytes, YamlDocument } from "./document.ts";
 import { ConfigInvalid } from "./errors.ts";
@@ -105,6 +106,8 @@ class Loader {
       this.#checkRules(main.document);
       const named = { targets: this.#targets, rules: this.#splices };
       this.#problems.push(...checkEntries(main.found, main.document, named));
+      const all = { targets: this.#targets, rules: this.#rules };
+      this.#problems.push(...checkDevices(main.found, main.document, all));
     }
     const config = main === undefined ? undefined : this.#finish(name, main.found, main.document);
     const problems = inOrder(this.#problems);

@@ -181,6 +181,35 @@ const rows = {
       reason: { type: "text", about: "Why it failed.", optional: true },
     },
   },
+  device: {
+    about: "A machine that may come to hold tunnels has said its name.",
+    fields: {
+      outcome: {
+        type: "text",
+        about: "`waits`: an operator must approve it; `joined`: it is a device from now on.",
+        oneOf: ["waits", "joined", "refused"],
+      },
+      key: { type: "text", about: "The fingerprint of its key." },
+      name: { type: "text", about: "The name that it said, or was given.", optional: true },
+      code: { type: "text", about: "By which an operator approves it.", optional: true },
+      by: { type: "text", about: "What it came by: `token:ID` or `certificate`.", optional: true },
+      reason: { type: "text", about: "Why it was refused.", optional: true },
+    },
+  },
+  tunnel: {
+    about: "A device asked for a tunnel, or holds one no longer.",
+    fields: {
+      outcome: {
+        type: "text",
+        about: "`held`: it can be reached by it from now on; `ended`: no longer.",
+        oneOf: ["held", "refused", "ended"],
+      },
+      device: { type: "text", about: "The device's name; its key's fingerprint if it is none." },
+      asked: { type: "text", about: "What it asked for: name:port, or a path." },
+      port: { type: "number", about: "The port that it is reached by.", optional: true },
+      reason: { type: "text", about: "Why it was refused or has ended.", optional: true },
+    },
+  },
   "file-open": {
     about: "A file was opened (`sftp` with `record`).",
     fields: {

@@ -1,5 +1,6 @@
 import type { Clock } from "#base";
 import type {
+  AuditEvent,
   Binding,
   Device,
   DeviceAuthority,
@@ -50,6 +51,9 @@ export function createDeviceServer(ports: DeviceServerPorts): Server {
 
 const sshPort = 22;
 
+/** Characters of what a device says, in a line of the log or the audit. */
+const maxSaidChars = 256;
+
 /** Tunnels of one connection: as many as ports can be approved, and as many paths. */
 export const maxTunnels = 128;
 
@@ -70,6 +74,7 @@ class DeviceSession implements DeviceConnection {
   #online = false;
   #over = false;
   #refusals = 0;
+  #dropped: string | undefined;
 
   constructor(session: ServedSession, ports: DeviceServerPorts) {
     const { device: subject } = session;
@@ -99,7 +104,9 @@ class DeviceSession implements DeviceConnection {
     using _ = new Heartbeat(this.#mux, { conn, keepalive }, this.#ports.clock);
     const close = await this.#mux.ended;
     this.#over = true;
-    for (const lease of this.#leases.values()) lease[Symbol.dispose]();
+    const reason =
+      this.#dropped ?? (close.kind === "disconnected" ? "it disconnected" : "its connection ended");
+    for (const [key, lease] of this.#leases) this.#end(key, lease, reason);
     if (this.#device !== undefined) this.#ports.tunnels.leave(this);
     if (this.#online) this.#ports.authority.seen(this.device, false, this.from);
     return close;
@@ -131,6 +138,7 @@ class DeviceSession implements DeviceConnection {
   }
 
   drop(why: string): void {
+    this.#dropped ??= why;
     this.#mux.disconnect(DISCONNECT.BY_APPLICATION, why);
   }
 
@@ -141,11 +149,19 @@ class DeviceSession implements DeviceConnection {
     if (standing.kind === "device") return undefined;
     const { authority } = this.#ports;
     const joined = await authority.join(newcomer, standing.admission, name, this.#wished());
+    const said = name.slice(0, maxSaidChars);
+    const about = { event: "device", key: newcomer.fingerprint, name: said } as const;
+    const { audit } = this.#session;
     if (joined.kind === "device") {
       this.#device = joined.device;
+      audit?.({ ...about, outcome: "joined", name: joined.device.name, by: joined.device.cameBy });
       return undefined;
     }
-    if (joined.kind === "refused") return joined.reason;
+    if (joined.kind === "refused") {
+      audit?.({ ...about, outcome: "refused", reason: joined.reason });
+      return joined.reason;
+    }
+    audit?.({ ...about, outcome: "waits", code: joined.code });
     return `not approved yet: the operator types "postern device approve ${joined.code}"`;
   }
 
@@ -229,7 +245,12 @@ class DeviceSession implements DeviceConnection {
       this.#online = true;
       authority.seen(this.device, true, this.from);
     }
-    this.#session.log.info("tunnel-held", { device: this.device.name, asked: said, port: binding.port });
+    this.#tell("tunnel-held", {
+      outcome: "held",
+      device: binding.device.name,
+      asked: said,
+      port: binding.port,
+    });
     return binding.port;
   }
 
@@ -240,20 +261,33 @@ class DeviceSession implements DeviceConnection {
 
   #refused(asked: string, reason: string): false {
     const device = this.#device?.name ?? this.#subject.newcomer.fingerprint;
-    this.#session.log.info("tunnel-refused", { device, asked: asked.slice(0, 256), reason });
+    this.#tell("tunnel-refused", { outcome: "refused", device, asked, reason });
     if (++this.#refusals === maxRefused) this.drop("too many refused requests");
     return false;
   }
 
   #cancel(key: string): boolean {
     const lease = this.#leases.get(key);
-    lease?.[Symbol.dispose]();
-    if (lease !== undefined)
-      this.#session.log.info("tunnel-ended", { device: lease.device, port: lease.port });
+    if (lease !== undefined) this.#end(key, lease, "it was cancelled");
     return this.#leases.delete(key);
+  }
+
+  #end(key: string, lease: TunnelLease, reason: string): void {
+    lease[Symbol.dispose]();
+    const { device, port } = lease;
+    this.#tell("tunnel-ended", { outcome: "ended", device, asked: key, port, reason });
+  }
+
+  /** In the log and in the audit. */
+  #tell(event: string, fields: Omit<AuditEvent & { event: "tunnel" }, "event" | "user">): void {
+    const told = { ...fields, asked: fields.asked.slice(0, maxSaidChars) };
+    const { outcome, ...rest } = told;
+    void outcome;
+    this.#session.log.info(event, rest);
+    this.#session.audit?.({ event: "tunnel", ...told });
   }
 }
 
 function keyOf(request: TunnelRequest): string {
-  return request.kind === "path" ? `path ${request.path}` : `port ${request.name} ${request.port}`;
+  return request.kind === "path" ? request.path : `${request.name}:${request.port}`;
 }
