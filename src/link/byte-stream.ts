@@ -1,6 +1,7 @@
 import type { Duplex } from "node:stream";
 import { Socket, type SocketConstructorOpts } from "node:net";
 import { alignedBytes } from "#ssh/transport";
+import { gatherMs, ReadPace, type ReadStep } from "./read-pace.ts";
 
 /** What a link needs of a stream of bytes: reading into a lent buffer, writing several pieces, and the ends. */
 export interface ByteStream {
@@ -150,6 +151,9 @@ class SocketStream extends StreamBase {
   protected readonly stream: Socket;
   #chunk: (bytes: Uint8Array, start: number, end: number) => void = () => {};
   #paused = false;
+  /** Not reading for a moment, of its own accord. */
+  #resting = false;
+  readonly #pace = new ReadPace(readBytes);
   readonly #unread: Uint8Array;
 
   /** Takes the handle over into a socket that reads into the lent buffer; the socket given is an empty shell afterwards. */
@@ -166,7 +170,8 @@ class SocketStream extends StreamBase {
         buffer: read,
         callback: (bytes): boolean => {
           this.#chunk(whole, headroomBytes, headroomBytes + bytes);
-          return !this.#paused;
+          if (!this.#paused) this.#pauseBriefly(this.#pace.after(bytes));
+          return !this.#paused && !this.#resting;
         },
       },
     };
@@ -194,7 +199,19 @@ class SocketStream extends StreamBase {
 
   override resume(): void {
     this.#paused = false;
-    this.stream.resume();
+    if (!this.#resting) this.stream.resume();
+  }
+
+  #pauseBriefly(step: ReadStep): void {
+    if (step === "on") return;
+    this.#resting = true;
+    const readOn = (): void => {
+      this.#resting = false;
+      if (!this.#paused) this.stream.resume();
+    };
+    // After a read that filled the buffer Node would read on, up to 32 times, before any other socket has its turn.
+    if (step === "give-way") setImmediate(readOn);
+    else setTimeout(readOn, gatherMs);
   }
 }
 

@@ -14,6 +14,7 @@ import {
 } from "#ssh/transport";
 import { type ByteStream, byteStreamOf } from "./byte-stream.ts";
 import { linkErrors } from "./errors.ts";
+import { bulkReadBytes } from "./read-pace.ts";
 import { type Established, hostKeyBlobs, type LinkOptions, withHostKeys } from "./options.ts";
 
 /**
@@ -50,6 +51,8 @@ export class Link implements PacketConn {
   #flushing = false;
   #pumping = false;
   #paused = false;
+  /** The last read was a large one. */
+  #bulk = false;
   #ended: { readonly error: Error | undefined } | undefined;
   /** Set once; told to the handler as soon as there is one. */
   #close: ConnClose | undefined;
@@ -189,6 +192,7 @@ export class Link implements PacketConn {
     this.bytesIn += end - start;
     // After the end nothing is looked at any more; reading goes on only so that the peer takes our last words.
     if (this.#close !== undefined) return;
+    this.#bulk = end - start >= bulkReadBytes;
     this.#transport.receive(bytes, start, end);
     this.#pump();
     this.#transport.hold();
@@ -206,6 +210,7 @@ export class Link implements PacketConn {
       this.#pumping = false;
     }
     if (this.#close !== undefined) return;
+    this.#handler?.shown?.();
     this.#noteWritable();
     this.#scheduleFlush();
     this.#steer();
@@ -234,11 +239,12 @@ export class Link implements PacketConn {
 
   /**
    * Reads on only when what came has been shown: what waits here is then never more than one chunk. Pings and messages that are not
-   * known are answered even when nothing is admitted, so too much output stops the reading by itself.
+   * known are answered even when nothing is admitted, so too much output stops the reading by itself. Bulk data are left to the
+   * kernel as soon as nothing is admitted: a read that cannot be shown must be copied aside.
    */
   #steer(): void {
     const { waiting, unread } = this.#transport;
-    const pause = waiting || this.#overfull || (unread && !this.#admits());
+    const pause = waiting || this.#overfull || ((unread || this.#bulk) && !this.#admits());
     if (pause === this.#paused) return;
     this.#paused = pause;
     if (pause) this.#stream.pause();

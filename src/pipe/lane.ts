@@ -34,6 +34,11 @@ export class Lane implements PacketHandler {
     return this.#options.far.writable;
   }
 
+  /** One write for each read, at once: whether the far side takes more is then known before the near one is read again. */
+  shown(): void {
+    this.#options.far.flush();
+  }
+
   /**
    * Both sides exchanging keys on our account at once could wait for each other: each needs the other writable to get at what
    * was sent before the peer saw our KEXINIT. Begun by the peers, they cannot: a peer that sent KEXINIT sends nothing else.

@@ -48,3 +48,6 @@ export const smallArenas: ArenaPool = new ArenaPool(32 * 1024, 64);
 
 /** For output in bulk: one receive batch of 1 MiB, what was held before it, and the overhead of another cipher. */
 export const largeArenas: ArenaPool = new ArenaPool(1_572_864, 8);
+
+/** For what a read left of a packet that was not whole: the largest that peers commonly send is a little over 32 KiB. */
+export const heldArenas: ArenaPool = new ArenaPool(64 * 1024, 16);

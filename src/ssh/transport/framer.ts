@@ -7,7 +7,7 @@ import {
   plainSealer,
   type RandomBytes,
 } from "#ssh/algorithms";
-import { largeArenas, smallArenas } from "./arena.ts";
+import { heldArenas, largeArenas, smallArenas } from "./arena.ts";
 import { transportErrors } from "./errors.ts";
 import type { PacketView } from "./packet-conn.ts";
 
@@ -29,6 +29,8 @@ export class InboundFramer {
   #start = 0;
   #end = 0;
   #held = false;
+  /** Lent by the pool while `#bytes` lies in it. */
+  #arena: Uint8Array | undefined;
   readonly #batch: PacketBatch = createPacketBatch();
   #taken = 0;
   /** Packets and bytes since the keys last changed. */
@@ -60,6 +62,7 @@ export class InboundFramer {
       this.#start = 0;
       this.#end = joined.length;
     }
+    this.#releaseArena();
     this.#held = false;
   }
 
@@ -129,9 +132,28 @@ export class InboundFramer {
       this.#batch.end[n] = copy.length;
     }
     if (this.#taken === this.#batch.count) this.#batch.bytes.length = 0;
-    this.#bytes = this.#start === this.#end ? empty : Buffer.from(lent.subarray(this.#start, this.#end));
+    const left = lent.subarray(this.#start, this.#end);
+    this.#bytes = left.length === 0 ? empty : this.#keep(left);
     this.#end -= this.#start;
     this.#start = 0;
+  }
+
+  /**
+   * A copy. Bulk data leave part of a packet after every read: made anew each time, the memory for it would cost more than
+   * opening the packets, as the collector marks the whole heap ever again.
+   */
+  #keep(bytes: Uint8Array): Uint8Array {
+    this.#releaseArena();
+    if (bytes.length < pooledBytes || bytes.length > heldArenas.bytes) return Buffer.from(bytes);
+    this.#arena = heldArenas.take();
+    this.#arena.set(bytes);
+    return this.#arena;
+  }
+
+  #releaseArena(): void {
+    // Packets that were opened in it and not shown yet stay where they are.
+    if (this.#arena !== undefined && this.#taken === this.#batch.count) heldArenas.give(this.#arena);
+    this.#arena = undefined;
   }
 
   wipe(): void {
@@ -142,6 +164,7 @@ export class InboundFramer {
     this.#bytes = empty;
     this.#start = 0;
     this.#end = 0;
+    this.#releaseArena();
   }
 
   #openBatch(one: boolean): boolean {
@@ -155,6 +178,9 @@ export class InboundFramer {
 }
 
 const empty = new Uint8Array(0);
+
+/** Smaller pieces come cheaply out of Node's own pool. */
+const pooledBytes = 4096;
 
 /** Random bytes for padding, drawn in bulk: a call for each packet would cost more than the rest of the framing. */
 class PaddingSource {

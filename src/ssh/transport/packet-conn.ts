@@ -55,6 +55,8 @@ export interface PacketHandler {
   packet(packet: PacketView): void;
   /** Asked before each packet: false leaves it, and all after it, where they are until `resume()`. Absent: always true. */
   ready?(): boolean;
+  /** All that came in one piece has been shown: what was made of it can go out. */
+  shown?(): void;
   /** Asked before we begin a key exchange of our own accord: false puts it off. Absent: always true. */
   mayRekey?(): boolean;
   /** `writable` became true again. */

@@ -1,0 +1,52 @@
+/**
+ * When a socket is to be read again. A sender that is slower than we are would wake us for every packet, and the waking costs more
+ * than the packet: a pause of a millisecond gathers several. A sender that is faster would keep us from every other socket.
+ */
+
+/** A read of so many bytes is not what somebody types. */
+export const bulkReadBytes: number = 16 * 1024;
+
+/** Bulk data wait so long at most for more of their kind; timers may take one more. */
+export const gatherMs: number = 1;
+
+/**
+ * So many pauses in a row that gathered nothing show that the peer waits for an answer to what it sent (one request at a time,
+ * say): then every pause is lost time, and so many reads go without.
+ */
+const vainPauses = 4;
+const readsAfterVain = 100;
+
+export type ReadStep = "on" | "give-way" | "pause";
+
+export class ReadPace {
+  readonly #bufferBytes: number;
+  /** Bytes of the last bulk read that followed no pause. */
+  #single = 0;
+  #paused = false;
+  #vain = 0;
+  #unpaused = 0;
+
+  constructor(bufferBytes: number) {
+    this.#bufferBytes = bufferBytes;
+  }
+
+  /** What to do after a read of so many bytes: read on; let other sockets have their turn first; or pause for `gatherMs`. */
+  after(bytes: number): ReadStep {
+    const followsPause = this.#paused;
+    this.#paused = false;
+    if (bytes === this.#bufferBytes) return "give-way";
+    if (bytes < bulkReadBytes || bytes >= this.#bufferBytes / 2) return "on";
+    if (!followsPause) this.#single = bytes;
+    else if (bytes > this.#single) this.#vain = 0;
+    else if (++this.#vain === vainPauses) {
+      this.#vain = 0;
+      this.#unpaused = readsAfterVain;
+    }
+    if (this.#unpaused > 0) {
+      this.#unpaused--;
+      return "on";
+    }
+    this.#paused = true;
+    return "pause";
+  }
+}
