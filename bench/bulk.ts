@@ -71,7 +71,7 @@ function bulkCase(direction: Direction, cipher: string, options: readonly string
   return {
     name: `bulk-${direction}-${cipher}`,
     summary: `${how}, one ssh, ${cipher === "default" ? "OpenSSH's default cipher" : cipher}`,
-    subjects: ["direct", "jump", "gateway", "ssh2", "haproxy"],
+    subjects: ["direct", "jump", "gateway", "pure", "ssh2", "haproxy"],
     measure: (stage: Stage, subject: string, size: Size) =>
       transfer(stage, subject as Subject, direction, size.bulkBytes, options),
   };

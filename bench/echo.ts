@@ -75,13 +75,13 @@ export const echoCases: readonly BenchCase[] = [
   {
     name: "echo",
     summary: `keystrokes: round trips of ${keystrokeBytes} bytes over one session that runs cat`,
-    subjects: ["direct", "jump", "gateway", "ssh2", "haproxy"],
+    subjects: ["direct", "jump", "gateway", "pure", "ssh2", "haproxy"],
     measure: (stage: Stage, subject: string, size: Size) => echo(stage, subject as Subject, size.echoTrips),
   },
   {
     name: "echo-beside-bulk",
     summary: "keystrokes while a neighbour downloads as fast as it can, the same way",
-    subjects: ["direct", "jump", "gateway", "haproxy"],
+    subjects: ["direct", "jump", "gateway", "pure", "haproxy"],
     measure: (stage: Stage, subject: string, size: Size) =>
       echoBesideBulk(stage, subject as Subject, size.echoTrips),
   },

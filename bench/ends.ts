@@ -22,7 +22,7 @@ const common = {
 };
 
 /** Answers keepalives, and is silent otherwise. */
-function answerGlobal(conn: PacketConn, packet: PacketView): void {
+export function answerGlobal(conn: PacketConn, packet: PacketView): void {
   if (packet.bytes[packet.start] !== MSG.GLOBAL_REQUEST) return;
   if (decodeGlobalRequest(payloadOf(packet)).wantReply) conn.send(encodeRequestFailure());
 }
@@ -32,10 +32,16 @@ export async function logIn(
   address: { host: string; port: number },
   user: string,
   key: PrivateKey,
+  ciphers: readonly string[] = defaultAlgorithms.ciphers,
 ): Promise<Link> {
   const stream = connect(address.port, address.host);
   await once(stream, "connect");
-  const link = new Link(stream, { ...common, role: "client", checkHostKey: () => undefined });
+  const link = new Link(stream, {
+    ...common,
+    algorithms: { ...common.algorithms, ciphers },
+    role: "client",
+    checkHostKey: () => undefined,
+  });
   const { sessionId, hostKey } = await link.established;
   const { promise, resolve, reject } = Promise.withResolvers<Link>();
   const userauth = new UserauthClient({
@@ -76,15 +82,15 @@ export interface EngineServer extends AsyncDisposable {
   readonly hostKey: PrivateKey;
 }
 
-/** Lets everyone in with any key, and does nothing more. */
-export async function startEngineServer(): Promise<EngineServer> {
+/** Lets everyone in with any key; then the connection is `serve`'s, or nothing happens on it. */
+export async function startEngineServer(serve?: (link: Link) => void): Promise<EngineServer> {
   const hostKey = generatePrivateKey("ssh-ed25519");
   const links = new Set<Link>();
   const server: Server = createServer({ pauseOnConnect: true }, (stream) => {
     const link = new Link(stream, { ...common, role: "server", hostKeys: [hostKey] });
     links.add(link);
     link.established.then(
-      ({ sessionId }) => admit(link, sessionId, hostKey.blob, () => links.delete(link)),
+      ({ sessionId }) => admit(link, sessionId, hostKey.blob, () => links.delete(link), serve),
       () => links.delete(link),
     );
   });
@@ -103,7 +109,13 @@ export async function startEngineServer(): Promise<EngineServer> {
   };
 }
 
-function admit(link: Link, sessionId: Uint8Array, hostKey: Uint8Array, closed: () => void): void {
+function admit(
+  link: Link,
+  sessionId: Uint8Array,
+  hostKey: Uint8Array,
+  closed: () => void,
+  serve: ((link: Link) => void) | undefined,
+): void {
   const userauth = new UserauthServer({
     send: (payload) => link.send(payload),
     sessionId,
@@ -121,7 +133,10 @@ function admit(link: Link, sessionId: Uint8Array, hostKey: Uint8Array, closed: (
       if (event?.kind !== "attempt") return;
       if (event.attempt.method !== "publickey") userauth.reject(["publickey"]);
       else if (event.attempt.proof === "none") userauth.acceptKey();
-      else userauth.accept();
+      else {
+        userauth.accept();
+        serve?.(link);
+      }
     },
     closed,
   });

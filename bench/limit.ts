@@ -1,8 +1,6 @@
-import { existsSync } from "node:fs";
+import { compiledCopy } from "./compiled.ts";
 import { Child, succeed } from "#test/support/child";
 import { freePort } from "#test/support/ports";
-import { programPath } from "#test/support/strangers";
-import { tempDir } from "#test/support/temp-dir";
 import type { BenchCase } from "./case.ts";
 import { treeCpuSeconds } from "./cpu.ts";
 import type { Sample, Size } from "./schema.ts";
@@ -24,26 +22,6 @@ async function secondsPerGb(cipher: string, decrypt: boolean): Promise<number> {
   // The last field of the last line: bytes a second, of user time.
   const rate = Number(/^\+F:.*:([\d.]+)$/m.exec(text)?.[1]);
   return 1e9 / rate;
-}
-
-let copier: Promise<string | undefined> | undefined;
-
-/** Compiles the copier; undefined where there is no compiler. */
-async function compiled(): Promise<string | undefined> {
-  const compiler = programPath("cc") ?? programPath("gcc");
-  if (compiler === undefined) return undefined;
-  const folder = await tempDir();
-  process.on("exit", () => void folder[Symbol.asyncDispose]());
-  const program = folder.at("copy");
-  await succeed(compiler, ["-O2", "-o", program, new URL("copy.c", import.meta.url).pathname]);
-  return existsSync(program) ? program : undefined;
-}
-
-/** The program of copy.c. Throws where there is no compiler. */
-export async function compiledCopy(): Promise<string> {
-  const program = await (copier ??= compiled());
-  if (program === undefined) throw new Error("no C compiler: the limit is not known");
-  return program;
 }
 
 /** CPU seconds of the copier for a gigabyte, from a generator to a sink that are processes of their own. */

@@ -19,6 +19,7 @@ import { manyCases } from "./many.ts";
 import { hottest, profileOf } from "./profile.ts";
 import { runCase } from "./runner.ts";
 import type { Figure, Machine, Report, Size } from "./schema.ts";
+import { saturatedCases } from "./saturated.ts";
 import { presentSubjects, Stage, subjects } from "./stage.ts";
 import { sftpCases } from "./sftp.ts";
 import { spliceCases } from "./splice.ts";
@@ -28,6 +29,7 @@ import { caseTables, goalTable } from "./table.ts";
 const cases: readonly BenchCase[] = [
   ...laneCases,
   ...limitCases,
+  ...saturatedCases,
   ...bulkCases,
   ...echoCases,
   ...loginCases,

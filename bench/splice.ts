@@ -6,7 +6,7 @@ import { stranger } from "#test/support/strangers";
 import { tempDir } from "#test/support/temp-dir";
 import type { BenchCase } from "./case.ts";
 import { treeCpuSeconds } from "./cpu.ts";
-import { compiledCopy } from "./limit.ts";
+import { compiledCopy } from "./compiled.ts";
 import type { Sample, Size } from "./schema.ts";
 
 /** What passes bytes on, unopened: who comes to its port is joined with the sink. */

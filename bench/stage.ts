@@ -9,13 +9,14 @@ import { childless, treeCpuSeconds, treeResidentBytes } from "./cpu.ts";
 import { type Proxy, startHaproxy, startSsh2Proxy } from "./rivals.ts";
 
 /** A way from the client to the upstream. */
-export const subjects = ["direct", "jump", "gateway", "ssh2", "haproxy"] as const;
+export const subjects = ["direct", "jump", "gateway", "pure", "ssh2", "haproxy"] as const;
 export type Subject = (typeof subjects)[number];
 
 export const subjectTexts: Record<Subject, string> = {
   direct: "ssh straight to sshd",
   jump: "ssh -J through an sshd, which decrypts and encrypts once",
   gateway: "ssh through Postern, which decrypts and encrypts twice",
+  pure: "the same without its native part (POSTERN_NATIVE=off)",
   ssh2: "ssh through a proxy made of ssh2's public API (no native part)",
   haproxy: "ssh through HAProxy in TCP mode: no cryptography",
 };
@@ -25,6 +26,16 @@ export interface UpstreamPlace {
   readonly host: string;
   readonly port: number;
   readonly hostKey: Pieces;
+}
+
+/** With its native part, where that was built, and without. */
+export type GatewayKind = "gateway" | "pure";
+
+export interface GatewayVariant {
+  readonly kind?: GatewayKind;
+  /** See `GatewayOptions` of the tests. */
+  readonly launcher?: readonly string[];
+  readonly config?: Pieces;
 }
 
 export interface StageOptions {
@@ -78,21 +89,22 @@ export class Stage implements AsyncDisposable {
     return this.#owned.use(await startSshd({ authorizedKeys: [key.publicLine], config }));
   }
 
-  gateway(): Promise<Gateway> {
-    return this.#once("gateway", async () => {
+  gateway(kind: GatewayKind = "gateway"): Promise<Gateway> {
+    return this.#once(kind, async () => {
       const upstream = await this.upstream();
       const { host, port, knownHosts } = upstream;
-      return this.#owned.use(await this.startGateway({ host, port, hostKey: { knownHosts } }));
+      return this.#owned.use(await this.startGateway({ host, port, hostKey: { knownHosts } }, { kind }));
     });
   }
 
   /** A gateway of its own with one rule to the upstream; the caller ends it. */
-  async startGateway(upstream: UpstreamPlace, launcher: readonly string[] = []): Promise<Gateway> {
+  async startGateway(upstream: UpstreamPlace, options: GatewayVariant = {}): Promise<Gateway> {
     const key = await this.keys();
     const folder = this.#options.profileFolder;
     return await startGateway({
-      launcher,
-      config: { log: { level: "info", format: "json" }, ...gatewayConfig },
+      launcher: options.launcher ?? [],
+      env: { POSTERN_NATIVE: options.kind === "pure" ? "off" : undefined },
+      config: { log: { level: "info", format: "json" }, ...gatewayConfig, ...options.config },
       ...(folder === undefined ? {} : { nodeFlags: ["--cpu-prof", `--cpu-prof-dir=${folder}`] }),
       rules: [
         {
@@ -125,7 +137,8 @@ export class Stage implements AsyncDisposable {
     const { path } = await this.keys();
     switch (subject) {
       case "gateway":
-        return (await this.gateway()).target(this.#user, path);
+      case "pure":
+        return (await this.gateway(subject)).target(this.#user, path);
       case "ssh2":
       case "haproxy":
         return { ...(await this.proxy(subject)), user: this.#user, identity: path };
@@ -156,7 +169,8 @@ export class Stage implements AsyncDisposable {
       case "jump":
         return (await this.jump()).child.pid;
       case "gateway":
-        return (await this.gateway()).child.pid;
+      case "pure":
+        return (await this.gateway(subject)).child.pid;
       case "ssh2":
       case "haproxy":
         return (await this.proxy(subject)).pid;

@@ -24,7 +24,7 @@ async function start(stage: Stage, subject: string): Promise<Sample> {
   const launcher = subject === "release" ? await (release ??= built()) : undefined;
   const place = { host, port, hostKey: { knownHosts } };
   const spawned = performance.now();
-  await using gateway = await stage.startGateway(place, launcher);
+  await using gateway = await stage.startGateway(place, launcher === undefined ? {} : { launcher });
   return {
     readyMs: performance.now() - spawned,
     idleMegabytes: (await treeResidentBytes(gateway.child.pid)) / 1e6,

@@ -1,0 +1,223 @@
+/*
+ * What a proxy in C costs that decrypts and encrypts with OpenSSL and does nothing else: no key exchange, no windows, a fixed key,
+ * and the batches of native/packets.c. Loopback, reads of 1 MiB into page-aligned memory, no moderation.
+ *
+ * generate PORT BYTES CIPHER RATE   seals packets of 32 KiB; RATE in bytes a second, 0 as fast as it goes
+ * pass PORT TO CIPHER               opens and seals both ways; says "done" at the end and then waits for its own
+ * sink PORT                         throws away what comes
+ * mirror PORT                       sends back what comes (all directions have the same key and count from 0)
+ * trips PORT COUNT CIPHER           round trips of packets of 64 bytes; prints median and 99th percentile in microseconds
+ */
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../native/packets.h"
+
+enum { read_bytes = 1 << 20, batch_packets = 64, bulk_body = 32768 + 16, warm_up = 1000 };
+
+/* One way through: what was read and is not whole yet stays before the next read. */
+struct way {
+  int from, to;
+  postern_direction *open, *seal;
+  uint32_t opened;
+  uint8_t *bytes;
+  size_t end;
+};
+
+static void die(const char *what) {
+  perror(what);
+  exit(1);
+}
+
+static struct sockaddr_in loopback(const char *port) {
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((unsigned short)atoi(port))};
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  return address;
+}
+
+static int undelayed(int stream) {
+  int on = 1;
+  if (stream < 0) die("accept");
+  setsockopt(stream, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  return stream;
+}
+
+static int accept_one(const char *port) {
+  int listener = socket(AF_INET, SOCK_STREAM, 0), on = 1;
+  struct sockaddr_in address = loopback(port);
+  setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (bind(listener, (struct sockaddr *)&address, sizeof address) < 0 || listen(listener, 1) < 0) die("listen");
+  puts("ready");
+  fflush(stdout);
+  return undelayed(accept(listener, NULL, NULL));
+}
+
+static int connect_to(const char *port) {
+  int stream = socket(AF_INET, SOCK_STREAM, 0);
+  struct sockaddr_in address = loopback(port);
+  if (connect(stream, (struct sockaddr *)&address, sizeof address) < 0) die("connect");
+  return undelayed(stream);
+}
+
+static void write_all(int stream, const uint8_t *bytes, size_t count) {
+  while (count > 0) {
+    ssize_t written = write(stream, bytes, count);
+    if (written < 0) die("write");
+    bytes += written;
+    count -= (size_t)written;
+  }
+}
+
+static uint8_t *pages(size_t count) {
+  void *made = mmap(NULL, count, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (made == MAP_FAILED) die("mmap");
+  return made;
+}
+
+static postern_direction *direction(const char *name, int sealing) {
+  static const uint8_t key[64] = {1}, iv[12] = {2};
+  int chacha = strcmp(name, "chacha20-poly1305") == 0;
+  postern_direction *made = chacha ? postern_direction_new(POSTERN_CHACHA_POLY, sealing, key, 64, NULL, 0)
+                                   : postern_direction_new(POSTERN_AES128_GCM, sealing, key, 16, iv, 12);
+  if (made == NULL) die("no such cipher");
+  return made;
+}
+
+static struct way way(int from, int to, const char *cipher) {
+  struct way made = {.from = from, .to = to, .open = direction(cipher, 0), .seal = direction(cipher, 1)};
+  made.bytes = pages(2 * read_bytes);
+  return made;
+}
+
+/* 0 at the end of the stream. */
+static int move(struct way *way) {
+  ssize_t got = read(way->from, way->bytes + way->end, read_bytes);
+  if (got <= 0) return 0;
+  way->end += (size_t)got;
+  size_t start = 0, next = 0;
+  uint32_t table[2 * batch_packets], bad = 0;
+  int count;
+  while ((count = postern_open(way->open, way->bytes, start, way->end, way->opened, batch_packets, table, &next, &bad)) > 0) {
+    for (int n = 0; n < count; n++) {
+      table[2 * n + 1] -= table[2 * n];
+      table[2 * n] -= POSTERN_LENGTH_BYTES;
+    }
+    if (postern_seal(way->seal, way->bytes, way->end, table, (uint32_t)count, way->opened) != 0) die("seal");
+    way->opened += (uint32_t)count;
+    start = next;
+  }
+  if (count < 0) die("open");
+  write_all(way->to, way->bytes, start);
+  memmove(way->bytes, way->bytes + start, way->end - start);
+  way->end -= start;
+  return 1;
+}
+
+static void pass(const char *port, const char *to, const char *cipher) {
+  int near = accept_one(port), far = connect_to(to), open = 2;
+  struct way ways[2] = {way(near, far, cipher), way(far, near, cipher)};
+  struct pollfd watched[2] = {{.fd = near, .events = POLLIN}, {.fd = far, .events = POLLIN}};
+  while (open > 0) {
+    if (poll(watched, 2, -1) < 0) die("poll");
+    for (int n = 0; n < 2; n++) {
+      if (watched[n].revents == 0 || move(&ways[n])) continue;
+      shutdown(ways[n].to, SHUT_WR);
+      watched[n].fd = -1;
+      open--;
+    }
+  }
+  puts("done");
+  fflush(stdout);
+  pause();
+}
+
+static double now(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+static void sleep_until(double due) {
+  struct timespec time = {.tv_sec = (time_t)due, .tv_nsec = (long)((due - (double)(time_t)due) * 1e9)};
+  while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, NULL) != 0) {
+  }
+}
+
+static void generate(const char *port, double bytes, const char *cipher, double rate) {
+  enum { packet = POSTERN_LENGTH_BYTES + bulk_body + POSTERN_TAG_BYTES };
+  int to = connect_to(port);
+  uint32_t at_once = rate > 0 ? 1 : 31, sequence = 0, table[2 * batch_packets];
+  postern_direction *seal = direction(cipher, 1);
+  uint8_t *buffer = pages(read_bytes);
+  double start = now();
+  for (double sent = 0; sent < bytes; sent += (double)at_once * bulk_body) {
+    for (uint32_t n = 0; n < at_once; n++) {
+      table[2 * n] = n * packet;
+      table[2 * n + 1] = bulk_body;
+    }
+    if (postern_seal(seal, buffer, read_bytes, table, at_once, sequence) != 0) die("seal");
+    sequence += at_once;
+    if (rate > 0) sleep_until(start + sent / rate);
+    write_all(to, buffer, (size_t)at_once * packet);
+  }
+}
+
+static int by_value(const void *a, const void *b) {
+  double x = *(const double *)a, y = *(const double *)b;
+  return (x > y) - (x < y);
+}
+
+static void trips(const char *port, uint32_t count, const char *cipher) {
+  int stream = connect_to(port);
+  uint32_t table[2] = {0, 80};
+  postern_direction *seal = direction(cipher, 1);
+  uint8_t packet[256];
+  size_t size = POSTERN_LENGTH_BYTES + table[1] + POSTERN_TAG_BYTES;
+  double *took = calloc(count, sizeof *took);
+  if (took == NULL) die("calloc");
+  for (uint32_t n = 0; n < count + warm_up; n++) {
+    if (postern_seal(seal, packet, sizeof packet, table, 1, n) != 0) die("seal");
+    double start = now();
+    write_all(stream, packet, size);
+    for (size_t got = 0; got < size;) {
+      ssize_t more = read(stream, packet, size - got);
+      if (more <= 0) die("read");
+      got += (size_t)more;
+    }
+    if (n >= warm_up) took[n - warm_up] = (now() - start) * 1e6;
+  }
+  qsort(took, count, sizeof *took, by_value);
+  printf("%.1f %.1f\n", took[count / 2], took[count - 1 - count / 100]);
+  free(took);
+}
+
+static void take(const char *port, int back) {
+  int from = accept_one(port);
+  uint8_t *buffer = pages(read_bytes);
+  ssize_t got;
+  while ((got = read(from, buffer, read_bytes)) > 0)
+    if (back) write_all(from, buffer, (size_t)got);
+}
+
+int main(int count, char **words) {
+  const char *what = count > 2 ? words[1] : "";
+  if (count == 6 && strcmp(what, "generate") == 0) generate(words[2], atof(words[3]), words[4], atof(words[5]));
+  else if (count == 5 && strcmp(what, "pass") == 0) pass(words[2], words[3], words[4]);
+  else if (count == 3 && strcmp(what, "sink") == 0) take(words[2], 0);
+  else if (count == 3 && strcmp(what, "mirror") == 0) take(words[2], 1);
+  else if (count == 5 && strcmp(what, "trips") == 0) trips(words[2], (uint32_t)atoi(words[3]), words[4]);
+  else {
+    fputs("usage: generate PORT BYTES CIPHER RATE | pass PORT TO CIPHER | sink PORT | mirror PORT | trips PORT COUNT CIPHER\n", stderr);
+    return 2;
+  }
+  return 0;
+}

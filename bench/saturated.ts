@@ -1,0 +1,91 @@
+import { parsePublicKeyLine } from "#ssh/keys";
+import { Child } from "#test/support/child";
+import { freePort } from "#test/support/ports";
+import type { Direction } from "./bulk.ts";
+import type { BenchCase } from "./case.ts";
+import { compiledRecrypt } from "./compiled.ts";
+import { treeCpuSeconds } from "./cpu.ts";
+import type { Sample, Size } from "./schema.ts";
+import type { GatewayKind, Stage } from "./stage.ts";
+
+const patienceMs = 600_000;
+const flow = new URL("flow.ts", import.meta.url).pathname;
+
+function sample(cpuSeconds: number, bytes: number, seconds: number): Sample {
+  return { proxyCpuSecondsPerGb: (cpuSeconds * 1e9) / bytes, megabytesPerSecond: bytes / 1e6 / seconds };
+}
+
+/** The gateway between two ends of our own engine, each a process of its own. */
+async function throughGateway(
+  stage: Stage,
+  kind: GatewayKind,
+  direction: Direction,
+  cipher: string,
+  bytes: number,
+): Promise<Sample> {
+  await using server = new Child(process.execPath, [flow, "server"]);
+  const [, port = "", line = ""] = await server.waitForStdout(/^(\d+) (.+)\n/);
+  parsePublicKeyLine(line);
+  const place = { host: "127.0.0.1", port: Number(port), hostKey: { keys: [line] } };
+  await using gateway = await stage.startGateway(place, { kind });
+  const { path } = await stage.keys();
+  const what = direction === "down" ? "give" : "take";
+  const words = [
+    "client",
+    String(gateway.port),
+    stage.user,
+    path,
+    `${cipher}@openssh.com`,
+    what,
+    String(bytes),
+  ];
+  await using client = new Child(process.execPath, [flow, ...words], { stdin: "open" });
+  await client.waitForStdout(/ready/, patienceMs);
+  const before = await treeCpuSeconds(gateway.child.pid);
+  const start = performance.now();
+  client.stdin.write("go\n");
+  await client.waitForStdout(/done/, patienceMs);
+  const seconds = (performance.now() - start) / 1000;
+  const cpu = (await treeCpuSeconds(gateway.child.pid)) - before;
+  client.stdin.end();
+  await client.outcome();
+  // In order, so that a profile is written.
+  await gateway.stop();
+  return sample(cpu, bytes, seconds);
+}
+
+/** The program of recrypt.c in the gateway's place, at a rate, or as fast as it goes. */
+export async function throughRecrypt(cipher: string, bytes: number, bytesPerSecond = 0): Promise<Sample> {
+  const program = await compiledRecrypt();
+  const [port, sinkPort] = [await freePort(), await freePort()];
+  await using sink = new Child(program, ["sink", String(sinkPort)]);
+  await sink.waitForStdout(/ready/);
+  await using pass = new Child(program, ["pass", String(port), String(sinkPort), cipher]);
+  await pass.waitForStdout(/ready/);
+  const start = performance.now();
+  const words = ["generate", String(port), String(bytes), cipher, String(bytesPerSecond)];
+  await using generator = new Child(program, words);
+  await generator.outcome(patienceMs);
+  // The sink ends the other direction when this one has ended.
+  await pass.waitForStdout(/done/, patienceMs);
+  return sample(await treeCpuSeconds(pass.pid), bytes, (performance.now() - start) / 1000);
+}
+
+function saturatedCase(direction: Direction, cipher: string): BenchCase {
+  return {
+    name: `saturated-${direction}-${cipher}`,
+    summary: `${direction}, ${cipher}, between ends of our own engine that are faster than what is between; "c" is recrypt.c`,
+    subjects: ["gateway", "pure", "c"],
+    measure: (stage: Stage, subject: string, { bulkBytes }: Size) =>
+      subject === "c"
+        ? throughRecrypt(cipher, 2 * bulkBytes)
+        : throughGateway(stage, subject as GatewayKind, direction, cipher, 2 * bulkBytes),
+  };
+}
+
+export const saturatedCases: readonly BenchCase[] = [
+  saturatedCase("down", "aes128-gcm"),
+  saturatedCase("up", "aes128-gcm"),
+  saturatedCase("down", "chacha20-poly1305"),
+  saturatedCase("up", "chacha20-poly1305"),
+];
