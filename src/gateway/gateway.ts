@@ -83,8 +83,8 @@ export class Gateway {
     const held = this.#held;
     const { clock, delays } = this.#options;
     const id = newSessionId();
-    const log = this.#options.log.child({ session: id });
     const { world } = held;
+    const log = world.router.shown.log(this.#options.log.child({ session: id }));
     const arrive = innerArrivals((inner, place) => this.start(inner, place), arrival);
     const options = { id, arrival, arrive, ticket, world, delays, clock, log, locks: this.#locks };
     const session = world.reception.takes(arrival)

@@ -12,6 +12,7 @@ import type {
 import { gatewayErrors } from "./errors.ts";
 import { KeyCondition, type KeyHolder } from "./key-condition.ts";
 import { HostPatterns, isDialable } from "./host-pattern.ts";
+import { ShownUsers } from "./shown-user.ts";
 import { selects } from "./target-selector.ts";
 
 /** A name longer than this matches nothing: it bounds the work of an operator's expression. */
@@ -66,6 +67,8 @@ interface PreparedRule {
 /** Chooses the rule for a user name: from top to bottom, the first that matches wins. */
 export class Router {
   readonly #rules: readonly PreparedRule[];
+  /** User names of these rules, as others may see them. */
+  readonly shown: ShownUsers;
   readonly #random: () => number;
   readonly #devices: Pick<Tunnels, "known"> | undefined;
 
@@ -73,6 +76,7 @@ export class Router {
   constructor(rules: readonly Rule[], random: () => number = Math.random, devices?: Pick<Tunnels, "known">) {
     this.#devices = devices;
     for (const rule of rules) checkRule(rule);
+    this.shown = new ShownUsers(rules);
     this.#rules = rules.map((rule) => ({
       rule,
       key: keyConditionOf(rule),

@@ -89,7 +89,10 @@ export class Session {
       phase: this.#phase,
       ...(this.#principal === undefined
         ? {}
-        : { user: this.#principal.user, method: this.#principal.method }),
+        : {
+            user: this.#options.world.router.shown.of(this.#principal.user),
+            method: this.#principal.method,
+          }),
       ...(this.#rule === undefined ? {} : { rule: this.#rule }),
       ...(this.#upstreamName === undefined ? {} : { upstream: this.#upstreamName }),
       ...(link === undefined ? {} : { bytesFromClient: link.bytesIn, bytesToClient: link.bytesOut }),
