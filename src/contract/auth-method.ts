@@ -28,6 +28,8 @@ export interface KeyProof {
 /** A keyboard-interactive exchange: the method asks as many rounds as it needs (RFC 4256). */
 export interface InteractiveProof {
   readonly method: "keyboard-interactive";
+  /** What the client would rather be asked, as it says: names with commas between, or nothing. For the upstream, if for anybody. */
+  readonly submethods?: string;
   /**
    * One round: as many answers as there are prompts. They are wiped when the attempt has been answered. Rejects when the client
    * gave the exchange up or left: let that through.

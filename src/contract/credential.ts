@@ -32,6 +32,8 @@ export type LoginWay =
 
 /** The client's end of a keyboard-interactive exchange (RFC 4256). */
 export interface ClientExchange {
+  /** What the client would rather be asked. */
+  readonly submethods?: string;
   /** One round: as many answers as there are prompts. Rejects when the client gave the exchange up or left: let that through. */
   ask(request: InfoRequest): Promise<readonly Uint8Array[]>;
 }

@@ -190,7 +190,7 @@ export class Authentication implements AsyncDisposable {
       case "publickey":
         return await this.#publicKey(user, attempt);
       case "keyboard-interactive":
-        return await this.#interview(user);
+        return await this.#interview(user, attempt.submethods);
     }
   }
 
@@ -213,7 +213,7 @@ export class Authentication implements AsyncDisposable {
     return await this.#judge(user, shown, "key");
   }
 
-  async #interview(user: string): Promise<Authenticated | undefined> {
+  async #interview(user: string, submethods: string): Promise<Authenticated | undefined> {
     const method = "keyboard-interactive";
     if (!this.#offers.includes(method)) return this.#notOffered(user, method);
     try {
@@ -221,7 +221,7 @@ export class Authentication implements AsyncDisposable {
         this.throwIfOver();
         return await this.#dialogue.ask(request);
       };
-      return await this.#judge(user, { method, ask }, this.#passwordKind());
+      return await this.#judge(user, { method, submethods, ask }, this.#passwordKind());
     } catch (error) {
       if (!(error instanceof GivenUp)) throw error;
       this.#audit.refused(user, { method, reason: "the exchange was given up" });
@@ -327,8 +327,10 @@ export class Authentication implements AsyncDisposable {
   #exchange(route: Route, user: string, proof: Proof): ClientExchange {
     const { delays, clock } = this.#options;
     if (proof.method !== "keyboard-interactive") throw new gatewayErrors.BUG_SESSION("nothing to relay");
+    const { submethods } = proof;
     let first = true;
     return {
+      ...(submethods === undefined ? {} : { submethods }),
       ask: async (request) => {
         if (first) {
           delays.record(route.rule, "first-question", clock.monotonic() - this.#dialogue.heardMs);

@@ -84,6 +84,29 @@ test("rounds go through as they are, and the upstream's answer is the answer", a
   assert.equal(gate.dialled.length, 1, "one connection for all tries");
 });
 
+test("what the client would rather be asked is the upstream's to read", async () => {
+  const heard: string[] = [];
+  const answer = asking(["Code: ", "1"]);
+  await using gate = new FakeGateway({
+    clock,
+    rules: [rule],
+    upstream: () => ({
+      methods: ["keyboard-interactive"],
+      answer: (attempt, user) => {
+        if (attempt.method === "keyboard-interactive") heard.push(attempt.submethods);
+        return answer(attempt, user);
+      },
+    }),
+  });
+  const client = await gate.connect();
+  const login = await client.start("ada");
+  login.tryKeyboardInteractive("pam,skey");
+  assert.equal((await client.next()).kind, "prompts");
+  login.answer([Buffer.from("1")]);
+  assert.equal(outcomeOf(await client.next()), "success");
+  assert.deepEqual(heard, ["pam,skey"]);
+});
+
 test("an upstream that asks nothing, or lets the gateway in by something else, has judged nobody", async () => {
   for (const [credentials, answer] of [
     [[sent], ({ method }: { method: string }) => (method === "keyboard-interactive" ? "accept" : "reject")],

@@ -230,7 +230,7 @@ export class UpstreamLogin implements AsyncDisposable {
 
   /** The upstream asks, the client answers. An upstream that asks nothing at all has not judged anybody. */
   async #relay(exchange: ClientExchange): Promise<Result> {
-    this.#client.tryKeyboardInteractive();
+    this.#client.tryKeyboardInteractive(exchange.submethods);
     // What it asks for may be a person's telephone: it has as long as the whole login.
     for (let event = await this.#next(relayMs); ; event = await this.#next(relayMs)) {
       if (event.kind !== "prompts") return this.#judge(event);

@@ -112,6 +112,20 @@ test("a round of PAM, and the banner", { skip }, async () => {
   }
 });
 
+test("the devices that a client asks for are asked of the upstream", { skip }, async () => {
+  for (const [way, where] of places("one", one)) {
+    const { code, stderr } = await runSsh(where, ["true"], {
+      passwords: [world.user.password ?? ""],
+      options: [
+        "PreferredAuthentications=keyboard-interactive",
+        `KbdInteractiveDevices=pam,${way.split(" ")[0]}`,
+      ],
+    });
+    assert.equal(code, 0, stderr);
+    assert.ok(one?.count(new RegExp(`keyboard-interactive devs pam,${way.split(" ")[0]}`)) === 1, way);
+  }
+});
+
 test("a wrong answer is a wrong answer", { skip }, async () => {
   for (const [way, where] of places("one", one)) {
     const { code, stderr } = await login(where, ["wrong"]);
