@@ -1,7 +1,16 @@
 import { type AuthConfig, webhookMethods } from "#auth";
 import { formatHostPort } from "#base";
 import { type Config, loginSteps, type RuleConfig, type SpliceRuleConfig } from "#config";
-import type { AuthMethod, Credential, NameEntry, PeerAddress, Rule, ServePlan, SpliceRule } from "#contract";
+import type {
+  AuthMethod,
+  Credential,
+  NameEntry,
+  PeerAddress,
+  Rule,
+  ServePlan,
+  SpliceRoute,
+  SpliceRule,
+} from "#contract";
 import { Router, type RuleExplanation, takesUser, type TargetExplanation, TargetRouter } from "#gateway";
 import type { Certificate, PublicKey } from "#ssh/keys";
 
@@ -13,6 +22,8 @@ export interface ExplainQuery {
   readonly nowMs: number;
   /** What the client shows. */
   readonly key?: PublicKey | Certificate | undefined;
+  /** The target by whose name it came, and whose SSH ends here. */
+  readonly target?: string | undefined;
 }
 
 export interface ExplainedUser {
@@ -25,24 +36,43 @@ export interface ExplainedUser {
   };
   /** The session ends here. */
   readonly serve?: ServePlan;
+  /** The target that was asked about: there is none of that name, or its SSH does not end here, so nobody is asked anything. */
+  readonly target?: "unknown" | "unopened";
 }
 
 /** Which rule takes a user name, and why. Reads no file: whoever may read the configuration may ask. */
 export async function explain(
   config: Config,
-  { user, from, nowMs, key }: ExplainQuery,
+  { user, from, nowMs, key, target: name }: ExplainQuery,
 ): Promise<ExplainedUser> {
+  const found = name === undefined ? undefined : targetOf(config, name, from, nowMs);
+  if (name !== undefined && found === undefined) return { rules: [], target: "unknown" };
+  if (found?.mode === "splice") return { rules: [], target: "unopened" };
+  // Without an address it is the gateway itself, by its ordinary rules.
+  const target = found === undefined || found.addresses.length === 0 ? {} : { target: found };
   // In their order, even where the rule shuffles them.
   const router = new Router(config.rules.map(sketch), () => 0.999_999);
   const { rules, route } = router.explain({
     user,
     from: whence(from),
     nowMs,
+    ...target,
     ...(key === undefined ? {} : { key }),
   });
   if (route === undefined) return { rules };
   if (route.serve !== undefined) return { rules, serve: route.serve };
   return { rules, upstream: { user: route.user, addresses: route.addresses.map(formatHostPort) } };
+}
+
+/** Where a name leads whom some rule lets in by it. */
+function targetOf(
+  { targets }: Config,
+  name: string,
+  from: string | undefined,
+  nowMs: number,
+): SpliceRoute | undefined {
+  const all = { name: "explain", targets: ["*"] };
+  return new TargetRouter(targets, []).routeWithin(all, { entry: "jump", name, from: whence(from), nowMs });
 }
 
 /** Whom a name is asked about that came by another way than the user name. */

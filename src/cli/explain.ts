@@ -15,6 +15,7 @@ interface ExplainOptions extends ConfigOptions {
   readonly from?: string;
   readonly at?: number;
   readonly key?: PublicKey | Certificate;
+  readonly target?: string;
   readonly entry: (typeof entries)[number];
 }
 
@@ -31,6 +32,7 @@ export function explainCommand(context: CliContext, finish: Finish): Command {
     .addOption(configOption())
     .option("--from <address>", "IP address that the client comes from", parseFrom)
     .option("--key <file>", "public key or certificate that the client shows", readKey)
+    .option("--target <name>", "target of mode: terminate by whose name the client came")
     .option("--at <moment>", "date, or time with its offset; default: now", parseMoment)
     .addOption(
       new Option("--entry <entry>", "for @NAME: the way by which it comes")
@@ -45,13 +47,14 @@ export function explainCommand(context: CliContext, finish: Finish): Command {
         "postern explain web12",
         "postern explain @web1.gate.example.com --from 192.0.2.7 --entry tls",
         "postern explain git@gate.example.com --key ~/.ssh/id_ed25519.pub",
+        "postern explain postgres --target db1",
         "postern explain web12@gate.example.com --from 192.0.2.7 --at 2026-12-31T18:00:00+01:00",
       ),
     )
     .action(
       async (
         typed: string,
-        { config: file, from, at, key, entry, user: shown, certificate }: ExplainOptions,
+        { config: file, from, at, key, target, entry, user: shown, certificate }: ExplainOptions,
       ) => {
         const config = await loadWithWarnings(file, context);
         const app = await context.app();
@@ -65,13 +68,25 @@ export function explainCommand(context: CliContext, finish: Finish): Command {
         }
         const user = typed.includes("@") ? typed.slice(0, typed.lastIndexOf("@")) : typed;
         const shows = key === undefined ? {} : { key };
-        const explained = await app.explain(config, { user, from, nowMs: at ?? Date.now(), ...shows });
+        const query = { user, from, nowMs: at ?? Date.now(), target, ...shows };
+        const explained = await app.explain(config, query);
+        if (explained.target !== undefined) {
+          say(context, noRules[explained.target]);
+          finish(exitCodes.failed);
+          return;
+        }
         const places = new Map(config.rules.map(({ name, place }) => [name, place]));
         for (const line of linesOf(explained, places)) say(context, line);
         if (explained.upstream === undefined && explained.serve === undefined) finish(exitCodes.failed);
       },
     );
 }
+
+/** Why no rule is asked about a user of a target. */
+const noRules: Readonly<Record<NonNullable<ExplainedUser["target"]>, string>> = {
+  unknown: "No target goes by that name.",
+  unopened: "SSH for that target passes unopened: the target itself decides who may log in.",
+};
 
 type Explained = ExplainedUser["rules"];
 
@@ -91,6 +106,13 @@ function targetLines(
   if (target === undefined) return ["No target goes by that name.", refused];
   const lines = [`The name stands for the target "${target}".`, ...ruleLines(rules, places)];
   if (route === undefined) return [...lines, refused];
+  if (route.mode === "terminate")
+    return [
+      ...lines,
+      route.addresses.length === 0
+        ? "It is the gateway itself: the rules for its users decide."
+        : `Its SSH ends here, and the rules with match.targets decide: postern explain --target ${target} USER.`,
+    ];
   return [
     ...lines,
     `Bytes go unopened to ${route.addresses.map(formatHostPort).join(", then ")}${route.tls ? ", as TLS" : ""}.`,

@@ -27,6 +27,8 @@ export interface EntryWorldOptions {
   readonly more?: readonly Pieces[];
   /** Name of a target that leads to the first sshd, and whose SSH ends at the gateway. */
   readonly terminated?: string;
+  /** Addresses of the gateway's that are its. */
+  readonly terminatedAt?: readonly string[];
   /** More names for the first target. */
   readonly names?: readonly string[];
 }
@@ -53,7 +55,15 @@ export async function startEntryWorld(options: EntryWorldOptions): Promise<Entry
           { name: "secret", host: "127.0.0.1", port: sshd.port },
           ...(options.terminated === undefined
             ? []
-            : [{ name: options.terminated, mode: "terminate", host: "127.0.0.1", port: sshd.port }]),
+            : [
+                {
+                  name: options.terminated,
+                  mode: "terminate",
+                  host: "127.0.0.1",
+                  port: sshd.port,
+                  ...(options.terminatedAt === undefined ? {} : { at: options.terminatedAt }),
+                },
+              ]),
           ...(options.more ?? []),
         ],
         ...options.config,
