@@ -41,7 +41,7 @@ const rows = {
   auth: {
     about: "It tried to prove who it is.",
     fields: {
-      method: { type: "text", about: "SSH's name of the method." },
+      method: { type: "text", about: "SSH's name of the method; `http`: a name and a password over HTTP." },
       outcome: {
         type: "text",
         about:

@@ -1,5 +1,6 @@
 import { formatHostPort, PosternError } from "#base";
 import type {
+  AuditEvent,
   Auditor,
   Reached,
   Received,
@@ -98,6 +99,7 @@ export class FrontSession implements LiveSession {
       if (this.#route === undefined) arrival.stream.destroy();
     });
     let end: SessionEnd;
+    const audit = this.#audit;
     try {
       const desk = new TargetDesk({
         ...this.#options,
@@ -105,7 +107,15 @@ export class FrontSession implements LiveSession {
         signal: this.#over.signal,
         open: (route) => this.#openFor(route),
         asked: (question) => void (this.#asked = question),
-        audit: this.#audit,
+        ...(audit === undefined
+          ? {}
+          : {
+              audit: (event: AuditEvent): void => {
+                // It begins before it tries to prove anything.
+                this.#tellConnection();
+                audit(event);
+              },
+            }),
       });
       const received = await this.#reception.receive(arrival, desk);
       limit[Symbol.dispose]();
@@ -149,7 +159,7 @@ export class FrontSession implements LiveSession {
   async #session(stream: Duplex, route?: SpliceRoute): Promise<void> {
     const target = route === undefined || route.addresses.length === 0 ? {} : { target: route };
     const arrival = { ...this.#options.arrival, ...target, stream };
-    this.#inner = new Session({ ...this.#options, arrival });
+    this.#inner = new Session({ ...this.#options, arrival, isTold: this.#toldConnection });
     await this.#inner.run();
   }
 

@@ -37,6 +37,8 @@ export interface SessionOptions {
   readonly clock: Clock;
   /** Its lines carry the session's id already. */
   readonly log: Log;
+  /** The audit has been told that it has come. */
+  readonly isTold?: boolean;
 }
 
 /** What is to be joined; without an upstream, what is to be served here. */
@@ -101,9 +103,9 @@ export class Session {
 
   /** Lives it to its end. Never throws: whatever went wrong is told to both sides and logged. */
   async run(): Promise<void> {
-    const { log, arrival } = this.#options;
+    const { log, arrival, isTold } = this.#options;
     log.info("session-started", { from: arrival.from.text, via: arrival.via });
-    this.#audit?.({ event: "connection", from: arrival.from.text, via: arrival.via });
+    if (isTold !== true) this.#audit?.({ event: "connection", from: arrival.from.text, via: arrival.via });
     let end: SessionEnd;
     try {
       end = await this.#live();

@@ -16,6 +16,7 @@ import type {
   WebQuestion,
 } from "#contract";
 import type { FailureDelays } from "./failure-delays.ts";
+import { maxUserNameChars } from "./router.ts";
 import { takesUser, wantedBy } from "./splice-match.ts";
 import type { TargetRouter } from "./target-router.ts";
 
@@ -107,9 +108,6 @@ export class TargetDesk implements ReceptionDesk {
     if (login === undefined || !wants.includes("login")) return undefined;
     const rules = await this.#prove(login, query);
     const { user } = login;
-    const outcome = rules.size > 0 ? "accepted" : "refused";
-    const why = rules.size > 0 ? {} : { reason: "the name or the password is wrong" };
-    this.audit?.({ event: "auth", user, method: "http", outcome, ...why });
     return rules.size > 0 ? { user, rules: [...rules] } : undefined;
   }
 
@@ -124,11 +122,14 @@ export class TargetDesk implements ReceptionDesk {
     for (const rule of own)
       if (await this.#judge(rule, { user, password }, query.nowMs, false)) proven.add(rule.name);
     if (shadow !== undefined) await this.#judge(shadow, { user, password }, query.nowMs, true);
+    const tried = { event: "auth", user: user.slice(0, maxUserNameChars), method: "http" } as const;
     if (proven.size > 0) {
       log.info("auth-accepted", { user, method: "http-basic", rules: [...proven] });
+      this.audit?.({ ...tried, outcome: "accepted", by: "password" });
       return proven;
     }
-    log.info("auth-denied", { user, method: "http-basic", from: arrival.from.text });
+    log.info("auth-denied", { user: tried.user, method: "http-basic", from: arrival.from.text });
+    this.audit?.({ ...tried, outcome: "refused", reason: "the name or the password is wrong" });
     await delays.wait(user, "first-password", started, 0, this.signal);
     return proven;
   }

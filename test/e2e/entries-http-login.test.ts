@@ -1,12 +1,14 @@
 /** HTTP CONNECT with a name and a password, by every client that knows it; nothing tells which targets there are. */
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
 import { Child, run } from "#test/support/child";
 import { dialGateway, type EntryWorld, read, startEntryWorld } from "#test/support/entries";
 import { postern } from "#test/support/gateway";
 import { runOnPty } from "#test/support/pty";
 import { sshSettings } from "#test/support/ssh";
+import { until } from "#test/support/waiting";
 import { missing, stranger, type StrangerName } from "#test/support/strangers";
 
 const skip = missing("ssh", "sshd");
@@ -20,11 +22,14 @@ before(async () => {
   world = await startEntryWorld({
     listener: { entries: ["ssh", "http"], silentSeconds: "5s" },
     config: {
+      audit: [{ kind: "jsonl", file: "audit.jsonl" }],
       limits: { startups: { start: 1000, full: 1000 }, maxStartupsPerSource: 1000, failureDelaySeconds: 0.2 },
     },
+    terminated: "recorded",
     rules: [
       { name: "ada", mode: "splice", match: { user: "ada" }, login, targets: ["web1", "gone"] },
       { name: "crew", mode: "splice", match: { userPattern: "crew-.*" }, login, targets: ["web2"] },
+      { name: "dora", mode: "splice", match: { user: "dora" }, login, targets: ["recorded"] },
       { name: "open", mode: "splice", match: { from: ["127.0.0.9"] }, targets: ["web2"] },
     ],
   });
@@ -137,4 +142,34 @@ test("with it, a target that is not there and one for others are refused alike",
     ({ event, user }) => event === "auth-denied" && user === "eve",
   );
   assert.ok(!world.gateway.child.stderr.includes("correct:horse"));
+});
+
+test("the audit tells who tried to prove what, and when it was nobody", { skip }, async () => {
+  await ask("web1:22", `zoe:${password}`);
+  await ask("web1:22", `ada:${password}`);
+  await ask("recorded:22", `dora:${password}`);
+  const story = async (name: string): Promise<unknown[]> => {
+    const text = await readFile(world.gateway.folder.at("audit.jsonl"), "utf8");
+    const lines = text
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line) as Readonly<Record<string, unknown>>);
+    const session = lines.findLast(({ event, user }) => event === "auth" && user === name)?.["session"];
+    return lines
+      .filter((line) => line["session"] === session)
+      .map(({ event, method, outcome }) =>
+        [event, method, outcome].filter((each) => each !== undefined).join(" "),
+      );
+  };
+  const expected: Readonly<Record<string, readonly string[]>> = {
+    zoe: ["connection", "auth http refused", "target refused", "end"],
+    ada: ["connection", "auth http accepted", "target opened", "end"],
+    // Its SSH ends here, after what HTTP has carried.
+    dora: ["connection", "auth http accepted", "end"],
+  };
+  for (const [name, events] of Object.entries(expected))
+    await until(
+      `the story of ${name}`,
+      async () => JSON.stringify(await story(name)) === JSON.stringify(events),
+    );
 });
