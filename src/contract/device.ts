@@ -93,7 +93,7 @@ export interface DeviceStore extends AsyncDisposable {
   /** Replaces a device by what `change` makes of it; undefined: it stays. The id must stay. */
   change(id: string, change: (device: Device) => Device | undefined): Promise<ChangeResult>;
   remove(id: string): Promise<boolean>;
-  /** Removes pending devices that asked before `beforeMs`; returns how many. */
+  /** Removes pending devices that asked before `beforeMs`, with what was noted of them; returns how many. */
   removePending(beforeMs: number): Promise<number>;
 
   insertToken(token: JoinToken): Promise<void>;

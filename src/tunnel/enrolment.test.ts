@@ -217,3 +217,50 @@ test("comings and goings are noted together, a second later or at the end", asyn
   await enrolment[Symbol.asyncDispose]();
   assert.equal((await office.log("kiosk7", 1))[0]?.event, "offline");
 });
+
+test("one key that asks for ten thousand names is one device that waits, with one line in its log", async () => {
+  const { enrolment, store } = startAuthority();
+  const admission = await ask(enrolment, "a");
+  for (let n = 0; n < 10_000; n++)
+    assert.equal((await enrolment.join(newcomerOf("a"), admission, `kiosk${n}`)).kind, "waiting");
+  const all = await store.list({ limit: 10 });
+  assert.deepEqual(
+    all.map(({ name }) => name),
+    ["kiosk9999"],
+  );
+  assert.equal((await store.logOf(all[0]?.id ?? "", 10)).length, 1);
+});
+
+test("asking for the same name again changes nothing, so nobody is woken", async () => {
+  const { enrolment, store } = startAuthority();
+  const admission = await ask(enrolment, "a");
+  await enrolment.join(newcomerOf("a"), admission, "kiosk7");
+  let woken = 0;
+  await new Promise((done) => setImmediate(done));
+  using _ = store.watch(() => void woken++);
+  for (let n = 0; n < 10; n++) await enrolment.join(newcomerOf("a"), admission, "kiosk7");
+  await new Promise((done) => setImmediate(done));
+  assert.equal(woken, 0);
+});
+
+test("a clock that jumps leaves devices what they are; tokens end by the clock", async () => {
+  const { clock, enrolment, office } = startAuthority();
+  const device = await office.approve((await ask(enrolment, "a")).code, { name: "kiosk7" }, by);
+  const { token } = await office.makeToken({
+    uses: 9,
+    lifeMs: day,
+    tags: [],
+    ports: [22],
+    web: "off",
+    names: "*",
+  });
+  const startMs = clock.now();
+  for (const toMs of [startMs + 3650 * day, startMs - 3650 * day, startMs, startMs + 2 * day]) {
+    clock.jump(toMs);
+    const standing = await enrolment.standing(newcomerOf("a"), {});
+    assert.equal(standing.kind, "device", `${toMs}`);
+    assert.equal((await enrolment.bind(device, "kiosk7", 22, new Set())).kind, "bound");
+    const joining = await enrolment.standing(newcomerOf(`b${toMs}`), { token });
+    assert.equal(joining.kind === "newcomer", toMs < startMs + day, `${toMs}`);
+  }
+});

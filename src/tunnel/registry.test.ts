@@ -148,3 +148,48 @@ test("a device that is removed is cut", async () => {
   await registry[Symbol.asyncDispose]();
   assert.equal(connection.dropped.length, 1);
 });
+
+test("devices that are away are known by name and told of, with the time they were last seen", async () => {
+  const { registry, store, device } = await start();
+  const settled = async (): Promise<void> => await new Promise((done) => setImmediate(done));
+  await settled();
+  assert.equal(registry.known("KIOSK7")?.id, device.id);
+  assert.equal(registry.find("kiosk7"), undefined);
+  assert.deepEqual(
+    registry.all().map(({ device: { name }, online }) => [name, online]),
+    [["kiosk7", false]],
+  );
+  await assert.rejects(registry.open("kiosk7", 22, origin, signal), {
+    code: "UPSTREAM_DEVICE_OFFLINE",
+    user: "kiosk7 is not connected now; it has never been.",
+  });
+  await store.seen([{ device: device.id, atMs: 86_400_000, from: "192.0.2.7", online: false }]);
+  await assert.rejects(registry.open("kiosk7", 22, origin, signal), {
+    user: "kiosk7 is not connected now; it was last seen at 1970-01-02 00:00:00 UTC.",
+  });
+  registry.hold(connectionOf(device), request, 22);
+  await assert.rejects(registry.open("kiosk7", 80, origin, signal), {
+    user: "kiosk7 is connected, but does not offer port 80 now: it offers 22.",
+  });
+});
+
+test("a tag that is changed counts at once for who is there, and cuts nobody", async () => {
+  const { registry, store, device } = await start();
+  const connection = connectionOf(device);
+  registry.hold(connection, request, 22);
+  await store.change(device.id, (now) => ({ ...now, tags: ["hall2"] }));
+  await new Promise((done) => setImmediate(done));
+  assert.deepEqual(registry.find("kiosk7")?.tags, ["hall2"]);
+  assert.deepEqual(registry.list()[0]?.tags, ["hall2"]);
+  assert.deepEqual(connection.dropped, []);
+});
+
+test("who joins while the others are being read is not cut", async () => {
+  const { registry, store } = await start();
+  const late = deviceOf("late", { name: "kiosk8" });
+  await store.insert(late, 1);
+  const connection = connectionOf(late);
+  registry.hold(connection, { ...request, name: "kiosk8" }, 22);
+  await new Promise((done) => setImmediate(done));
+  assert.deepEqual(connection.dropped, []);
+});

@@ -68,6 +68,13 @@ export class TunnelRegistry implements Tunnels, AsyncDisposable {
     if (this.#options.sameKey === "newest")
       for (const { connection: old } of others) {
         this.leave(old);
+        // One machine that comes back from another place, or one key on two machines.
+        this.#options.log[sameHost(old.from, connection.from) ? "info" : "warn"]("device-taken-over", {
+          device: device.name,
+          from: connection.from,
+          before: old.from,
+          heldSeconds: Math.round((connection.sinceMs - old.sinceMs) / 1000),
+        });
         old.drop("the same device has connected anew");
       }
     return {
@@ -244,6 +251,11 @@ export class TunnelRegistry implements Tunnels, AsyncDisposable {
       }
     }
   }
+}
+
+/** Of two addresses with ports. */
+function sameHost(one: string, other: string): boolean {
+  return one.replace(/:\d+$/, "") === other.replace(/:\d+$/, "");
 }
 
 /** Whatever it was let in with must still hold; a device that is cut comes back by itself and is judged anew. */

@@ -85,8 +85,12 @@ export function deviceStoreContract(name: string, open: () => Promise<DeviceStor
       );
     assert.equal(await store.insert(deviceOf("c", { state: "pending", code: "c" }), 2), "too-many");
     assert.equal(await store.insert(deviceOf("d"), 2), "inserted");
+    await store.log({ atMs: 0, device: "a", event: "asked", by: "test" });
+    await store.log({ atMs: 0, device: "d", event: "joined", by: "test" });
     assert.equal(await store.removePending(1), 1);
     assert.equal(await store.byId("a"), undefined);
+    assert.deepEqual(await store.logOf("a", 10), []);
+    assert.equal((await store.logOf("d", 10)).length, 1);
     assert.equal(await store.insert(deviceOf("c", { state: "pending", code: "c" }), 2), "inserted");
   });
 

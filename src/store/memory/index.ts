@@ -76,7 +76,10 @@ class MemoryStore implements DeviceStore {
     const old = [...this.#devices.values()].filter(
       (device) => device.state === "pending" && device.createdAtMs < beforeMs,
     );
-    for (const { id } of old) this.#devices.delete(id);
+    for (const { id } of old) {
+      this.#devices.delete(id);
+      this.#log.delete(id);
+    }
     if (old.length > 0) this.#changed();
     return Promise.resolve(old.length);
   }

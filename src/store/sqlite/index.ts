@@ -143,9 +143,12 @@ class SqliteStore implements DeviceStore {
   }
 
   removePending(beforeMs: number): Promise<number> {
-    return this.#write(() =>
-      this.#run("DELETE FROM device WHERE state = 'pending' AND created_at < ?", beforeMs),
-    );
+    const old = "FROM device WHERE state = 'pending' AND created_at < ?";
+    return this.#write(() => {
+      // Strangers must not fill the log either.
+      this.#run(`DELETE FROM log WHERE device IN (SELECT id ${old})`, beforeMs);
+      return this.#run(`DELETE ${old}`, beforeMs);
+    });
   }
 
   insertToken(token: JoinToken): Promise<void> {
