@@ -25,6 +25,8 @@ export interface Reply {
   readonly begun: boolean;
   /** Throws what Node says of a status or a field that cannot be sent. */
   begin(status: number, text: string, fields: Fields): void;
+  /** Resolves when the answer has been given, or can be no more. */
+  over(): Promise<void>;
 }
 
 /** Methods that would give a page what it is not meant to see, or open what is no request. */
@@ -85,6 +87,8 @@ export function replyOf(response: ServerResponse | Http2ServerResponse): Reply {
         return response.headersSent;
       },
       begin: (status, text, fields) => void response.writeHead(status, text, fields.flat()),
+      // Only then does the connection know whether there will be another.
+      over: () => (response.closed ? Promise.resolve() : either(response, "close")),
     };
   }
   // Not Node's imitation of the old class: the stream itself is one that can be piped to.
@@ -104,7 +108,16 @@ export function replyOf(response: ServerResponse | Http2ServerResponse): Reply {
       for (const [name, all] of grouped) headers[name] = all.length === 1 ? all[0] : all;
       stream.respond(headers);
     },
+    // It closes when all of the request has come as well.
+    over: () =>
+      stream.writableFinished || stream.closed ? Promise.resolve() : either(stream, "finish", "close"),
   };
+}
+
+function either(sink: Writable, ...events: readonly ("finish" | "close")[]): Promise<void> {
+  return new Promise((resolve) => {
+    for (const event of events) sink.once(event, () => resolve());
+  });
 }
 
 /** Whether another site's page is behind a request: it must not use what its visitor may do here. */

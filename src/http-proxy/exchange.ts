@@ -6,7 +6,6 @@ import type { Asked, Reply } from "./asked.ts";
 import { webErrors } from "./errors.ts";
 import { answerFields, type Fields, fieldsOf, requestFields, valuesOf } from "./fields.ts";
 import { siteOf } from "./host.ts";
-import { over } from "./pages.ts";
 import type { WebConfig } from "./schema.ts";
 import { cookieName } from "./ticket.ts";
 
@@ -69,7 +68,7 @@ export class Exchanges {
         pipeline(said, reply.sink, (error) => {
           if (error) reply.sink.destroy();
         });
-      await over(reply);
+      await reply.over();
     } finally {
       asked.body.off("data", watch.seen);
       asked.body.unpipe(sending);

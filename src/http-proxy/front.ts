@@ -102,8 +102,11 @@ export class DeviceWeb implements WebFront {
     this.#visitors.set(stream, visitor);
     this.#arriving = visitor;
     try {
-      if (client.protocol === "h2") this.#http2.emit("connection", stream as Socket);
-      else this.#http1.emit("connection", stream as Socket);
+      if (client.protocol === "h2") {
+        // There is no half-close in HTTP/2: who ends its side is gone.
+        stream.once("end", () => void stream.destroy());
+        this.#http2.emit("connection", stream as Socket);
+      } else this.#http1.emit("connection", stream as Socket);
     } finally {
       this.#arriving = undefined;
     }
@@ -136,7 +139,7 @@ export class DeviceWeb implements WebFront {
     const response = new ServerResponse(request);
     response.shouldKeepAlive = false;
     response.assignSocket(stream as Socket);
-    response.once("finish", () => stream.end());
+    response.once("finish", () => (stream as Socket).destroySoon());
     stream.on("error", () => {});
     const reply = replyOf(response);
     const asked = await this.#placed(request, reply, visitor);

@@ -1,5 +1,4 @@
 import { createHash } from "node:crypto";
-import { finished } from "node:stream";
 import type { Reply } from "./asked.ts";
 import type { Fields } from "./fields.ts";
 
@@ -70,13 +69,7 @@ export async function say(reply: Reply, { status, text, fields = [] }: Page, las
   reply.begin(status, texts[status] ?? "", [...always, ...fields, length, ...close]);
   // Answers to HEAD are whole with their head.
   if (!reply.sink.writableEnded) reply.sink.end(text);
-  await over(reply);
-}
-
-/** Resolves when an answer has been given, or can be no more. */
-export async function over({ sink }: Reply): Promise<void> {
-  if (sink.closed) return;
-  await new Promise<void>((resolve) => finished(sink, { readable: false }, () => resolve()));
+  await reply.over();
 }
 
 export function escaped(text: string): string {

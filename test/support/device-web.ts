@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type RequestListener, type Server }
 import type { AddressInfo } from "node:net";
 import { WebSocketServer } from "ws";
 import { type CertificatePair, selfSigned } from "./certificates.ts";
-import { run, type ChildOptions, type Outcome } from "./child.ts";
+import { type Child, type ChildOptions, type Outcome, run } from "./child.ts";
 import { type DeviceStand, startDeviceStand } from "./device-stand.ts";
 import { postern, type Pieces } from "./gateway.ts";
 import { stranger } from "./strangers.ts";
@@ -23,7 +23,11 @@ export interface WebStand extends AsyncDisposable {
   readonly heard: IncomingMessage[];
   readonly sockets: WebSocketServer;
   /** Enrols a device and holds its tunnel. */
-  device(name: string, web: "off" | "login" | "public", ...flags: readonly string[]): Promise<void>;
+  device(
+    name: string,
+    web: "off" | "login" | "public",
+    more?: { readonly tags?: readonly string[]; readonly to?: number },
+  ): Promise<Child>;
   /** Where a device's page is. */
   url(name: string, path?: string): string;
   /** The options that let any program find it and trust it. */
@@ -118,11 +122,13 @@ export async function startWebStand(options: WebStandOptions = {}): Promise<WebS
     webPort,
     heard,
     sockets,
-    device: async (name, web, ...flags) => {
+    device: async (name, web, { tags = [], to = webPort } = {}) => {
       const key = stand.key(name);
+      const flags = tags.flatMap((tag) => ["-t", tag]);
       await stand.enrol(key, name, "-p", "22", "-p", "80", "--web", web, ...flags);
-      owned.use(stand.hold(key, ["-R", `${name}:80:127.0.0.1:${webPort}`]));
+      const child = owned.use(stand.hold(key, ["-R", `${name}:80:127.0.0.1:${to}`]));
       await stand.held(name);
+      return child;
     },
     url,
     curlFlags,

@@ -50,6 +50,7 @@ export const strangerNames = [
   "logrotate",
   "cc",
   "tmux",
+  "chromium",
 ] as const;
 export type StrangerName = (typeof strangerNames)[number];
 
@@ -87,6 +88,7 @@ export const strangers: Readonly<Record<StrangerName, Stranger>> = {
   shellcheck: { debian: "shellcheck", program: "shellcheck" },
   logrotate: { debian: "logrotate", program: "logrotate" },
   tmux: { debian: "tmux", program: "tmux" },
+  chromium: { debian: "chromium", program: "chromium" },
   cc: { debian: "gcc libc6-dev", program: "cc" },
 };
 
