@@ -7,7 +7,7 @@ import { stranger } from "#test/support/strangers";
 import { until } from "#test/support/waiting";
 import type { BenchCase } from "./case.ts";
 import { treeCpuSeconds } from "./cpu.ts";
-import { compiledCopy } from "./limit.ts";
+import { compiledCopy } from "./compiled.ts";
 import type { Sample, Size } from "./schema.ts";
 import { quantile } from "./statistics.ts";
 
