@@ -8,7 +8,14 @@ import type {
   Proof,
   Verdict,
 } from "#contract";
-import { checkCertificate, fingerprint, formatPublicKey, parsePublicKeyLine } from "#ssh/keys";
+import {
+  certificateOptions,
+  checkCertificate,
+  fingerprint,
+  formatPublicKey,
+  missingPresence,
+  parsePublicKeyLine,
+} from "#ssh/keys";
 import { z } from "zod";
 import { deviceErrors } from "./errors.ts";
 
@@ -30,6 +37,8 @@ const schema: z.ZodType<DeviceLoginConfig> = z.strictObject({
 
 /** Captures by which a new device says more than its key: the rule's pattern has a group `token`. */
 const tokenCapture = "token";
+/** The same for a name, for those whose requests have none: `-R 0:localhost:22 device+kiosk7@gate`. */
+const nameCapture = "name";
 
 /** A key that is an approved device's, or that may become one. */
 export const device: AuthKind<DeviceLoginConfig> = {
@@ -46,13 +55,13 @@ export const device: AuthKind<DeviceLoginConfig> = {
       methods: ["publickey"],
       defers: false,
       givesPassword: false,
-      attempt: (proof, context) => attempt(proof, context, { devices, authorities, clock: ports.clock }),
+      attempt: (proof, context) => attempt(proof, context, { ...ports, devices, authorities }),
       [Symbol.asyncDispose]: () => Promise.resolve(),
     });
   },
 };
 
-interface Parts extends Pick<AuthPorts, "clock"> {
+interface Parts extends Pick<AuthPorts, "revocation"> {
   readonly devices: DeviceAuthority;
   readonly authorities: readonly Uint8Array[];
 }
@@ -62,6 +71,9 @@ async function attempt(proof: Proof, context: AuthContext, parts: Parts): Promis
   // Nobody learns which keys are devices' without having them; and nothing is noted for a key that was only named.
   if (!proof.proven) return { kind: "undecided" };
   if (context.pretended) return { kind: "denied", reason: "the name leads nowhere" };
+  const names = namesIn(proof, context, parts);
+  const unfit = (await parts.revocation?.reasonAgainst(proof.key)) ?? missingFrom(proof, names);
+  if (unfit !== undefined) return { kind: "denied", reason: unfit };
   const plain = "key" in proof.key ? proof.key.key : proof.key;
   const newcomer = {
     fingerprint: fingerprint(plain.blob),
@@ -69,17 +81,17 @@ async function attempt(proof: Proof, context: AuthContext, parts: Parts): Promis
     from: context.from.text,
   };
   const token = context.captures[tokenCapture];
-  const names = namesIn(proof, context, parts);
   const standing = await parts.devices.standing(newcomer, {
     ...(token === undefined || token === "" ? {} : { token }),
     ...(names === undefined ? {} : { names }),
   });
   if (standing.kind === "refused") return { kind: "denied", reason: standing.reason };
   const notice = noticeOf(standing);
+  const wished = context.captures[nameCapture];
   return {
     kind: "accepted",
     by: newcomer.fingerprint,
-    device: { newcomer, standing },
+    device: { newcomer, standing, ...(wished === undefined || wished === "" ? {} : { wished }) },
     ...(notice === undefined ? {} : { notice }),
   };
 }
@@ -103,6 +115,24 @@ function namesIn(
     }),
   );
   return key.principals.filter((_, n) => refusals[n] === undefined);
+}
+
+/** What a security key was to do and did not: a touch, unless a trusted certificate lets it off. */
+function missingFrom(
+  { key, touched = false, verified = false }: KeyProof,
+  names: readonly string[] | undefined,
+): string | undefined {
+  const { application } = "key" in key ? key.key : key;
+  if (application === undefined) return undefined;
+  const certified = "key" in key ? certificateOptions(key) : undefined;
+  const trusted = names !== undefined && names.length > 0;
+  return missingPresence(
+    { valid: true, touched, verified },
+    {
+      touchRequired: !trusted || (certified?.touchRequired ?? true),
+      verifyRequired: certified?.verifyRequired ?? false,
+    },
+  );
 }
 
 /** Told before the login succeeds, where every client shows it. */
