@@ -1,7 +1,7 @@
 import type { Duplex } from "node:stream";
 import type { Clock, HostPort, Log } from "#base";
 import type { PacketConn } from "#ssh/transport";
-import type { Kind } from "./kind.ts";
+import type { FileReader, Kind } from "./kind.ts";
 
 export interface DialOptions {
   readonly timeoutMs: number;
@@ -22,6 +22,7 @@ export interface DialerPorts {
 /** What a hop may use: one that leads over something else. */
 export interface HopPorts extends DialerPorts {
   readonly clock: Clock;
+  readonly files: FileReader;
   /** How the hop itself is reached. */
   readonly through: Dialer;
 }

@@ -158,7 +158,7 @@ test("the audit tells who tried to prove what, and when it was nobody", { skip }
     return lines
       .filter((line) => line["session"] === session)
       .map(({ event, method, outcome }) =>
-        [event, method, outcome].filter((each) => each !== undefined).join(" "),
+        [event, method, outcome].flatMap((each) => (typeof each === "string" ? [each] : [])).join(" "),
       );
   };
   const expected: Readonly<Record<string, readonly string[]>> = {

@@ -31,7 +31,7 @@ export function hopStand(): HopStand {
     [Symbol.asyncDispose]: async () => {},
   };
   return {
-    ports: { log: silentLog, clock: systemClock, through },
+    ports: { log: silentLog, clock: systemClock, files: { read: async () => undefined }, through },
     dialled,
     near: ours,
     far: async () => {
