@@ -148,7 +148,7 @@ function sketchLogin(each: AuthConfig): AuthMethod {
 }
 
 function methodsOf(each: AuthConfig): AuthMethod["methods"] {
-  if (each.kind === "totp") return ["keyboard-interactive"];
+  if (each.kind === "totp" || each.kind === "oidc") return ["keyboard-interactive"];
   if (each.kind === "webhook") return webhookMethods(each);
   if (each.kind === "device") return ["publickey"];
   if (each.kind === "relay") return each.methods;

@@ -5,12 +5,14 @@
  */
 import type { AuthKind, AuthMethod, AuthPorts } from "#contract";
 import { device, type DeviceLoginConfig } from "./device/index.ts";
+import { oidc, type OidcConfig } from "./oidc/index.ts";
 import { password, type PasswordConfig } from "./password/index.ts";
 import { publickey, type PublicKeyConfig } from "./publickey/index.ts";
 import { relay, type RelayConfig } from "./relay/index.ts";
 import { totp, type TotpConfig } from "./totp/index.ts";
 import { webhook, type WebhookConfig } from "./webhook/index.ts";
 
+export { oidcErrors } from "./oidc/index.ts";
 export { hashPassword, parsePasswordHash, type PasswordHash, passwordErrors } from "./password/index.ts";
 export { publicKeyErrors } from "./publickey/index.ts";
 export { openRevocation } from "./revocation/index.ts";
@@ -40,6 +42,7 @@ export type AuthConfig =
   | PublicKeyConfig
   | TotpConfig
   | RelayConfig
+  | OidcConfig
   | WebhookConfig
   | DeviceLoginConfig;
 
@@ -48,9 +51,10 @@ export const authKinds: readonly [
   AuthKind<PublicKeyConfig>,
   AuthKind<TotpConfig>,
   AuthKind<RelayConfig>,
+  AuthKind<OidcConfig>,
   AuthKind<WebhookConfig>,
   AuthKind<DeviceLoginConfig>,
-] = [password, publickey, totp, relay, webhook, device];
+] = [password, publickey, totp, relay, oidc, webhook, device];
 
 /** Makes a method of any kind in the list. */
 export async function createAuthMethod(config: AuthConfig, ports: AuthPorts): Promise<AuthMethod> {
@@ -61,6 +65,8 @@ export async function createAuthMethod(config: AuthConfig, ports: AuthPorts): Pr
       return await publickey.create(config, ports);
     case "relay":
       return await relay.create(config, ports);
+    case "oidc":
+      return await oidc.create(config, ports);
     case "webhook":
       return await webhook.create(config, ports);
     case "totp":

@@ -1,0 +1,8 @@
+/**
+ * oidc: single sign-on by OpenID Connect, approved in a browser.
+ *
+ * Law: finds out who somebody is at the provider, and whether they may go by the name they gave. No token leaves this folder.
+ */
+export { oidcErrors } from "./errors.ts";
+export { oidc } from "./oidc.ts";
+export type { OidcConfig } from "./schema.ts";

@@ -1,0 +1,95 @@
+import assert from "node:assert/strict";
+import { generateKeyPairSync } from "node:crypto";
+import { readFileSync } from "node:fs";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { Provider } from "oidc-provider";
+import { FormBrowser } from "./form-browser.ts";
+import { startHttps } from "./https-server.ts";
+import type { TempDir } from "./temp-dir.ts";
+
+/** What a provider says of its people, besides what they are called. */
+export type Account = Readonly<Record<string, unknown>>;
+
+export interface OpenIdProvider extends AsyncDisposable {
+  readonly issuer: string;
+  /** Path of the certificate to be trusted. */
+  readonly certificate: string;
+  /** Stands before it: true when it has answered itself. */
+  trouble: ((request: IncomingMessage, response: ServerResponse) => boolean) | undefined;
+  /** Paths that were asked for. */
+  readonly asked: string[];
+  /** Opens the address that ssh has shown, signs in, and consents; or refuses. The text of the last page. */
+  signIn(address: string, login: string, answer?: "consent" | "refuse"): Promise<string>;
+}
+
+export const openIdClient = { id: "postern", secret: "a secret of the gateway's own" };
+
+/** A real OpenID provider with device flow on loopback. Its people have any password. */
+export async function startOpenId(
+  folder: TempDir,
+  accounts: Readonly<Record<string, Account>>,
+): Promise<OpenIdProvider> {
+  let listener: (request: IncomingMessage, response: ServerResponse) => void = () => {};
+  const asked: string[] = [];
+  const server = await startHttps(folder, "openid", (request, response) => {
+    asked.push(request.url ?? "");
+    if (found.trouble?.(request, response) !== true) listener(request, response);
+  });
+  const { origin, certificate } = server;
+  const provider = new Provider(origin, settings(accounts));
+  provider.use(async (context, next) => {
+    await next();
+    // Five seconds is the default of RFC 8628; a test is as well served by one.
+    if (context.oidc?.route === "device_authorization" && typeof context.body === "object")
+      context.body = { ...context.body, interval: 1 };
+  });
+  listener = provider.callback();
+  const authority = readFileSync(certificate, "utf8");
+  const found: OpenIdProvider = {
+    issuer: origin,
+    certificate,
+    trouble: undefined,
+    asked,
+    signIn: async (address, login, answer = "consent") => {
+      const browser = new FormBrowser(authority);
+      const confirm = await browser.submit(await browser.open(address));
+      assert.equal(confirm.status, 200, confirm.text);
+      if (answer === "refuse") return (await browser.submit(confirm, { abort: "yes" })).text;
+      const question = await browser.submit(confirm);
+      assert.match(question.text, /name="login"/);
+      const consent = await browser.submit(question, { login, password: "any" });
+      return (await browser.submit(consent)).text;
+    },
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+  };
+  return found;
+}
+
+function settings(accounts: Readonly<Record<string, Account>>): object {
+  const { privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
+  const device = {
+    grant_types: ["urn:ietf:params:oauth:grant-type:device_code"],
+    response_types: [],
+    redirect_uris: [],
+  };
+  return {
+    clients: [
+      { client_id: openIdClient.id, client_secret: openIdClient.secret, ...device },
+      { client_id: "public", token_endpoint_auth_method: "none", ...device },
+    ],
+    features: { deviceFlow: { enabled: true }, devInteractions: { enabled: true } },
+    findAccount: (_: unknown, id: string) => ({
+      accountId: id,
+      claims: () => ({ sub: id, ...accounts[id] }),
+    }),
+    claims: {
+      openid: ["sub"],
+      email: ["email", "email_verified"],
+      profile: ["preferred_username"],
+      groups: ["groups"],
+    },
+    scopes: ["openid", "email", "profile", "groups"],
+    jwks: { keys: [{ ...privateKey.export({ format: "jwk" }), use: "sig", alg: "RS256", kid: "test" }] },
+    cookies: { keys: ["of no worth"] },
+  };
+}
