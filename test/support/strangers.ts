@@ -50,6 +50,7 @@ export const strangerNames = [
   "logrotate",
   "cc",
   "tmux",
+  "rsyslogd",
   "chromium",
 ] as const;
 export type StrangerName = (typeof strangerNames)[number];
@@ -90,6 +91,7 @@ export const strangers: Readonly<Record<StrangerName, Stranger>> = {
   tmux: { debian: "tmux", program: "tmux" },
   chromium: { debian: "chromium", program: "chromium" },
   cc: { debian: "gcc libc6-dev", program: "cc" },
+  rsyslogd: { debian: "rsyslog", program: "rsyslogd" },
 };
 
 /** Where a program is, looking in sbin too. */
