@@ -1,4 +1,4 @@
-import { mkdirSync } from "node:fs";
+import { cpSync, mkdirSync } from "node:fs";
 import { repository } from "#test/support/gateway";
 import { succeed } from "#test/support/child";
 import type { BenchCase } from "./case.ts";
@@ -14,8 +14,9 @@ let release: Promise<readonly string[]> | undefined;
 /** What `npm run build` makes; as a launcher that is given node, the program of the sources and its arguments, and starts it instead. */
 async function built(): Promise<readonly string[]> {
   mkdirSync(releaseFolder, { recursive: true });
-  await succeed(process.execPath, [`${repository}/tools/build.ts`, releaseFolder]);
-  return ["sh", "-c", `shift; exec "$0" ${releaseFolder}/main.js "$@"`];
+  await succeed(process.execPath, [`${repository}/tools/build.ts`, `${releaseFolder}/dist`]);
+  cpSync(`${repository}/bin/postern.js`, `${releaseFolder}/bin/postern.js`);
+  return ["sh", "-c", `node=$1; shift 2; exec "$node" ${releaseFolder}/bin/postern.js "$@"`, "sh"];
 }
 
 /** From spawn to the log line that says that it listens, and what it holds then. */

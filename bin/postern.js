@@ -5,6 +5,7 @@ import { existsSync } from "node:fs";
 import { constants } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { setFlagsFromString } from "node:v8";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const [oldestMajor, oldestMinor] = [24, 7];
@@ -15,6 +16,10 @@ const program = existsSync(source) ? source : join(root, "dist", "main.js");
 const [major, minor] = process.versions.node.split(".").map(Number);
 
 if (major > oldestMajor || (major === oldestMajor && minor >= oldestMinor)) {
+  // Loading makes much that is soon forgotten: V8's room for new objects would grow by some ten megabytes for it, and stay so. Later it
+  // may grow as it likes, which many logins at once need.
+  setFlagsFromString("--semi-space-growth-factor=1");
+  setTimeout(() => setFlagsFromString("--semi-space-growth-factor=2"), 1_000).unref();
   await import(pathToFileURL(program).href);
 } else {
   const node = join(root, "node_modules", "node", "bin", "node");
