@@ -19,23 +19,21 @@ const readsAfterVain = 100;
 export type ReadStep = "on" | "give-way" | "pause";
 
 export class ReadPace {
-  readonly #bufferBytes: number;
   /** Bytes of the last bulk read that followed no pause. */
   #single = 0;
   #paused = false;
   #vain = 0;
   #unpaused = 0;
 
-  constructor(bufferBytes: number) {
-    this.#bufferBytes = bufferBytes;
-  }
-
-  /** What to do after a read of so many bytes: read on; let other sockets have their turn first; or pause for `gatherMs`. */
-  after(bytes: number): ReadStep {
+  /**
+   * What to do after a read of so many bytes into a buffer of so many: read on; let other sockets have their turn first; or pause for
+   * `gatherMs`.
+   */
+  after(bytes: number, bufferBytes: number): ReadStep {
     const followsPause = this.#paused;
     this.#paused = false;
-    if (bytes === this.#bufferBytes) return "give-way";
-    if (bytes < bulkReadBytes || bytes >= this.#bufferBytes / 2) return "on";
+    if (bytes === bufferBytes) return "give-way";
+    if (bytes < bulkReadBytes || bytes >= bufferBytes / 2) return "on";
     if (!followsPause) this.#single = bytes;
     else if (bytes > this.#single) this.#vain = 0;
     else if (++this.#vain === vainPauses) {
@@ -48,5 +46,26 @@ export class ReadPace {
     }
     this.#paused = true;
     return "pause";
+  }
+}
+
+/** Whoever types now and then is thought to go on for so long, and a connection that moved bulk data to go on with that. */
+const habitMs = 1_000;
+
+/** Reads below this are somebody typing, if nothing large passed the same socket lately. */
+const typedBytes = 1024;
+
+/** Whether somebody types on any of the sockets of this thread: the others are then to keep their turns short. */
+export class Typing {
+  #at = Number.NEGATIVE_INFINITY;
+
+  /** A read on a socket whose last bulk data, in either direction, passed at `bulkAt`. Milliseconds of one clock. */
+  note(bytes: number, bulkAt: number, now: number): void {
+    if (bytes < typedBytes && now - bulkAt > habitMs) this.#at = now;
+  }
+
+  /** Whether it is going on at `now`. */
+  going(now: number): boolean {
+    return now - this.#at < habitMs;
   }
 }
