@@ -140,6 +140,8 @@ export type Standing =
 /** Who is there, where a device or a newcomer has logged in. */
 export interface DeviceSubject {
   readonly newcomer: Newcomer;
+  /** The name that it said with its user name. */
+  readonly wished?: string;
   readonly standing: Exclude<Standing, { readonly kind: "refused" }>;
 }
 
@@ -166,16 +168,13 @@ export type Binding =
 export interface DeviceAuthority {
   /** Of a key whose possession was proven. */
   standing(newcomer: Newcomer, proof: NewcomerProof): Promise<Standing>;
-  /**
-   * Makes a newcomer a device of that name, or notes the name that it wishes. Where what it said is no name (nothing, `localhost`,
-   * an address, as `-R PORT:…` sends it), `otherwise` is one that it said elsewhere.
-   */
-  join(newcomer: Newcomer, admission: Admission, said: string, otherwise?: string): Promise<Joined>;
+  /** Makes a newcomer a device of that name, or notes the name that it wishes. Undefined: it has said none. */
+  join(newcomer: Newcomer, admission: Admission, name: string | undefined): Promise<Joined>;
   /**
    * Whether a device may hold this tunnel, by what is known of it now and not when it logged in; `port` 0 is the first that it may
-   * and does not hold yet.
+   * and does not hold yet. Without a name, its own is meant.
    */
-  bind(device: Device, said: string, port: number, held: ReadonlySet<number>): Promise<Binding>;
+  bind(device: Device, name: string | undefined, port: number, held: ReadonlySet<number>): Promise<Binding>;
   /** Noted a little later, together with others. */
   seen(device: Device, online: boolean, from: string): void;
 }

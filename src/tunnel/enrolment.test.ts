@@ -148,18 +148,21 @@ test("a device offers what was approved under its own name, and nothing else", a
   const bound = (port: number): unknown => ({ kind: "bound", port, device });
   assert.deepEqual(await enrolment.bind(device, "kiosk7", 22, none), bound(22));
   assert.deepEqual(await enrolment.bind(device, "KIOSK7", 2201, none), bound(2201));
-  assert.deepEqual(await enrolment.bind(device, "", 2201, none), bound(2201));
-  assert.deepEqual(await enrolment.bind(device, "localhost", 0, none), bound(22));
-  assert.deepEqual(await enrolment.bind(device, "", 0, new Set([22])), bound(2201));
+  assert.deepEqual(await enrolment.bind(device, undefined, 2201, none), bound(2201));
+  assert.deepEqual(await enrolment.bind(device, undefined, 0, none), bound(22));
+  assert.deepEqual(await enrolment.bind(device, undefined, 0, new Set([22])), bound(2201));
   for (const [name, port] of [
     ["kiosk8", 22],
     ["kiosk7", 80],
-    ["", 2202],
+    [undefined, 2202],
+    ["", 22],
+    ["localhost", 22],
+    ["127.0.0.1", 22],
     ["../kiosk7", 22],
     ["kiosk8", 0],
   ] as const)
     assert.equal((await enrolment.bind(device, name, port, none)).kind, "refused", `${name}:${port}`);
-  assert.equal((await enrolment.bind(device, "", 0, new Set([22, 2201]))).kind, "refused");
+  assert.equal((await enrolment.bind(device, undefined, 0, new Set([22, 2201]))).kind, "refused");
 });
 
 test("what a device may offer is what holds when it asks, not when it logged in", async () => {
@@ -172,12 +175,14 @@ test("what a device may offer is what holds when it asks, not when it logged in"
   assert.equal((await enrolment.bind(device, "kiosk7", 22, new Set())).kind, "refused");
 });
 
-test("a request that names nobody takes the name from elsewhere, or waits without one", async () => {
+test("who says no name waits without one, unless its certificate says it", async () => {
   const { enrolment, office, store } = startAuthority();
   const admission = await ask(enrolment, "a");
-  assert.equal((await enrolment.join(newcomerOf("a"), admission, "localhost")).kind, "waiting");
+  assert.equal((await enrolment.join(newcomerOf("a"), admission, undefined)).kind, "waiting");
   assert.equal((await store.byFingerprint("SHA256:a"))?.name, "");
-  await enrolment.join(newcomerOf("a"), admission, "", "kiosk7");
+  for (const no of ["localhost", "127.0.0.1", "*", ""])
+    assert.equal((await enrolment.join(newcomerOf("a"), admission, no)).kind, "refused", no);
+  await enrolment.join(newcomerOf("a"), admission, "kiosk7");
   assert.equal((await store.byFingerprint("SHA256:a"))?.name, "kiosk7");
   const { token } = await office.makeToken({
     uses: 1,
@@ -188,10 +193,12 @@ test("a request that names nobody takes the name from elsewhere, or waits withou
     names: "*",
   });
   const joining = { by: "token", token } as const;
-  assert.equal((await enrolment.join(newcomerOf("b"), joining, "localhost")).kind, "refused");
-  assert.equal((await enrolment.join(newcomerOf("b"), joining, "127.0.0.1", "kiosk8")).kind, "device");
+  assert.equal((await enrolment.join(newcomerOf("b"), joining, undefined)).kind, "refused");
+  assert.equal((await enrolment.join(newcomerOf("b"), joining, "kiosk8")).kind, "device");
   const certified = { by: "certificate", names: ["kiosk9"] } as const;
-  assert.equal((await enrolment.join(newcomerOf("c"), certified, "")).kind, "device");
+  assert.equal((await enrolment.join(newcomerOf("c"), certified, undefined)).kind, "device");
+  const two = { by: "certificate", names: ["kiosk10", "kiosk11"] } as const;
+  assert.equal((await enrolment.join(newcomerOf("d"), two, undefined)).kind, "refused");
 });
 
 test("a name is one approved device's, whatever is tried", async () => {

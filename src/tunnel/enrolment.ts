@@ -13,7 +13,7 @@ import type {
   Sight,
   Standing,
 } from "#contract";
-import { deviceName, isUnnamed } from "./name.ts";
+import { deviceName } from "./name.ts";
 import { wildcard } from "./wildcard.ts";
 
 /** What the configuration says about new devices. */
@@ -89,8 +89,8 @@ export class Enrolment implements DeviceAuthority, AsyncDisposable {
     return await this.#ask(newcomer);
   }
 
-  async join(newcomer: Newcomer, admission: Admission, said: string, otherwise?: string): Promise<Joined> {
-    const wished = isUnnamed(said) ? (otherwise ?? onlyName(admission)) : said;
+  async join(newcomer: Newcomer, admission: Admission, said: string | undefined): Promise<Joined> {
+    const wished = said ?? onlyName(admission);
     // An operator can give it a name; nobody else can.
     if (wished === undefined && admission.by === "pending")
       return await this.#wish(newcomer, admission.code, undefined);
@@ -117,10 +117,15 @@ export class Enrolment implements DeviceAuthority, AsyncDisposable {
     }
   }
 
-  async bind({ id }: Device, said: string, port: number, held: ReadonlySet<number>): Promise<Binding> {
+  async bind(
+    { id }: Device,
+    said: string | undefined,
+    port: number,
+    held: ReadonlySet<number>,
+  ): Promise<Binding> {
     const device = await this.#options.store.byId(id);
     if (device?.state !== "approved") return { kind: "refused", reason: "its approval was withdrawn" };
-    if (!isUnnamed(said) && deviceName(said) !== device.name)
+    if (said !== undefined && deviceName(said) !== device.name)
       return { kind: "refused", reason: `its name is ${device.name}` };
     if (port === 0) {
       const free = device.ports.find((each) => !held.has(each));

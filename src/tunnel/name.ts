@@ -2,19 +2,11 @@
 const label = "[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?";
 const form = new RegExp(`^(?=.{1,63}$)(?:${label}\\.)*${label}$`);
 
-/** What OpenSSH sends in place of a name where the command line of `-R` has none, and addresses, which are nobody's. */
-const noNames: ReadonlySet<string> = new Set(["", "localhost", "*", "0.0.0.0", "::", "127.0.0.1", "::1"]);
-
-/** Whether a request for a tunnel names nobody. */
-export function isUnnamed(said: string): boolean {
-  return noNames.has(said);
-}
-
 export function isDeviceName(name: string): boolean {
   // What ends like a number is an address to some (WHATWG URL, section 3.5), and no rule leads there.
   const last = name.split(".").at(-1) ?? "";
   const numeric = /^(?:[0-9]+|0x[0-9a-f]*)$/.test(last);
-  return form.test(name) && !isUnnamed(name) && !numeric;
+  return form.test(name) && name !== "localhost" && !numeric;
 }
 
 /** The name that a device means by what it said, in lower case; undefined when that can be none. */

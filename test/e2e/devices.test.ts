@@ -90,6 +90,22 @@ test("bare ports: the first that was approved, the next, and one of its own", { 
   }
 });
 
+test("a bare port with the name in the user name, also for one that is new", { skip }, async () => {
+  const key = stand.key("in-user");
+  const to = `127.0.0.1:${stand.sshd.port}`;
+  await using first = stand.hold(key, ["-R", `0:${to}`], "device+kiosk13");
+  const code = /approve ([0-9A-Z-]+)/.exec((await first.outcome()).stderr)?.[1] ?? "";
+  assert.equal((await stand.office("approve", code)).name, "kiosk13");
+  await using _ = stand.hold(key, ["-R", `0:${to}`], "device+kiosk13");
+  await stand.held("kiosk13");
+  await using wrong = stand.hold(key, ["-R", `0:${to}`], "device+kiosk14");
+  assert.notEqual((await wrong.outcome()).code, 0);
+  // A token is no name.
+  const { token } = await stand.office<{ token: string }>("token", "create");
+  await using nameless = stand.hold(stand.key("nameless"), ["-R", `0:${to}`], `join+${token}`);
+  assert.match((await nameless.outcome()).stderr, /it has not said its name/);
+});
+
 test("a port that was not approved, and a name that is another's, are refused", { skip }, async () => {
   const key = stand.key("greedy");
   await stand.enrol(key, "kiosk5");

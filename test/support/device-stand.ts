@@ -48,7 +48,7 @@ export interface DeviceStand extends AsyncDisposable {
 
 export const deviceRule: Pieces = {
   name: "devices",
-  match: { userPattern: "(?:host|device(?:\\+.*)?|join\\+(?<token>[a-z0-9]+))" },
+  match: { userPattern: "(?:host|device(?:\\+(?<name>.+))?|join\\+(?<token>[a-z0-9]+))" },
   login: [{ kind: "device" }],
   serve: "devices",
 };
@@ -123,7 +123,7 @@ export async function startDeviceStand(options: DeviceStandOptions = {}): Promis
       spawnSsh(gateway.target(user, key.path), [], {
         ...more,
         flags: ["-N", ...flags],
-        options: ["ExitOnForwardFailure=yes", "ServerAliveInterval=10", ...(more.options ?? [])],
+        options: [...(more.options ?? []), "ExitOnForwardFailure=yes", "ServerAliveInterval=10"],
       }),
     enrol: async (key, name, ...flags) => {
       const { token } = await office<{ token: string }>("token", "create", ...flags);

@@ -51,6 +51,9 @@ export function createDeviceServer(ports: DeviceServerPorts): Server {
 
 const sshPort = 22;
 
+/** What OpenSSH sends where the command line of `-R` names no host, or addresses, which are no device's. */
+const noNames: ReadonlySet<string> = new Set(["", "localhost", "*", "0.0.0.0", "::", "127.0.0.1", "::1"]);
+
 /** Characters of what a device says, in a line of the log or the audit. */
 const maxSaidChars = 256;
 
@@ -143,14 +146,14 @@ class DeviceSession implements DeviceConnection {
   }
 
   /** Makes what is there a device of that name, if it may be. Returns what to say otherwise. */
-  async #become(name: string): Promise<string | undefined> {
+  async #become(name: string | undefined): Promise<string | undefined> {
     if (this.#device !== undefined) return undefined;
     const { standing, newcomer } = this.#subject;
     if (standing.kind === "device") return undefined;
     const { authority } = this.#ports;
-    const joined = await authority.join(newcomer, standing.admission, name, this.#wished());
-    const said = name.slice(0, maxSaidChars);
-    const about = { event: "device", key: newcomer.fingerprint, name: said } as const;
+    const joined = await authority.join(newcomer, standing.admission, name);
+    const said = name === undefined ? {} : { name: name.slice(0, maxSaidChars) };
+    const about = { event: "device", key: newcomer.fingerprint, ...said } as const;
     const { audit } = this.#session;
     if (joined.kind === "device") {
       this.#device = joined.device;
@@ -180,7 +183,7 @@ class DeviceSession implements DeviceConnection {
       case "tcpip-forward": {
         const { address, port } = decodeAddressAndPort(data);
         const bound = await this.#inTurn(() =>
-          this.#bind({ kind: "port", name: address, port }, address, port),
+          this.#bind({ kind: "port", name: address, port }, this.#named(address), port),
         );
         if (bound === undefined) return false;
         return port === 0 ? encodeBoundPort(bound) : true;
@@ -213,8 +216,10 @@ class DeviceSession implements DeviceConnection {
   }
 
   /** The port that is held; undefined when the request is refused. */
-  async #bind(request: TunnelRequest, name: string, port: number): Promise<number | undefined> {
-    const said = request.kind === "path" ? request.path : `${name}:${port}`;
+  async #bind(request: TunnelRequest, name: string | undefined, port: number): Promise<number | undefined> {
+    // What was asked before it is gone is not looked at any more.
+    if (this.#dropped !== undefined) return undefined;
+    const said = request.kind === "path" ? request.path : `${request.name}:${port}`;
     const refusal = await this.#become(name);
     if (refusal !== undefined) {
       this.#refused(said, refusal);
@@ -254,9 +259,9 @@ class DeviceSession implements DeviceConnection {
     return binding.port;
   }
 
-  /** A name in the user name, for those whose requests have none: `-R 0:localhost:22 device+kiosk7@gate`. */
-  #wished(): string | undefined {
-    return /\+([^+]+)$/.exec(this.#session.user)?.[1];
+  /** The name that a request means; undefined: its own, which it did not say. */
+  #named(address: string): string | undefined {
+    return noNames.has(address) ? this.#subject.wished : address;
   }
 
   #refused(asked: string, reason: string): false {
