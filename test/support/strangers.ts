@@ -51,6 +51,7 @@ export const strangerNames = [
   "cc",
   "tmux",
   "rsyslogd",
+  "zbarimg",
   "chromium",
 ] as const;
 export type StrangerName = (typeof strangerNames)[number];
@@ -91,6 +92,7 @@ export const strangers: Readonly<Record<StrangerName, Stranger>> = {
   tmux: { debian: "tmux", program: "tmux" },
   chromium: { debian: "chromium", program: "chromium" },
   cc: { debian: "gcc libc6-dev", program: "cc" },
+  zbarimg: { debian: "zbar-tools", program: "zbarimg" },
   rsyslogd: { debian: "rsyslog", program: "rsyslogd" },
 };
 
