@@ -21,7 +21,15 @@ for (const example of examples) {
     const text = await readFile(example, "utf8");
     await writeFile(folder.at("example.yaml"), text.replaceAll("/var/lib/postern", folder.at("state")));
     await mkdir(folder.at("state"));
-    for (const file of ["state/ssh_host_ed25519_key", "id_ed25519", "known_hosts", "nas-password", "revoked"]) {
+    for (const file of [
+      "state/ssh_host_ed25519_key",
+      "id_ed25519",
+      "known_hosts",
+      "nas-password",
+      "revoked",
+      "web.pem",
+      "web.key",
+    ]) {
       await writeFile(folder.at(file), "text");
     }
     const { config, warnings } = await loadConfig(folder.at("example.yaml"), { environment: {} });

@@ -6,10 +6,11 @@ import type { PlacedTarget } from "./target-advice.ts";
 
 /** What is wrong about devices as the whole configuration has them. */
 export function* checkDevices(
-  { devices, workers }: Pick<MainFile, "devices" | "workers">,
+  { devices, workers, listen, tls }: Pick<MainFile, "devices" | "workers" | "listen" | "tls">,
   main: YamlDocument,
   named: { readonly targets: readonly PlacedTarget[]; readonly rules: readonly PlacedRule[] },
 ): Generator<Problem> {
+  yield* checkWeb({ devices, listen, tls }, main, named.targets);
   if (devices !== undefined) {
     if (workers > 1)
       yield main.problem(
@@ -23,4 +24,44 @@ export function* checkDevices(
     if (target.devices === true) yield document.problem(["targets", at, "devices"], text);
   for (const { rule, document, at } of named.rules)
     if (rule.serve?.kind === "devices") yield document.problem(["rules", at, "serve"], text);
+}
+
+/** Whether devices' pages can be reached at all. */
+function* checkWeb(
+  { devices, listen, tls }: Pick<MainFile, "devices" | "listen" | "tls">,
+  main: YamlDocument,
+  targets: readonly PlacedTarget[],
+): Generator<Problem> {
+  const warning = { severity: "warning" } as const;
+  const taking = listen.flatMap(({ entries }, at) => (entries.includes("web") ? [{ entries, at }] : []));
+  if (devices?.web === undefined) {
+    for (const { at } of taking)
+      yield main.problem(
+        ["listen", at, "entries"],
+        "takes web: add devices.web, with the domain of the pages",
+      );
+    return;
+  }
+  const place = ["devices", "web"];
+  if (taking.length === 0) yield main.problem(place, "has no effect: no listener takes web", warning);
+  else if (tls.certificates.length === 0 && devices.web.plain === "redirect")
+    yield main.problem(
+      place,
+      `needs a certificate for *.${devices.web.domain} in tls.certificates, or plain: serve behind a proxy that ends TLS`,
+    );
+  if (!targets.some(({ target }) => target.devices === true))
+    yield main.problem(
+      place,
+      "nobody can log in to a page: add a target with devices: true, and a rule of mode: splice that names it",
+      warning,
+    );
+  for (const { entries, at } of taking)
+    if (
+      devices.web.plain === "serve" &&
+      ["http", "websocket", "host"].some((each) => entries.some((e) => e === each))
+    )
+      yield main.problem(
+        ["listen", at, "entries"],
+        "HTTP without TLS is taken by http, websocket and host there: give the pages a listener of their own",
+      );
 }

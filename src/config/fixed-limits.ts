@@ -1,5 +1,6 @@
 import { entryLimits } from "./entry-limits.ts";
 import { keyLimits } from "./key-limits.ts";
+import { webLimits } from "./web-limits.ts";
 
 /**
  * Limits that cannot be set: a constant in the code each, told here for docs/limits.md. `test/docs.test.ts` compares each with its
@@ -424,4 +425,5 @@ export const fixedLimits: readonly FixedLimit[] = [
     about: "Clients whose bandwidth is remembered after their last connection.",
     precedent: "as maxPoolClients",
   },
+  ...webLimits,
 ];

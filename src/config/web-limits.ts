@@ -1,0 +1,63 @@
+import type { FixedLimit } from "./fixed-limits.ts";
+
+/** Of devices' web pages. */
+export const webLimits: readonly FixedLimit[] = [
+  {
+    constant: "http-proxy/front:maxRequestHeadBytes",
+    value: 32 * 1024,
+    unit: "bytes",
+    about: "Request line and fields of a browser's request together; what is longer is answered with 431.",
+    precedent: "nginx takes 4 × 8 KiB",
+  },
+  {
+    constant: "http-proxy/front:maxPipelined",
+    value: 32,
+    unit: "count",
+    about: "Requests of one connection of HTTP/1.1 that came before those ahead of them were answered.",
+    precedent: "as of entry host; browsers send none",
+  },
+  {
+    constant: "http-proxy/front:maxStreams",
+    value: 100,
+    unit: "count",
+    about: "Requests of one connection of HTTP/2 at once.",
+    precedent: "RFC 9113, section 6.5.2 says no less than 100; nginx takes 128",
+  },
+  {
+    constant: "http-proxy/exchange:maxAnswerHeadBytes",
+    value: 64 * 1024,
+    unit: "bytes",
+    about: "Status line and fields of a device's answer; what is longer is answered with 502.",
+    precedent: "curl takes 300 KiB, nginx 4 or 8 KiB",
+  },
+  {
+    constant: "http-proxy/gate:maxFormBytes",
+    value: 8192,
+    unit: "bytes",
+    about: "The login page's form; what is longer is answered with 413.",
+    precedent: "None: a name and a password",
+  },
+  {
+    constant: "http-proxy/ticket:maxTicketChars",
+    value: 2048,
+    unit: "bytes",
+    about: "The cookie of a login; what is longer is not looked at.",
+    precedent: "browsers keep 4,096 bytes of a cookie",
+  },
+  {
+    constant: "http-proxy/attempts:maxWaitingLogins",
+    value: 8,
+    unit: "count",
+    about:
+      "Passwords of one network (IPv4 address, or IPv6 /64) that wait to be judged one after the other; more are answered with 429.",
+    precedent: "OpenSSH takes 6 on one connection",
+  },
+  {
+    constant: "http-proxy/attempts:maxKnownLogins",
+    value: 1000,
+    unit: "count",
+    about:
+      "Logins by HTTP Basic that are remembered for half a minute, so that each request costs no new hash.",
+    precedent: "None; each costs some 200 bytes",
+  },
+];
