@@ -33,8 +33,22 @@ test("policy.md: its rules are good", async () => {
   assert.equal(config.rules.filter(({ policy }) => policy !== undefined).length, 3);
 });
 
+test("devices.md: its rules are good", async () => {
+  const [, rules = ""] = /```yaml\n(targets:.*?)```/s.exec(await read("docs", "devices.md")) ?? [];
+  await using folder = await tempDir();
+  const named = rules.replaceAll("state/fleet_key", "postern.yaml");
+  await writeFile(
+    folder.at("postern.yaml"),
+    `listen: [":2222"]\nhostKeys: [postern.yaml]\ndevices: {}\n${named}`,
+  );
+  const { config } = await loadConfig(folder.at("postern.yaml"), { environment: {} });
+  assert.equal(config.rules.length + config.spliceRules.length, 4);
+});
+
 test("sftp.md: its rules are good", async () => {
-  const blocks = [...(await read("docs", "sftp.md")).matchAll(/```yaml\n(.*?)```/gs)].map((match) => match[1] ?? "");
+  const blocks = [...(await read("docs", "sftp.md")).matchAll(/```yaml\n(.*?)```/gs)].map(
+    (match) => match[1] ?? "",
+  );
   assert.equal(blocks.length, 4);
   for (const block of blocks) {
     await using folder = await tempDir();
@@ -45,7 +59,7 @@ test("sftp.md: its rules are good", async () => {
   }
 });
 
-for (const page of ["README.md", "docs/getting-started.md"]) {
+for (const page of ["README.md", "docs/getting-started.md", "docs/devices.md"]) {
   test(`${page}: whole configurations in it are good`, async () => {
     const blocks = [...(await read(page)).matchAll(/```yaml\n(.*?)```/gs)].map((match) => match[1] ?? "");
     const whole = blocks.filter((block) => block.startsWith("listen:"));

@@ -367,6 +367,20 @@ export const fixedLimits: readonly FixedLimit[] = [
     precedent: "A name in DNS has 253 at most",
   },
   {
+    constant: "serve/device/device:maxTunnels",
+    value: 128,
+    unit: "count",
+    about: "Tunnels that one connection of a device may hold.",
+    precedent: "twice the ports that a device can be approved for; OpenSSH has no limit",
+  },
+  {
+    constant: "serve/device/device:maxRefused",
+    value: 32,
+    unit: "count",
+    about: "Requests of one device's connection that are refused before it is dropped.",
+    precedent: "none; a device that is set up rightly has none refused",
+  },
+  {
     constant: "serve/jump/command:maxCommandChars",
     value: 1024,
     unit: "count",
