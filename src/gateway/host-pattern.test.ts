@@ -18,3 +18,21 @@ test("a name is never taken for a tag, nor a tag for a name", () => {
   assert.equal(new HostPatterns(["tag:h*"]).allow("kiosk1", ["hall1"]), true);
   assert.equal(new HostPatterns(["*"]).allow("kiosk1", ["hall1"]), true);
 });
+
+test("an address is one address, however it is spelt", () => {
+  const patterns = new HostPatterns(["*", "!127.0.0.1", "!::1", "!2001:DB8:0::7"]);
+  for (const host of [
+    "127.0.0.1",
+    "::ffff:127.0.0.1",
+    "::ffff:7f00:1",
+    "0:0:0:0:0:ffff:127.0.0.1",
+    "0:0:0:0:0:0:0:1",
+    "::0001",
+    "2001:db8::7",
+    "2001:0db8:0000::0007",
+  ])
+    assert.equal(patterns.allow(host), false, host);
+  assert.equal(patterns.allow("127.0.0.2"), true);
+  assert.equal(new HostPatterns(["10.0.0.*"]).allow("::ffff:10.0.0.7"), true);
+  assert.equal(new HostPatterns(["*.lan"]).allow("::1%x.lan"), false);
+});

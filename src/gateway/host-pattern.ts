@@ -1,4 +1,4 @@
-import { isHost } from "#base";
+import { isHost, normalAddress } from "#base";
 import { isIP } from "node:net";
 
 /**
@@ -18,7 +18,7 @@ interface PatternStep {
 
 function stepOf(pattern: string, flags: string): PatternStep {
   const refuse = pattern.startsWith("!");
-  const text = refuse ? pattern.slice(1) : pattern;
+  const text = normalAddress(refuse ? pattern.slice(1) : pattern);
   const source = text.replace(/[\\^$.*+?()[\]{}|]/g, (mark) => {
     if (mark === "*") return ".*";
     return mark === "?" ? "." : `\\${mark}`;
@@ -28,7 +28,7 @@ function stepOf(pattern: string, flags: string): PatternStep {
 
 /**
  * An allow-list of hosts in the manner of ssh_config(5): `*` is any run of characters, `?` any one, `!` before a pattern refuses
- * what it matches. Upper and lower case are one. `tag:NAME` is for devices by their tags.
+ * what it matches. Upper and lower case are one; addresses are matched in their shortest form, mapped IPv4 as IPv4. `tag:NAME` is for devices by their tags.
  */
 export class HostPatterns {
   readonly #patterns: readonly (PatternStep & { readonly overTags: boolean })[];
@@ -41,7 +41,8 @@ export class HostPatterns {
   }
 
   allow(host: string, tags: readonly string[] = []): boolean {
-    const name = host.endsWith(".") ? host.slice(0, -1) : host;
+    // An address has many spellings, and one form here: what a pattern refuses, none of them may bring back.
+    const name = normalAddress(host.endsWith(".") ? host.slice(0, -1) : host);
     const tagged = tags.map((tag) => `tag:${tag}`);
     const hosts = this.#patterns.filter(({ overTags }) => !overTags);
     const others = this.#patterns.filter(({ overTags }) => overTags);

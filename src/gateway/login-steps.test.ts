@@ -331,3 +331,23 @@ test("what each step takes from the session is taken together", async () => {
   const [session] = gate.gateway.sessions;
   assert.equal(session?.method, "publickey,keyboard-interactive");
 });
+
+test("a way on cannot be chosen when the upstream was entered already", async () => {
+  const choosing: AuthMethod = {
+    ...asking("code", "1"),
+    attempt: async () => ({ kind: "accepted", by: "code", direction: { user: "root" } }),
+  };
+  await using gate = new FakeGateway({
+    clock,
+    rules: [rule([[deferred], [choosing]], { credentials: [clientPassword] })],
+    upstream: anyUpstream,
+  });
+  const client = await gate.connect();
+  const login = await client.start("ada");
+  assert.match(await client.password(login, "right"), /^partial|keyboard-interactive/);
+  assert.equal(await answer(client, login), "failure: keyboard-interactive");
+  assert.match(
+    JSON.stringify(gate.events("auth-denied").at(-1)),
+    /a way on was chosen when the upstream was entered already/,
+  );
+});

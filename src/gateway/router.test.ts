@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Cidr, Pattern, parseTemplate, Place } from "#base";
-import type { AuthMethod, Credential, Rule, RuleMatch } from "#contract";
+import type { AuthMethod, Credential, LoginDirection, Rule, RuleMatch } from "#contract";
 import { fingerprint, formatPublicKey, generatePrivateKey, type PublicKey } from "#ssh/keys";
-import { Router, type RouteQuery, routeToTarget } from "./router.ts";
+import { directedRoute, Router, type RouteQuery, routeToTarget } from "./router.ts";
 import { TargetRouter } from "./target-router.ts";
 
 const password: AuthMethod = {
@@ -361,4 +361,38 @@ test("the address that the client connected to is a condition, and a capture", (
     },
   );
   assert.throws(() => routed([{ hosts: ["{to}.lan"] }], query("x")), { code: "OPERATOR_RULE_INVALID" });
+});
+
+test("a login method leads elsewhere, within what the rule allows and no further", () => {
+  const targets = ["*.lan", "!db.lan", "10.0.0.*"];
+  const directed = (direction: LoginDirection, text: RuleText = { targets }): string => {
+    const route = new Router([rule(text)]).route(query("ada"));
+    assert.ok(route !== undefined);
+    const found = directedRoute(route, direction);
+    if (typeof found === "string") return found;
+    const places = found.addresses.map(({ host, port }) => `${host}:${port}`);
+    return `${found.user}@${places.join()} by ${found.plan.credentials.map(({ kind }) => kind).join()}`;
+  };
+  const to = (host: string): LoginDirection => ({ address: { host, port: 2200 } });
+  assert.equal(directed(to("Web1.lan")), "ada@web1.lan:2200 by client-password");
+  assert.equal(directed(to("10.0.0.7")), "ada@10.0.0.7:2200 by client-password");
+  assert.equal(directed({ user: "root" }), "root@a.lan:22 by client-password");
+  assert.equal(directed({ credentials: [1, "client-password"] }), "ada@a.lan:22 by client-password");
+  const refused = /is not among the rule's targets/;
+  for (const host of ["db.lan", "DB.lan", "db.lan.", "web1.example", "192.0.2.1", "lan"])
+    assert.match(directed(to(host)), refused, host);
+  assert.match(directed(to("a.lan"), {}), refused, "a rule without targets goes nowhere else");
+  for (const host of ["10.0.0.7 ", "0x7f.1", "a b.lan", "", "::1%eth0.lan"])
+    assert.match(directed(to(host)), /is no host name or address|not among/, host);
+  assert.match(directed({ credentials: [2, "key"] }), /none of the credentials 2, key/);
+});
+
+test("a zone of IPv6 does not pass for the end of a name", () => {
+  const match = { userPattern: new Pattern("x\\+(?<host>.+)") };
+  for (const targets of [["*.lan"], ["*"]]) {
+    const rules: RuleText[] = [{ match, hosts: ["{host}"], targets }];
+    assert.equal(routed(rules, query("x+::1%eth0.lan")), undefined);
+    assert.equal(routed(rules, query("x+web1.lan")), "rule: x+web1.lan@web1.lan:22");
+  }
+  assert.equal(routed([{ hosts: ["fe80::1%eth0"] }], query("ada")), "rule: ada@fe80::1%eth0:22", "fixed");
 });

@@ -195,7 +195,7 @@ export function directedRoute(
   let directed: Unbranded = route;
   if (address !== undefined) {
     const { host, port } = address;
-    if (!isDialable(host)) return `"${host}" is no host name or address`;
+    if (!isDialable(host) || host.includes("%")) return `"${host}" is no host name or address`;
     if (!new HostPatterns(route.targets ?? []).allow(host))
       return `"${host}" is not among the rule's targets`;
     // The pool was that of the rule's own target.
@@ -225,6 +225,8 @@ export function fillAddresses(
   for (const { host: hostTemplate, port: portTemplate } of plans) {
     const host = hostTemplate.expand(captures);
     if (host === undefined) return `"${hostTemplate.text}" names a capture that took no part in the match`;
+    // A zone can be any text, such as the end of a name that is allowed: `::1%x.lan`.
+    if (hostTemplate.names.length > 0 && host.includes("%")) return `"${host}" has a zone`;
     const refusal = refuse(hostTemplate, host);
     if (refusal !== undefined) return refusal;
     const portText = portTemplate.expand(captures);

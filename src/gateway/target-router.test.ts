@@ -50,6 +50,12 @@ test("names and other names, in any case, with or without the last dot", () => {
     assert.equal(reached(router, query(name)), undefined, name);
 });
 
+test("a zone of IPv6 does not pass for the end of a name", () => {
+  const router = new TargetRouter(targets, [rule("all", ["*"])]);
+  assert.equal(reached(router, query("web.any")), "all: web.any:22");
+  assert.equal(reached(router, query("::1%x.any")), undefined);
+});
+
 test("a pattern stands for the names that match as a whole, and for its own name only if they do", () => {
   const router = new TargetRouter(targets, [rule("all", ["*"])]);
   assert.equal(reached(router, query("a-1.lab.example")), "all: a-1.lab.lan:22");
