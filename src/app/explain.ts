@@ -28,6 +28,8 @@ export interface ExplainQuery {
 
 export interface ExplainedUser {
   readonly rules: readonly RuleExplanation[];
+  /** Kinds of login of the rule: each step in turn, any of its kinds. Absent: no rule takes the name. */
+  readonly login?: readonly (readonly string[])[];
   /** Absent: nobody goes anywhere by that name. */
   readonly upstream?: {
     readonly user: string;
@@ -60,8 +62,10 @@ export async function explain(
     ...(key === undefined ? {} : { key }),
   });
   if (route === undefined) return { rules };
-  if (route.serve !== undefined) return { rules, serve: route.serve };
-  return { rules, upstream: { user: route.user, addresses: route.addresses.map(formatHostPort) } };
+  const login = route.login.map((step) => [...new Set(step.map(({ kind }) => kind))]);
+  if (route.serve !== undefined) return { rules, login, serve: route.serve };
+  const addresses = route.addresses.map(formatHostPort);
+  return { rules, login, upstream: { user: route.user, addresses } };
 }
 
 /** Where a name leads whom some rule lets in by it. */

@@ -120,12 +120,18 @@ function targetLines(
 }
 
 function linesOf(explained: ExplainedUser, places: ReadonlyMap<string, string>): string[] {
-  const lines = ruleLines(explained.rules, places);
-  const { upstream, serve } = explained;
+  const { upstream, serve, login = [] } = explained;
+  const lines = [...ruleLines(explained.rules, places), ...loginLines(login)];
   if (serve !== undefined)
     return [...lines, `The session ends here: a jump host, which leads on to ${serve.targets.join(", ")}.`];
   if (upstream === undefined) return [...lines, "Nobody goes anywhere by that name: the login is refused."];
   return [...lines, `The session goes to ${upstream.addresses.join(", then ")} as ${upstream.user}.`];
+}
+
+function loginLines(steps: readonly (readonly string[])[]): string[] {
+  return steps.length === 0
+    ? []
+    : [`To log in: ${steps.map((kinds) => kinds.join(" or ")).join(", then ")}.`];
 }
 
 function readKey(file: string): PublicKey | Certificate {

@@ -172,6 +172,7 @@ test("explain: rules with reasons and places, and where the session goes", async
         ? { rules: [{ rule: "web", outcome: "skipped", reason: "the name does not match" }] }
         : {
             rules: [{ rule: "web", outcome: "matched", reason: "the name matches" }],
+            login: [["publickey", "password"], ["totp"]],
             upstream: { user: "web1", addresses: ["a:22", "b:22"] },
           };
     },
@@ -189,14 +190,14 @@ test("explain: rules with reasons and places, and where the session goes", async
   assert.equal(found.code, 0);
   assert.match(
     found.stdout,
-    /^\* web {2}matched: the name matches \(.*postern\.yaml:5\)\nThe session goes to a:22, then b:22 as web1\.\n$/,
+    /^\* web {2}matched: the name matches \(.*postern\.yaml:5\)\nTo log in: publickey or password, then totp\.\nThe session goes to a:22, then b:22 as web1\.\n$/,
   );
   const none = await postern([...args, "root"], { app });
   assert.equal(none.code, 1);
   assert.match(none.stdout, /^- web {2}skipped: .*\nNobody goes anywhere by that name/);
   assert.deepEqual(asked, [
-    { user: "web1", from: "192.0.2.7", nowMs: Date.UTC(2026, 11, 31) },
-    { user: "root", from: "192.0.2.7", nowMs: Date.UTC(2026, 11, 31) },
+    { user: "web1", from: "192.0.2.7", nowMs: Date.UTC(2026, 11, 31), target: undefined },
+    { user: "root", from: "192.0.2.7", nowMs: Date.UTC(2026, 11, 31), target: undefined },
   ]);
 });
 

@@ -1,6 +1,5 @@
-import { request as requestHttp } from "node:http";
-import { request as requestHttps } from "node:https";
 import type { Clock } from "#base";
+import { askAddress } from "../https/index.ts";
 import { publicKeyErrors } from "./errors.ts";
 
 /** How an address is asked for keys. */
@@ -54,42 +53,13 @@ function parse(text: string, base?: URL): URL {
   return url;
 }
 
-function ask(url: URL, { authorities }: FetchOptions, signal: AbortSignal): Promise<Answer> {
-  const headers = { accept: "text/plain", "accept-encoding": "identity", "user-agent": "Postern" };
-  const secure = url.protocol === "https:";
-  return new Promise((resolve, reject) => {
-    const options = { headers, signal, agent: false as const };
-    const request = secure
-      ? requestHttps(url, { ...options, ...(authorities === undefined ? {} : { ca: authorities }) })
-      : requestHttp(url, options);
-    request.once("error", reject);
-    request.once("response", (response) => {
-      const { statusCode = 0, headers: answered } = response;
-      const done = (answer: Answer): void => {
-        resolve(answer);
-        request.destroy();
-      };
-      const fail = (reason: string): void => {
-        reject(new Error(reason));
-        request.destroy();
-      };
-      response.once("error", reject);
-      if (statusCode === 404 || statusCode === 410) done({ body: undefined });
-      else if ([301, 302, 303, 307, 308].includes(statusCode) && answered.location !== undefined)
-        done({ location: answered.location });
-      else if (statusCode !== 200) fail(`it answered ${statusCode}`);
-      else {
-        const chunks: Buffer[] = [];
-        let length = 0;
-        response.on("data", (chunk: Buffer) => {
-          length += chunk.length;
-          if (length > maxAnswerBytes) fail(`it answered more than ${maxAnswerBytes} bytes`);
-          else chunks.push(chunk);
-        });
-        response.once("end", () => done({ body: Buffer.concat(chunks) }));
-        response.once("close", () => reject(new Error("the answer was cut off")));
-      }
-    });
-    request.end();
-  });
+async function ask(url: URL, { authorities }: FetchOptions, signal: AbortSignal): Promise<Answer> {
+  const headers = { accept: "text/plain" };
+  const question = { method: "GET" as const, headers, authorities, maxBytes: maxAnswerBytes, signal };
+  const { status, headers: answered, body } = await askAddress(url, question);
+  if (status === 404 || status === 410) return { body: undefined };
+  if ([301, 302, 303, 307, 308].includes(status) && answered.location !== undefined)
+    return { location: answered.location };
+  if (status !== 200) throw new Error(`it answered ${status}`);
+  return { body };
 }

@@ -10,15 +10,13 @@ import {
   type KeyOptions,
   missingPresence,
 } from "#ssh/keys";
+import { authoritiesIn } from "../https/index.ts";
 import { publicKeyErrors } from "./errors.ts";
 import type { FetchOptions } from "./fetch.ts";
 import { KeyCache } from "./key-cache.ts";
 import { restrictionsOf } from "./restrictions.ts";
 import { defaults, type PublicKeyConfig, schema } from "./schema.ts";
 import { keysOfFile, keysOfUpstream, keysOfUrl, keysOfUser, listedKey } from "./sources.ts";
-
-/** Of certificates of authorities, as PEM. */
-const maxAuthoritiesBytes = 1024 * 1024;
 
 /**
  * A public key that stands in an authorized_keys file or list, or a certificate by an authority that does; the lists may be here, at
@@ -43,13 +41,11 @@ export const publickey: AuthKind<PublicKeyConfig> = {
 };
 
 async function fetchOptions(
-  { timeoutSeconds = defaults.timeoutSeconds, tlsAuthorities: file, dangerouslyAllowHttp }: PublicKeyConfig,
+  { timeoutSeconds = defaults.timeoutSeconds, tlsAuthorities, dangerouslyAllowHttp }: PublicKeyConfig,
   { clock, files }: AuthPorts,
 ): Promise<FetchOptions> {
-  const read = file === undefined ? undefined : await files.read(file, maxAuthoritiesBytes);
-  const authorities = read === undefined ? undefined : Buffer.from(read.bytes).toString("latin1");
-  if (file !== undefined && authorities?.includes("-----BEGIN CERTIFICATE-----") !== true)
-    throw new publicKeyErrors.OPERATOR_KEY_SOURCE_INVALID(`${file} holds no certificate as PEM`);
+  const invalid = (reason: string): Error => new publicKeyErrors.OPERATOR_KEY_SOURCE_INVALID(reason);
+  const authorities = await authoritiesIn(tlsAuthorities, files, invalid);
   return { authorities, timeoutMs: timeoutSeconds * 1000, allowHttp: dangerouslyAllowHttp === true, clock };
 }
 
