@@ -81,6 +81,7 @@ export type {
   JumpDesk,
   JumpJoined,
   JumpOpened,
+  HostKeyNews,
   JumpQuestion,
   JumpServer,
   ListedTarget,

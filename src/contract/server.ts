@@ -48,6 +48,15 @@ export interface JumpDesk {
   readonly forcedCommand: string | undefined;
 }
 
+/** The gateway's host keys, for a client that keeps them: those to come, before the old ones go (PROTOCOL of OpenSSH, section 2.5). */
+export interface HostKeyNews {
+  /** Of the global request that tells them, and what it holds. */
+  readonly type: string;
+  readonly data: Uint8Array;
+  /** Proves the keys that a global request of the client's asks for; undefined: it asks for something else, or for other keys. */
+  prove(request: { readonly type: string; readonly data: Uint8Array }): Promise<Uint8Array | undefined>;
+}
+
 /** A client that has logged in, and whose connection is served here. */
 export interface ServedSession {
   readonly conn: PacketConn;
@@ -57,6 +66,7 @@ export interface ServedSession {
   readonly device?: DeviceSubject;
   readonly keepalive: { readonly intervalMs: number; readonly maxMissed: number };
   readonly maxChannels: number;
+  readonly hostKeys?: HostKeyNews;
   readonly audit: Auditor | undefined;
   readonly log: Log;
 }
@@ -105,6 +115,8 @@ export interface Menu {
   close(): string;
   resize(terminal: Pick<MenuTerminal, "columns" | "rows">): string;
   feed(bytes: Uint8Array): MenuStep;
+  /** Tells the person something, for as long as the menu is there. */
+  notice(text: string): string;
   /** What was pressed last may mean two things: when nothing has followed for a moment, `idle` decides it. */
   readonly pending: boolean;
   idle(): MenuStep;

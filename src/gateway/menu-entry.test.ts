@@ -56,6 +56,10 @@ class WordMenu implements Menu {
     return { output: "", outcome, taken: at + 1 };
   }
 
+  notice(text: string): string {
+    return `[notice ${text}]`;
+  }
+
   idle(): MenuStep {
     this.pending = false;
     return { output: "", taken: 0, outcome: { kind: "left" } };
@@ -85,7 +89,7 @@ function show(more: Partial<MenuEntryOptions> = {}, limits: Partial<ConnectionLi
     choose: (name) => {
       chosen.push(name);
       if (name === "D") throw new gatewayErrors.DENIED_TARGET();
-      return { rule: name } as Route;
+      return { rule: name, plan: { credentials: [] } } as unknown as Route;
     },
     enter: async () =>
       ({ banners: ["Welcome\n"], [Symbol.asyncDispose]: async () => {} }) as unknown as UpstreamLogin,
@@ -136,6 +140,22 @@ async function type(to: Terminal, text: string): Promise<void> {
   to.channel.write(text);
   await settled();
 }
+
+test("what is told is shown on the menu, when it failed, and again on the next menu", async () => {
+  const { client, entry } = show();
+  entry.notify("early");
+  const at = await terminal(client);
+  assert.match(shownOn(at), /\[open 80\]\[notice early\]$/);
+  entry.notify("it stops");
+  await settled();
+  assert.match(shownOn(at), /\[notice it stops\]$/);
+  await type(at, "D");
+  entry.notify("really");
+  await settled();
+  assert.match(shownOn(at), /really\r\n$/);
+  await type(at, " ");
+  assert.match(shownOn(at), /\[open 80\]\[notice really\]$/);
+});
 
 test("who chooses goes on in the same session, with what the terminal was asked for, and what was typed ahead", async () => {
   const { client, end, chosen } = show();

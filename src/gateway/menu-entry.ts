@@ -88,6 +88,8 @@ export class MenuEntry {
   #left = false;
   /** On the terminal now. */
   #shown: Menu | undefined;
+  /** What the person has been told last. */
+  #notice: string | undefined;
   #idle: Timer | undefined;
   #escape: Timer | undefined;
 
@@ -122,6 +124,13 @@ export class MenuEntry {
       for (const timer of [this.#undecided, this.#idle, this.#escape]) timer?.[Symbol.dispose]();
       this.#phase = { kind: "done" };
     }
+  }
+
+  /** Tells the person something, on the menu or where it was. */
+  notify(text: string): void {
+    this.#notice = text;
+    if (this.#phase.kind === "menu" && this.#shown !== undefined) this.#show(this.#phase.menu.notice(text));
+    else if (this.#phase.kind === "failed") this.#show(`${text}\r\n`);
   }
 
   /** Tells the person why it is over, where there is a terminal to tell it on; resolves when that has been read, or could have been. */
@@ -189,6 +198,7 @@ export class MenuEntry {
     this.#options.log.info("menu-opened", { targets: this.#options.targets.length });
     this.#shown = this.#phase.menu;
     this.#show(this.#shown.open());
+    if (this.#notice !== undefined) this.#show(this.#shown.notice(this.#notice));
     this.#touch();
   }
 
@@ -215,6 +225,7 @@ export class MenuEntry {
       this.#shown = this.#options.server.menu(this.#options.targets, this.#terminal);
       this.#phase = { kind: "menu", menu: this.#shown };
       this.#show(this.#shown.open());
+      if (this.#notice !== undefined) this.#show(this.#shown.notice(this.#notice));
       this.#consumed(bytes.length);
       return bytes.length;
     }
@@ -254,6 +265,7 @@ export class MenuEntry {
       const route = choose(name);
       this.#show(`Connecting to ${name} …\r\n`);
       const agent = await this.#agent();
+      if (agent === undefined && needsAgent(route)) throw new gatewayErrors.DENIED_AGENT_NOT_OFFERED();
       upstream = await enter(route, agent);
       await agent?.close();
       signal.throwIfAborted();
@@ -325,4 +337,9 @@ export class MenuEntry {
     session.consumed(this.#owedBytes);
     this.#owedBytes = 0;
   }
+}
+
+/** Only with the client's own keys can we log in there. */
+function needsAgent({ plan: { credentials } }: Pick<Route, "plan">): boolean {
+  return credentials.length > 0 && credentials.every(({ clientAgent }) => clientAgent !== undefined);
 }

@@ -1,7 +1,7 @@
 import { type Clock, formatHostPort, type Log, PosternError } from "#base";
 import type { Arrival, Auditor, Principal, Route, SessionEnd, SessionPhase, SessionRecord } from "#contract";
 import { Link } from "#link";
-import { joinPipe, type Pipe, type PipeEnd } from "#pipe";
+import { hostKeyNews, joinPipe, type Pipe, type PipeEnd } from "#pipe";
 import { isCertificateType } from "#ssh/keys";
 import { fileRulesFor, type PathLocks } from "#sftp";
 import { DISCONNECT, type Extensions } from "#ssh/messages";
@@ -127,6 +127,7 @@ export class Session {
   /** Tells the person at the client something, as far as their program shows it. */
   notify(text: string): void {
     this.#pipe?.notify(text);
+    if (this.#pipe === undefined && this.#late instanceof MenuEntry) this.#late.notify(text);
     if (this.#phase !== "open") return;
     for (const payload of this.#notices.payloads(text)) this.#link?.send(payload);
   }
@@ -312,6 +313,7 @@ export class Session {
       ...(principal.device === undefined ? {} : { device: principal.device }),
       keepalive: world.keepalive,
       maxChannels: world.limits.maxChannels,
+      hostKeys: hostKeyNews(plainKeys(world), conn),
       audit: this.#audit,
       log,
     });
@@ -340,8 +342,7 @@ export class Session {
       clock,
       keepalive: world.keepalive,
       maxChannels: world.limits.maxChannels,
-      // Clients keep what is announced as plain keys (PROTOCOL of OpenSSH, section 2.5).
-      hostKeys: world.hostKeys.filter(({ algorithms }) => !algorithms.some(isCertificateType)),
+      hostKeys: plainKeys(world),
       tapsToUpstream: [...(taps?.tapsToUpstream() ?? []), ...this.#notices.tapsToUpstream()],
       tapsToDownstream: [...(taps?.tapsToDownstream() ?? []), ...this.#notices.tapsToDownstream()],
       ...(files === undefined
@@ -480,4 +481,9 @@ function codeOf(error: unknown): string {
   if (error instanceof PosternError) return error.code;
   const { code } = (error ?? {}) as NodeJS.ErrnoException;
   return code ?? String(error);
+}
+
+/** Clients keep what is announced as plain keys (PROTOCOL of OpenSSH, section 2.5). */
+function plainKeys({ hostKeys }: Pick<World, "hostKeys">): World["hostKeys"] {
+  return hostKeys.filter(({ algorithms }) => !algorithms.some(isCertificateType));
 }

@@ -1,3 +1,4 @@
+import type { HostKeyNews } from "#contract";
 import { Slow } from "#ssh/algorithms";
 import {
   encodeGlobalRequest,
@@ -5,6 +6,7 @@ import {
   encodeRequestSuccess,
   type GlobalRequest,
 } from "#ssh/messages";
+import type { PacketConn } from "#ssh/transport";
 import { Reader, wireErrors, Writer } from "#ssh/wire";
 
 /** PROTOCOL of OpenSSH, section 2.5. */
@@ -20,29 +22,59 @@ export interface AnnouncedHostKey {
 
 /** Tells the client all our host keys, so that it can learn those to come before the old ones go. */
 export function encodeHostKeys(keys: readonly AnnouncedHostKey[]): Uint8Array {
+  return encodeGlobalRequest({ type: hostKeysRequest, wantReply: false, data: listed(keys) });
+}
+
+/** The same for a client whose connection ends here, where nothing is joined. */
+export function hostKeyNews(
+  keys: readonly AnnouncedHostKey[],
+  { sessionId }: Pick<PacketConn, "sessionId">,
+): HostKeyNews {
+  return {
+    type: hostKeysRequest,
+    data: listed(keys),
+    prove: async ({ type, data }) =>
+      type === hostKeysProveRequest ? await proofsOf(data, keys, sessionId, defaultRsa) : undefined,
+  };
+}
+
+/** How RSA keys sign where nothing was negotiated that says otherwise. */
+export const defaultRsa = "rsa-sha2-512";
+
+function listed(keys: readonly AnnouncedHostKey[]): Uint8Array {
   const data = new Writer(1024);
   for (const key of keys) data.string(key.blob);
-  return encodeGlobalRequest({ type: hostKeysRequest, wantReply: false, data: data.bytes() });
+  return data.bytes();
 }
 
 /** Proves the keys asked for, each with a signature over the session identifier; a failure for any key that is not ours. */
 export async function proveHostKeys(
-  request: GlobalRequest,
+  { data }: GlobalRequest,
   keys: readonly AnnouncedHostKey[],
   sessionId: Uint8Array,
   negotiatedRsa: string,
 ): Promise<Uint8Array> {
-  const asked = readAsked(request.data, keys);
-  if (asked === undefined) return encodeRequestFailure();
+  const proofs = await proofsOf(data, keys, sessionId, negotiatedRsa);
+  return proofs === undefined ? encodeRequestFailure() : encodeRequestSuccess(proofs);
+}
+
+async function proofsOf(
+  keysAskedFor: Uint8Array,
+  keys: readonly AnnouncedHostKey[],
+  sessionId: Uint8Array,
+  negotiatedRsa: string,
+): Promise<Uint8Array | undefined> {
+  const asked = readAsked(keysAskedFor, keys);
+  if (asked === undefined) return undefined;
   const proofs = new Writer(1024);
   for (const key of asked) {
     const data = new Writer(1024).string(hostKeysProveRequest).string(sessionId).string(key.blob).bytes();
     const algorithm = key.algorithms.includes(negotiatedRsa) ? negotiatedRsa : key.algorithms[0];
-    if (algorithm === undefined) return encodeRequestFailure();
+    if (algorithm === undefined) return undefined;
     const signature = key.sign(algorithm, data);
     proofs.string(signature instanceof Slow ? await signature.run() : await signature);
   }
-  return encodeRequestSuccess(proofs.bytes());
+  return proofs.bytes();
 }
 
 function readAsked(data: Uint8Array, keys: readonly AnnouncedHostKey[]): AnnouncedHostKey[] | undefined {

@@ -5,6 +5,7 @@ import { ChannelCount } from "./channels.ts";
 import { pipeErrors } from "./errors.ts";
 import {
   type AnnouncedHostKey,
+  defaultRsa,
   encodeHostKeys,
   hostKeysProveRequest,
   hostKeysRequest,
@@ -159,7 +160,7 @@ class JoinedPipe implements Pipe {
     const { downstream, hostKeys } = this.#options;
     const request = decodeGlobalRequest(Uint8Array.from(payloadOf(packet)));
     const owed = this.#down.owe();
-    proveHostKeys(request, hostKeys, downstream.sessionId, "rsa-sha2-512").then(
+    proveHostKeys(request, hostKeys, downstream.sessionId, defaultRsa).then(
       (answer) => {
         if (!this.#over) this.#down.settle(owed, answer);
       },

@@ -102,7 +102,8 @@ class DeviceSession implements DeviceConnection {
   }
 
   async live(): Promise<ConnClose> {
-    const { conn } = this.#session;
+    const { conn, hostKeys } = this.#session;
+    if (hostKeys !== undefined) this.#mux.notify(hostKeys.type, hostKeys.data);
     const keepalive = this.#ports.heartbeat;
     using _ = new Heartbeat(this.#mux, { conn, keepalive }, this.#ports.clock);
     const close = await this.#mux.ended;
@@ -204,7 +205,7 @@ class DeviceSession implements DeviceConnection {
           keyOf({ kind: "path", path: Buffer.from(decodeStreamlocalForward(data)).toString("utf8") }),
         );
       default:
-        return false;
+        return (await this.#session.hostKeys?.prove({ type, data })) ?? false;
     }
   }
 

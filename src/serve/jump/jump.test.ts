@@ -68,6 +68,18 @@ interface Served {
   readonly ended: Promise<unknown>;
 }
 
+function served(conn: ServedSession["conn"]): ServedSession {
+  return {
+    conn,
+    desk: new EchoDesk(),
+    user: "ada",
+    keepalive: { intervalMs: 0, maxMissed: 3 },
+    maxChannels: 10,
+    audit: undefined,
+    log: silentLog,
+  };
+}
+
 function serve(forcedCommand?: string, more: Partial<ServedSession> = {}): Served {
   const [near, far] = packetPipe();
   const desk = new EchoDesk(forcedCommand);
@@ -121,6 +133,31 @@ async function ask(mux: ConnectionMux, type: string, data?: Uint8Array, terminal
   await settled();
   return { granted, ...texts, status };
 }
+
+test("clients are told the gateway's host keys, and those that they ask for are proven", async () => {
+  const told: string[] = [];
+  const [near, far] = packetPipe();
+  const news = {
+    type: "hostkeys-00@openssh.com",
+    data: Buffer.from("keys"),
+    prove: async ({ type, data }: { readonly type: string; readonly data: Uint8Array }) =>
+      type === "prove" && data[0] === 1 ? Buffer.from("proof") : undefined,
+  };
+  const clock = new FakeClock();
+  const session = { ...served(far), hostKeys: news };
+  void createJump({ clock }).serve(session);
+  const mux = new ConnectionMux(near, {
+    globalRequest: ({ type, data }) => {
+      told.push(`${type} ${Buffer.from(data).toString()}`);
+      return false;
+    },
+  });
+  const right = await mux.request("prove", Uint8Array.of(1));
+  assert.deepEqual([right.success, Buffer.from(right.data).toString()], [true, "proof"]);
+  assert.equal((await mux.request("prove", Uint8Array.of(2))).success, false);
+  assert.equal((await mux.request("tcpip-forward", Uint8Array.of(1))).success, false);
+  assert.deepEqual(told, ["hostkeys-00@openssh.com keys"]);
+});
 
 test("direct channels are joined with what the desk opens, by name and port or by path", async () => {
   const { mux, desk } = serve();

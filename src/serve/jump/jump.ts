@@ -37,6 +37,7 @@ async function serveJump(session: ServedSession, { clock }: ServerPorts): Promis
     void joinOffer(session, offer, question, over.signal);
   const mux = new ConnectionMux(session.conn, {
     limits: { maxChannels: session.maxChannels },
+    globalRequest: async (request) => (await session.hostKeys?.prove(request)) ?? false,
     channels: new Map<string, (offer: ChannelOffer) => void>([
       ["session", (offer) => void new JumpSession(offer, session, over.signal)],
       [
@@ -62,6 +63,8 @@ async function serveJump(session: ServedSession, { clock }: ServerPorts): Promis
       ),
     ]),
   });
+  const { hostKeys } = session;
+  if (hostKeys !== undefined) mux.notify(hostKeys.type, hostKeys.data);
   using _ = new Heartbeat(mux, session, clock);
   const close = await mux.ended;
   over.abort(close);

@@ -52,6 +52,10 @@ export class LineMenu implements Menu {
       : { output: "", taken: 0, outcome: { kind: "left" } };
   }
 
+  notice(text: string): string {
+    return `\r\n${printable(text)}\r\n${prompt}${this.#typed}`;
+  }
+
   #press(key: Key): MenuOutcome | string {
     switch (key.kind) {
       case "text": {

@@ -146,6 +146,20 @@ test("widths of wide and of joined characters", () => {
   assert.equal(tailOf("漢字abc", 4), "abc");
 });
 
+test("a notice stands on the last row whatever the size, without a terminal's own commands", () => {
+  for (const rows of [2, 3, 4, 5, 24]) {
+    const menu = new TargetMenu(targets, { term: "xterm", columns: 40, rows });
+    const shown = menu.notice("It \u001b[2Jstops.").split("\r\n");
+    assert.equal(shown.length, rows);
+    assert.ok(shown.at(-1)?.startsWith("\u001b[7mIt [2Jstops."));
+    assert(!shown.at(-1)?.includes("\u001b[2J"));
+    assert.match(menu.feed(Buffer.from("w")).output, /stops\./);
+  }
+  const lines = new LineMenu(targets);
+  lines.feed(Buffer.from("we"));
+  assert.equal(lines.notice("It stops."), "\r\nIt stops.\r\nNumber or name: we");
+});
+
 test("a terminal of lines has no escape sequences: numbers, names, and a narrower list", () => {
   const menu = new LineMenu(targets);
   assert.equal(

@@ -31,6 +31,7 @@ export class TargetMenu implements Menu {
   #filter = "";
   /** Of the targets that are shown. */
   #at = 0;
+  #notice: string | undefined;
 
   constructor(targets: readonly ListedTarget[], terminal: MenuTerminal) {
     this.#targets = targets;
@@ -70,6 +71,11 @@ export class TargetMenu implements Menu {
     const key = this.#keys.idle();
     const outcome = key === undefined ? undefined : this.#press(key);
     return { output: "", taken: 0, ...(outcome === undefined ? {} : { outcome }) };
+  }
+
+  notice(text: string): string {
+    this.#notice = printable(text);
+    return this.#draw();
   }
 
   #press(key: Key): MenuOutcome | undefined {
@@ -127,7 +133,8 @@ export class TargetMenu implements Menu {
 
   /** Rows for targets: what the title, the filter and the last line leave, as far as there is room for those. */
   get #listRows(): number {
-    return Math.max(1, this.#rows - (this.#rows > 4 ? 3 : this.#rows > 2 ? 1 : 0));
+    if (this.#rows > 4) return this.#rows - 3;
+    return Math.max(1, this.#rows - (this.#rows > 2 ? 1 : 0) - (this.#notice === undefined ? 0 : 1));
   }
 
   #draw(): string {
@@ -142,7 +149,12 @@ export class TargetMenu implements Menu {
       `${prompt}${tailOf(this.#filter, Math.max(0, this.#columns - prompt.length - 2))}_`,
     );
     const all = [...(this.#rows > 2 ? [filter] : []), ...list];
-    if (this.#rows > 4) {
+    const notice = this.#notice;
+    if (notice !== undefined && this.#rows > 1) {
+      // Where the keys are explained, if there is room for that.
+      while (all.length < this.#rows - 1) all.push("");
+      all.push(`${inverse}${this.#cut(notice)}${plain}`);
+    } else if (this.#rows > 4) {
       const count = `${shown.length === 0 ? 0 : this.#at + 1}/${shown.length}`;
       while (all.length < this.#rows - 2) all.push("");
       all.push("", `${faint}${this.#cut(`${count}  ${keysText}`)}${plain}`);
