@@ -53,14 +53,15 @@ function takesAll({ match }: PlacedRule["rule"], { match: other }: PlacedRule["r
   return other.userPattern !== undefined && match.userPattern?.source === other.userPattern.source;
 }
 
-/** Every key that begins with `dangerously` and is set. */
+/** Every key that begins with `dangerously` and is set, and a webhook that may be down. */
 function* dangerous({ rule, document, at }: PlacedRule): Generator<Problem> {
   for (const path of keysBelow(valueAt(document.value, ["rules", at]), ["rules", at])) {
     const key = path.at(-1);
-    if (typeof key !== "string" || !key.startsWith("dangerously")) continue;
-    if (valueAt(document.value, path) === false) continue;
+    const value = valueAt(document.value, path);
+    const onKey = typeof key === "string" && key.startsWith("dangerously") && value !== false;
+    if (!onKey && !(key === "whenDown" && value === "dangerously-allow")) continue;
     const text = `weakens the rule "${rule.name}" on purpose`;
-    yield document.problem(path, text, { severity: "warning", onKey: true });
+    yield document.problem(path, text, { severity: "warning", onKey });
   }
 }
 
