@@ -6,6 +6,9 @@
 /** A read of so many bytes is not what somebody types. */
 export const bulkReadBytes: number = 16 * 1024;
 
+/** What came in one read without having been waited for is enough to be worth the waking. */
+const plentyBytes = 512 * 1024;
+
 /** Bulk data wait so long at most for more of their kind; timers may take one more. */
 export const gatherMs: number = 1;
 
@@ -33,7 +36,7 @@ export class ReadPace {
     const followsPause = this.#paused;
     this.#paused = false;
     if (bytes === bufferBytes) return "give-way";
-    if (bytes < bulkReadBytes || bytes >= bufferBytes / 2) return "on";
+    if (bytes < bulkReadBytes || bytes >= plentyBytes) return "on";
     if (!followsPause) this.#single = bytes;
     else if (bytes > this.#single) this.#vain = 0;
     else if (++this.#vain === vainPauses) {
