@@ -24,8 +24,9 @@ export async function transfer(
   direction: Direction,
   bytes: number,
   options: readonly string[],
+  source = `head -c ${bytes} /dev/zero`,
 ): Promise<Sample> {
-  const command = direction === "down" ? `head -c ${bytes} /dev/zero` : "cat > /dev/null";
+  const command = direction === "down" ? source : "cat > /dev/null";
   const args = await stage.ssh(subject, [`echo started >&2; ${command}`], { options });
   await using folder = await tempDir();
   // A file of the right length and no content: reading it costs next to nothing.

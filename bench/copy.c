@@ -1,6 +1,7 @@
 /*
  * The reference for moving bytes: `generate PORT BYTES` writes zeros, `copy PORT TO` passes one connection on, `sink PORT` throws
- * away what comes. Loopback, blocking, a page-aligned buffer of 1 MiB. `copy` says "done" when all has passed and then waits for
+ * away what comes. For the other direction `give PORT BYTES` writes to whoever connects, and `fetch PORT` reads. `pace BYTES RATE`
+ * writes to its output, 32 KiB at a time, so many bytes a second. Loopback, blocking, a page-aligned buffer of 1 MiB. `copy` says "done" when all has passed and then waits for
  * its end, so that its CPU time can be read.
  */
 #include <netinet/in.h>
@@ -10,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { buffer_bytes = 1 << 20 };
@@ -54,13 +56,38 @@ static void write_all(int stream, const char *bytes, size_t count) {
   }
 }
 
+static void zeros(int to, const char *buffer, long long left) {
+  for (; left > 0; left -= buffer_bytes)
+    write_all(to, buffer, left < buffer_bytes ? (size_t)left : buffer_bytes);
+}
+
+static void pace(const char *buffer, double bytes, double rate) {
+  enum { piece = 32 * 1024 };
+  struct timespec begin, due;
+  clock_gettime(CLOCK_MONOTONIC, &begin);
+  for (double sent = 0; sent < bytes; sent += piece) {
+    double at = (double)begin.tv_sec + (double)begin.tv_nsec / 1e9 + sent / rate;
+    due.tv_sec = (time_t)at;
+    due.tv_nsec = (long)((at - (double)due.tv_sec) * 1e9);
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &due, NULL) != 0) {
+    }
+    write_all(STDOUT_FILENO, buffer, piece);
+  }
+}
+
 int main(int count, char **words) {
   char *buffer = mmap(NULL, buffer_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (buffer == MAP_FAILED) die("mmap");
   if (count == 4 && strcmp(words[1], "generate") == 0) {
-    int to = connect_to(words[2]);
-    for (long long left = atoll(words[3]); left > 0; left -= buffer_bytes)
-      write_all(to, buffer, left < buffer_bytes ? (size_t)left : buffer_bytes);
+    zeros(connect_to(words[2]), buffer, atoll(words[3]));
+  } else if (count == 4 && strcmp(words[1], "give") == 0) {
+    zeros(accept_one(words[2]), buffer, atoll(words[3]));
+  } else if (count == 4 && strcmp(words[1], "pace") == 0) {
+    pace(buffer, atof(words[2]), atof(words[3]));
+  } else if (count == 3 && strcmp(words[1], "fetch") == 0) {
+    int from = connect_to(words[2]);
+    while (read(from, buffer, buffer_bytes) > 0) {
+    }
   } else if (count == 4 && strcmp(words[1], "copy") == 0) {
     int from = accept_one(words[2]), to = connect_to(words[3]);
     ssize_t got;
@@ -74,7 +101,7 @@ int main(int count, char **words) {
     while (read(from, buffer, buffer_bytes) > 0) {
     }
   } else {
-    fputs("usage: generate PORT BYTES | copy PORT TO | sink PORT\n", stderr);
+    fputs("usage: generate PORT BYTES | copy PORT TO | sink PORT | give PORT BYTES | fetch PORT | pace BYTES RATE\n", stderr);
     return 2;
   }
   return 0;

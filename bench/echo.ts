@@ -1,6 +1,8 @@
-import { Child } from "#test/support/child";
+import { Child, succeed } from "#test/support/child";
+import { freePort } from "#test/support/ports";
 import { stranger } from "#test/support/strangers";
 import type { BenchCase } from "./case.ts";
+import { compiledRecrypt } from "./compiled.ts";
 import type { Sample, Size } from "./schema.ts";
 import type { Stage, Subject } from "./stage.ts";
 import { quantile } from "./statistics.ts";
@@ -71,12 +73,38 @@ async function echoBesideBulk(stage: Stage, subject: Subject, trips: number): Pr
   return { p50Micros, p99Micros };
 }
 
+/**
+ * The same in C: packets of 64 bytes to a mirror, at once and through the proxy of recrypt.c. What its ends cost is less, so what counts
+ * is what each proxy adds to its own direct way.
+ */
+async function echoInC(subject: string, trips: number): Promise<Sample> {
+  const program = await compiledRecrypt();
+  const [port, mirrorPort] = [await freePort(), await freePort()];
+  const cipher = "aes128-gcm";
+  await using mirror = new Child(program, ["mirror", String(mirrorPort)]);
+  await mirror.waitForStdout(/ready/);
+  await using proxies = new AsyncDisposableStack();
+  if (subject === "c") {
+    const proxy = proxies.use(new Child(program, ["pass", String(port), String(mirrorPort), cipher]));
+    await proxy.waitForStdout(/ready/);
+  }
+  const words = ["trips", String(subject === "c" ? port : mirrorPort), String(trips), cipher];
+  const text = await succeed(program, words);
+  const [p50Micros = Number.NaN, p99Micros = Number.NaN] = text.trim().split(" ").map(Number);
+  return { p50Micros, p99Micros };
+}
+
+const inC = ["c-direct", "c"];
+
 export const echoCases: readonly BenchCase[] = [
   {
     name: "echo",
     summary: `keystrokes: round trips of ${keystrokeBytes} bytes over one session that runs cat`,
-    subjects: ["direct", "jump", "gateway", "pure", "ssh2", "haproxy"],
-    measure: (stage: Stage, subject: string, size: Size) => echo(stage, subject as Subject, size.echoTrips),
+    subjects: ["direct", "jump", "gateway", "pure", "ssh2", "haproxy", ...inC],
+    measure: (stage: Stage, subject: string, size: Size) =>
+      inC.includes(subject)
+        ? echoInC(subject, size.echoTrips)
+        : echo(stage, subject as Subject, size.echoTrips),
   },
   {
     name: "echo-beside-bulk",

@@ -20,6 +20,7 @@ import { hottest, profileOf } from "./profile.ts";
 import { runCase } from "./runner.ts";
 import type { Figure, Machine, Report, Size } from "./schema.ts";
 import { saturatedCases } from "./saturated.ts";
+import { offeredCases } from "./offered.ts";
 import { presentSubjects, Stage, subjects } from "./stage.ts";
 import { sftpCases } from "./sftp.ts";
 import { spliceCases } from "./splice.ts";
@@ -31,6 +32,7 @@ const cases: readonly BenchCase[] = [
   ...limitCases,
   ...saturatedCases,
   ...bulkCases,
+  ...offeredCases,
   ...echoCases,
   ...loginCases,
   ...spliceCases,

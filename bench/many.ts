@@ -39,13 +39,13 @@ class Crowd implements AsyncDisposable {
     this.#key = key;
   }
 
-  static async start(stage: Stage): Promise<Crowd> {
+  static async start(stage: Stage, workers = 1): Promise<Crowd> {
     const owned = new AsyncDisposableStack();
     const { host, port, hostKey } = owned.use(await startEngineServer());
     const { path } = await stage.keys();
     const key = await parsePrivateKey(await readFile(path));
     const place = { host, port, hostKey: { keys: [formatPublicKey(hostKey.blob)] } };
-    const gateway = owned.use(await stage.startGateway(place));
+    const gateway = owned.use(await stage.startGateway(place, { config: { workers } }));
     const crowd = new Crowd(owned, gateway, stage.user, key);
     await crowd.open(firstSessions, lanes);
     return crowd;
@@ -106,8 +106,8 @@ async function idleMany(stage: Stage, count: number): Promise<Sample> {
 }
 
 /** Crowds that all log in at the same moment. The ends take their turn on the same cores, and are part of every wait. */
-async function loginsMany(stage: Stage): Promise<Sample> {
-  await using sessions = await Crowd.start(stage);
+async function loginsMany(stage: Stage, workers = 1): Promise<Sample> {
+  await using sessions = await Crowd.start(stage, workers);
   const before = await sessions.cpuSeconds();
   const start = performance.now();
   const ratios: number[] = [];
@@ -130,6 +130,13 @@ export const manyCases: readonly BenchCase[] = [
     subjects: ["gateway"],
     maxRounds: 3,
     measure: (stage: Stage) => loginsMany(stage),
+  },
+  {
+    name: "workers",
+    summary: "the same with one worker and with two: where cores are free, the rate is what counts",
+    subjects: ["one", "two"],
+    maxRounds: 3,
+    measure: (stage: Stage, subject: string) => loginsMany(stage, subject === "two" ? 2 : 1),
   },
   {
     name: "idle-many",

@@ -1,6 +1,7 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import type { BenchCase } from "./case.ts";
+import { flameGraph, type Stacks } from "./flame.ts";
 import type { Size } from "./schema.ts";
 import { Stage } from "./stage.ts";
 
@@ -40,8 +41,40 @@ export function hottest(paths: readonly string[]): string {
   return paths.map((path) => hottestOf(path)).join("\n\n");
 }
 
+/** Microseconds of each stack, outermost first; idle time left out. */
+function stacksOf(profile: CpuProfile): Stacks {
+  const nodes = new Map(profile.nodes.map((node) => [node.id, node]));
+  const parents = new Map(
+    profile.nodes.flatMap((node) => (node.children ?? []).map((child) => [child, node.id])),
+  );
+  const stacks = new Map<string, number>();
+  for (const [n, sample] of profile.samples.entries()) {
+    const names: string[] = [];
+    for (let id: number | undefined = sample; id !== undefined; id = parents.get(id)) {
+      const frame = nodes.get(id)?.callFrame;
+      if (frame !== undefined && frame.functionName !== "(root)") names.unshift(nameOf(frame));
+    }
+    if (names[0] === undefined || names[0] === "(idle)") continue;
+    const stack = names.join(";");
+    stacks.set(stack, (stacks.get(stack) ?? 0) + (profile.timeDeltas[n] ?? 0));
+  }
+  return stacks;
+}
+
+function nameOf({ functionName, url, lineNumber }: CpuProfile["nodes"][number]["callFrame"]): string {
+  const place = url === "" ? "" : ` ${shortUrl(url)}:${lineNumber + 1}`;
+  return `${functionName === "" ? "(anonymous)" : functionName}${place}`;
+}
+
 function hottestOf(path: string): string {
   const profile = JSON.parse(readFileSync(path, "utf8")) as CpuProfile;
+  const stacks = stacksOf(profile);
+  const picture = path.replace(/\.cpuprofile$/, ".svg");
+  writeFileSync(picture, flameGraph(stacks));
+  writeFileSync(
+    path.replace(/\.cpuprofile$/, ".folded"),
+    [...stacks].map(([stack, micros]) => `${stack} ${micros}\n`).join(""),
+  );
   const frames = new Map(profile.nodes.map((node) => [node.id, node.callFrame]));
   const own = new Map<string, number>();
   let busy = 0;
@@ -51,8 +84,7 @@ function hottestOf(path: string): string {
       if (frame?.functionName !== "(program)") continue;
     }
     const micros = profile.timeDeltas[n] ?? 0;
-    const place = frame.url === "" ? "" : ` ${shortUrl(frame.url)}:${frame.lineNumber + 1}`;
-    const name = `${frame.functionName === "" ? "(anonymous)" : frame.functionName}${place}`;
+    const name = nameOf(frame);
     own.set(name, (own.get(name) ?? 0) + micros);
     busy += micros;
   }
@@ -64,6 +96,7 @@ function hottestOf(path: string): string {
   return [
     `${basename(path)}: ${(busy / 1000).toFixed(0)} ms busy`,
     ...lines,
+    `Flame graph: ${picture}`,
     `Open it in a browser's profiler: ${path}`,
   ].join("\n");
 }

@@ -4,6 +4,7 @@ import { startGateway } from "#test/support/gateway";
 import { freePort } from "#test/support/ports";
 import { stranger } from "#test/support/strangers";
 import { tempDir } from "#test/support/temp-dir";
+import type { Direction } from "./bulk.ts";
 import type { BenchCase } from "./case.ts";
 import { treeCpuSeconds } from "./cpu.ts";
 import { compiledCopy } from "./compiled.ts";
@@ -50,29 +51,39 @@ async function startHaproxySplicer(sink: number): Promise<Splicer> {
   };
 }
 
-async function measure(subject: string, bytes: number): Promise<Sample> {
+async function measure(subject: string, direction: Direction, bytes: number): Promise<Sample> {
   const copy = await compiledCopy();
-  const sinkPort = await freePort(host);
-  await using sink = new Child(copy, ["sink", String(sinkPort)]);
-  await sink.waitForStdout(/ready/);
-  const start = subject === "gateway" ? startGatewaySplicer : startHaproxySplicer;
-  await using splicer = await start(sinkPort);
+  const farPort = await freePort(host);
+  const far = direction === "up" ? ["sink", String(farPort)] : ["give", String(farPort), String(bytes)];
+  await using target = new Child(copy, far);
+  await target.waitForStdout(/ready/);
+  const start = subject === "haproxy" ? startHaproxySplicer : startGatewaySplicer;
+  await using splicer = await start(farPort);
   const before = await treeCpuSeconds(splicer.pid);
   const began = performance.now();
-  await using generator = new Child(copy, ["generate", String(splicer.port), String(bytes)]);
-  const { code, stderr } = await generator.outcome(600_000);
+  const port = String(splicer.port);
+  await using client = new Child(
+    copy,
+    direction === "up" ? ["generate", port, String(bytes)] : ["fetch", port],
+  );
+  const { code, stderr } = await client.outcome(600_000);
   if (code !== 0) throw new Error(stderr);
-  await sink.outcome(600_000);
+  await target.outcome(600_000);
   const seconds = (performance.now() - began) / 1000;
   const cpu = (await treeCpuSeconds(splicer.pid)) - before;
   return { proxyCpuSecondsPerGb: (cpu * 1e9) / bytes, megabytesPerSecond: bytes / 1e6 / seconds };
 }
 
-export const spliceCases: readonly BenchCase[] = [
-  {
-    name: "splice",
-    summary: "bytes passed on unopened, from a generator to a sink that are processes of their own",
+function spliceCase(name: string, direction: Direction): BenchCase {
+  return {
+    name,
+    summary: `bytes passed on unopened, ${direction}, between a generator and a sink that are processes of their own`,
     subjects: ["gateway", "haproxy"],
-    measure: (_stage, subject, size: Size) => measure(subject, 2 * size.bulkBytes),
-  },
+    measure: (_stage, subject, size: Size) => measure(subject, direction, 2 * size.bulkBytes),
+  };
+}
+
+export const spliceCases: readonly BenchCase[] = [
+  spliceCase("splice", "up"),
+  spliceCase("splice-down", "down"),
 ];

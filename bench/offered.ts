@@ -1,0 +1,30 @@
+import { transfer } from "./bulk.ts";
+import type { BenchCase } from "./case.ts";
+import { compiledCopy } from "./compiled.ts";
+import { throughRecrypt } from "./saturated.ts";
+import type { Sample, Size } from "./schema.ts";
+import type { Stage, Subject } from "./stage.ts";
+
+const gcm = ["Ciphers=aes128-gcm@openssh.com"];
+
+/**
+ * A download whose source is slower than what is between: then waking up for every packet is what costs. Real ends; "c" is recrypt.c
+ * between its own, at the same rate.
+ */
+async function offered(stage: Stage, subject: string, bytes: number, rate: number): Promise<Sample> {
+  if (subject === "c") return await throughRecrypt("aes128-gcm", bytes, rate);
+  const source = `${await compiledCopy()} pace ${bytes} ${rate}`;
+  return await transfer(stage, subject as Subject, "down", bytes, gcm, source);
+}
+
+function offeredCase(megabytes: number): BenchCase {
+  return {
+    name: `offered-${megabytes}`,
+    summary: `download of a source of ${megabytes} MB/s, aes128-gcm; "c" is recrypt.c, which has its own ends`,
+    subjects: ["direct", "jump", "gateway", "pure", "haproxy", "c"],
+    measure: (stage: Stage, subject: string, { bulkBytes }: Size) =>
+      offered(stage, subject, bulkBytes, megabytes * 1e6),
+  };
+}
+
+export const offeredCases: readonly BenchCase[] = [offeredCase(300), offeredCase(100)];
