@@ -87,6 +87,8 @@ const table: Readonly<Record<string, Row>> = {
   },
   // Beside the gateway, on the same engine: what people run at the other end of the wire.
   client: { rooms: ["base", ...engine, "link"] },
+  // On devices: what the client does, for years and by itself.
+  "device-agent": { rooms: ["base", "client", "ssh/keys"] },
   config: { rooms: ["base", "contract", "ssh/algorithms", ...adapters, "http-proxy"] },
   // Files of other programs in, text of ours out: it needs to know what our configuration says, and nothing of what becomes of it.
   import: { rooms: ["base", "contract", "config"] },
@@ -107,7 +109,7 @@ const table: Readonly<Record<string, Row>> = {
     ],
   },
   // Keys and password hashes are made at the command line: pure functions, which a way through app would only pass on.
-  cli: { rooms: ["base", "app", "client", "config", "import", "auth", "audit", "ssh/keys"] },
+  cli: { rooms: ["base", "app", "client", "config", "device-agent", "import", "auth", "audit", "ssh/keys"] },
   // What other programs import as "postern/ssh": it passes on, and nothing here imports it.
   library: { rooms: ["base", ...engine, "link"], outside: [] },
   // main.ts alone.

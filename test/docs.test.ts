@@ -17,6 +17,7 @@ const files: readonly string[] = readdirSync(sourceDir, { recursive: true, encod
 // Every room is loaded, so that every row of every error table is known.
 await import("#app");
 await import("#client");
+await import("#device-agent");
 
 const context: CliContext = {
   stdin: Readable.from([]),

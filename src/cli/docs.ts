@@ -35,6 +35,7 @@ export function docsCommand(context: CliContext, finish: Finish, program: () => 
       // All rooms stand below the app: their errors are known once it is loaded.
       await context.app();
       await import("#client");
+      await import("#device-agent");
       const stale: string[] = [];
       for (const [name, text] of generatedPages(program())) {
         const file = join(folder, name);

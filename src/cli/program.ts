@@ -1,5 +1,6 @@
 import { version } from "#base";
 import { Command, Option } from "commander";
+import { agentCommand } from "./agent.ts";
 import { caCommand } from "./ca.ts";
 import { auditCommand } from "./audit.ts";
 import { checkCommand } from "./check.ts";
@@ -48,6 +49,7 @@ export function createProgram(context: CliContext, finish: Finish): Command {
     userCommand(context),
     caCommand(context),
     deviceCommand(context),
+    agentCommand(context, finish),
     importCommand(context, finish),
     reloadCommand(context),
     statusCommand(context),

@@ -40,6 +40,7 @@ function explainFailure(error: unknown, context: CliContext, debug: boolean): nu
 /** What went wrong is in the files of the configuration: a new start will end in the same way. */
 const configCodes: ReadonlySet<string> = new Set([
   "OPERATOR_ACCOUNT_UNKNOWN",
+  "OPERATOR_AGENT_FILE",
   "OPERATOR_AUDIT_UNWRITABLE",
   "OPERATOR_FILE_UNREADABLE",
   "OPERATOR_HOST_KEY_MISSING",

@@ -37,6 +37,7 @@ export {
   type ReconnectOptions,
   sentenceOf,
 } from "./forward/forwarding.ts";
+export { join, type JoinEnd } from "./forward/join.ts";
 export { type SocksOutcome, type SocksStep, SocksConversation } from "./forward/socks.ts";
 export {
   formatPlace,

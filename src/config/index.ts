@@ -24,6 +24,7 @@ export {
   readControlPath,
   readStateDir,
 } from "./load.ts";
+export { loadFile } from "./load-file.ts";
 export { loginSteps, type RequiredKinds } from "./login-steps.ts";
 export { formatProblem, type Problem } from "./problem.ts";
 export { readText } from "./read-text.ts";
