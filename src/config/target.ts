@@ -125,8 +125,9 @@ export const targetSchema: z.ZodType<TargetConfig> = z
     }
     const fixed = fixedAddresses(addresses);
     if (check !== undefined && fixed.length === 0) {
-      const message =
-        "needs an address that is known beforehand, and all of this target's come from its pattern";
+      const message = value.devices
+        ? "is nothing for devices: one is up as long as it holds its tunnel"
+        : "needs an address that is known beforehand, and all of this target's come from its pattern";
       ctx.addIssue({ code: "custom", path: ["check"], message });
     }
     return withoutAbsent({
