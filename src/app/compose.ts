@@ -70,7 +70,11 @@ export async function compose(config: Config, ports: ComposePorts): Promise<Comp
   const web = createWeb(config, ports);
   if (web !== undefined) made.use(web);
   const reception = made.use(
-    await createReception(config, { ...ports, ...(web === undefined ? {} : { web }) }),
+    await createReception(config, {
+      ...ports,
+      ...(web === undefined ? {} : { web }),
+      ...(devices === undefined ? {} : { tunnels: devices.tunnels }),
+    }),
   );
   const spliceRules: SpliceRule[] = [];
   for (const rule of config.spliceRules) spliceRules.push(await createSpliceRule(rule, loginPorts, made));

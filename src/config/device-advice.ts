@@ -1,3 +1,4 @@
+import { formatEndpoint } from "#base";
 import type { PlacedRule } from "./advice.ts";
 import type { YamlDocument } from "./document.ts";
 import type { Problem } from "./problem.ts";
@@ -11,6 +12,13 @@ export function* checkDevices(
   named: { readonly targets: readonly PlacedTarget[]; readonly rules: readonly PlacedRule[] },
 ): Generator<Problem> {
   yield* checkWeb({ devices, listen, tls }, main, named.targets);
+  const taken = new Set(listen.map(({ endpoint }) => formatEndpoint(endpoint)));
+  for (const [at, { listen: own }] of (devices?.tcp ?? []).entries()) {
+    const place = formatEndpoint(own);
+    if (taken.has(place))
+      yield main.problem(["devices", "tcp", at, "listen"], "something else is listened for there");
+    taken.add(place);
+  }
   if (devices !== undefined) {
     if (workers > 1)
       yield main.problem(

@@ -1,4 +1,5 @@
-import { count, duration, path } from "#base";
+import { cidr, count, duration, type Endpoint, endpoint, path } from "#base";
+import type { DevicePort } from "#contract";
 import { type WebConfig, webSchema } from "#http-proxy";
 import { z } from "zod";
 import { withoutAbsent } from "./absent.ts";
@@ -19,6 +20,12 @@ export interface DevicesConfig {
   readonly gate: { readonly host: string; readonly port: number };
   /** Absent: no device has a web address. */
   readonly web?: WebConfig;
+  /** Ports of ours that are one device's. */
+  readonly tcp: readonly DevicePortConfig[];
+}
+
+export interface DevicePortConfig extends DevicePort {
+  readonly listen: Endpoint;
 }
 
 const ports: z.ZodType<readonly number[]> = z.array(count({ min: 1, max: 65_535 })).min(1);
@@ -68,6 +75,26 @@ export const devicesSchema: z.ZodType<DevicesConfig> = z
       .prefault({})
       .describe("Where devices find this gateway: for the unit that a new device is given."),
     web: webSchema.optional(),
+    tcp: z
+      .array(
+        z.strictObject({
+          device: shortName.transform((name) => name.toLowerCase()).describe("Its name."),
+          port: count({ min: 1, max: 65_535 }).describe("The port that it offers by its tunnel."),
+          listen: endpoint.describe("Where clients connect: an address and port that nothing else has."),
+          from: z
+            .array(cidr)
+            .min(1)
+            .describe(
+              "Networks that may connect. Nothing else is asked: what they say is the device's to judge.",
+            ),
+        }),
+      )
+      .default([])
+      .describe("Ports of the gateway that are one device's alone, for what can name no host.")
+      .meta({
+        "x-form": "list: { device, port, listen, from }",
+        examples: [[{ device: "kiosk7", port: 22, listen: ":2207", from: ["10.0.0.0/8"] }]],
+      }),
   })
   .transform(withoutAbsent)
   .describe("Machines behind NAT that hold tunnels to this gateway. See [devices.md](devices.md).");

@@ -1,5 +1,5 @@
 import { cidr, duration, type Endpoint, endpoint, path, Pattern, pattern } from "#base";
-import type { ListenPlan, TlsPlan } from "#contract";
+import type { DevicePort, ListenPlan, TlsPlan } from "#contract";
 import { isIPv4 } from "node:net";
 import { z } from "zod";
 import { withoutAbsent } from "./absent.ts";
@@ -66,6 +66,11 @@ function planOf(listen: Endpoint, more: Partial<z.output<typeof fields>> = {}): 
     clientCertificate: more.clientCertificate ?? "asked",
     origins: more.origins ?? [],
   };
+}
+
+/** A listener that is one device's alone. */
+export function devicePortPlan(listen: Endpoint, device: DevicePort): ListenPlan {
+  return { ...planOf(listen), entries: [], device };
 }
 
 /** One listener: an address, or a map that says more. */

@@ -16,6 +16,7 @@ import { maxFileBytes, YamlDocument } from "./document.ts";
 import { ConfigInvalid } from "./errors.ts";
 import { deepFreeze } from "./freeze.ts";
 import { problemsOf, valueAt } from "./issue.ts";
+import { devicePortPlan } from "./listen.ts";
 import type { Problem } from "./problem.ts";
 import { readText } from "./read-text.ts";
 import {
@@ -267,6 +268,10 @@ class Loader {
     }
     return {
       ...kept,
+      listen: [
+        ...main.listen,
+        ...(main.devices?.tcp ?? []).map(({ listen, ...device }) => devicePortPlan(listen, device)),
+      ],
       file: name,
       hostKeys,
       control: main.control ?? join(main.stateDir, "control.sock"),

@@ -106,6 +106,7 @@ export type {
 } from "./target.ts";
 export type {
   CertificateFiles,
+  DevicePort,
   EntryName,
   ListenPlan,
   Received,

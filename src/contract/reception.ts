@@ -22,6 +22,16 @@ export interface ListenPlan {
   readonly clientCertificate: "off" | "asked" | "required";
   /** Web pages that may open WebSockets: `https://shell.example.com`. Programs that are no browsers send no origin. */
   readonly origins: readonly string[];
+  /** It is one device's alone: whoever connects is joined with that, and nothing else is taken. */
+  readonly device?: DevicePort;
+}
+
+/** A port of a device for which one of ours is reserved. */
+export interface DevicePort {
+  readonly device: string;
+  readonly port: number;
+  /** Networks that may connect. */
+  readonly from: readonly Cidr[];
 }
 
 /** A certificate for TLS with its chain, and its key; both PEM. */

@@ -37,7 +37,8 @@ export interface WebStand extends AsyncDisposable {
 
 export interface WebStandOptions {
   readonly web?: Pieces;
-  readonly rules?: readonly Pieces[];
+  /** For pages; `login` takes the one password. */
+  readonly rules?: (login: readonly Pieces[]) => readonly Pieces[];
   readonly config?: Pieces;
   readonly listener?: Pieces;
   readonly tls?: (folder: TempDir) => Promise<Pieces>;
@@ -73,7 +74,7 @@ export async function startWebStand(options: WebStandOptions = {}): Promise<WebS
       devices: { ports: [22, 80], web: { domain, ...options.web } },
       targets: [{ name: "fleet", devices: true }],
       rules: () =>
-        options.rules ?? [
+        options.rules?.(login) ?? [
           {
             name: "web-ada",
             mode: "splice",

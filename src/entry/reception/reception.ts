@@ -8,6 +8,7 @@ import type {
   Reception,
   ReceptionDesk,
   TlsPlan,
+  Tunnels,
   WebClient,
   WebFront,
 } from "#contract";
@@ -17,6 +18,7 @@ import { decodeClientHello, maxClientHelloBytes } from "./client-hello.ts";
 import { maxFirstBytes, type Spoken, spokenBy } from "./first-bytes.ts";
 import { hostInIgnore, isHttpForm, maxIgnorePacketBytes } from "./first-ignore.ts";
 import { HttpFront } from "./http.ts";
+import { atDevicePort } from "./device-port.ts";
 import { alerts, type CertificatePorts, Certificates, sayAlert, webAlpnNames } from "./tls.ts";
 import { maxNamedLineBytes, nameInVersion, versionLine } from "./version-name.ts";
 
@@ -29,6 +31,8 @@ export interface ReceptionPlan {
 export interface ReceptionPorts extends CertificatePorts {
   /** Who serves devices' pages. Absent: they have none. */
   readonly web?: WebFront;
+  /** By which devices are reached. */
+  readonly tunnels?: Pick<Tunnels, "open">;
 }
 
 /** What came with a stream, and what may still be found in it. */
@@ -57,13 +61,15 @@ class Front implements Reception {
   readonly #certificates: Certificates;
   readonly #gatewayNames: ReadonlySet<string>;
   readonly #web: WebFront | undefined;
+  readonly #tunnels: Pick<Tunnels, "open"> | undefined;
 
   constructor(
     { listen, tls, keepalive }: ReceptionPlan,
     certificates: Certificates,
-    { clock, web }: Pick<ReceptionPorts, "clock" | "web">,
+    { clock, web, tunnels }: Pick<ReceptionPorts, "clock" | "web" | "tunnels">,
   ) {
     this.#web = web;
+    this.#tunnels = tunnels;
     this.#plans = new Map(listen.map((plan) => [formatEndpoint(plan.endpoint), plan]));
     this.#certificates = certificates;
     this.#gatewayNames = new Set(tls.gatewayNames.map((name) => name.toLowerCase()));
@@ -74,13 +80,14 @@ class Front implements Reception {
 
   takes({ via }: Arrival): boolean {
     const plan = this.#plans.get(via);
-    return plan !== undefined && plan.entries.some((entry) => entry !== "ssh");
+    return plan !== undefined && (plan.device !== undefined || plan.entries.some((entry) => entry !== "ssh"));
   }
 
   async receive({ stream, via, to }: Arrival, desk: ReceptionDesk): Promise<Received> {
     const plan = this.#plans.get(via);
     if (plan === undefined) return { kind: "session", stream };
-    const { entries } = plan;
+    const { entries, device } = plan;
+    if (device !== undefined) return await atDevicePort(stream, device, desk, this.#tunnels);
     const placed = await addressed(stream, entries, desk, to);
     return placed ?? (await this.#receive({ stream, plan, desk, entries, secure: false }));
   }
