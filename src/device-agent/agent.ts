@@ -31,6 +31,7 @@ export class DeviceAgent implements AsyncDisposable {
   readonly #lines = new Map<string, GateLine>();
   #config: AgentConfig;
   #service: Service | undefined;
+  #serviceIdentity = "";
 
   private constructor(config: AgentConfig, parts: AgentParts) {
     this.#config = config;
@@ -49,11 +50,9 @@ export class DeviceAgent implements AsyncDisposable {
     const { log } = this.#parts;
     const keyFile = config.key ?? join(config.stateDir, "id_ed25519");
     const key = await ensureKey(keyFile);
-    const service = await this.#serviceOf(config);
-    await this.#service?.[Symbol.asyncDispose]();
-    this.#service = service;
+    await this.#applyService(config);
     this.#config = config;
-    const wanted = new Map(config.gates.map((gate) => [identityOf(config, gate, key), gate]));
+    const wanted = new Map(config.gates.map((gate) => [identityOf(config, gate, `${keyFile} ${key}`), gate]));
     const leaving = [...this.#lines].filter(([identity]) => !wanted.has(identity));
     for (const [identity] of leaving) this.#lines.delete(identity);
     await Promise.all(leaving.map(([, line]) => line[Symbol.asyncDispose]()));
@@ -93,11 +92,19 @@ export class DeviceAgent implements AsyncDisposable {
     this.#service = undefined;
   }
 
-  async #serviceOf({ service, stateDir }: AgentConfig): Promise<Service | undefined> {
-    if (service === undefined) return undefined;
-    const token = await ensureServiceToken(join(stateDir, "service-token"));
-    const { log, environment } = this.#parts;
-    return new Service(service, { token, log, environment, status: () => this.status });
+  /** One of which nothing changes stays: an update may be at work, and may have asked for this reload. */
+  async #applyService({ service: config, stateDir }: AgentConfig): Promise<void> {
+    const identity = JSON.stringify([config, stateDir]);
+    if (identity === this.#serviceIdentity) return;
+    let service: Service | undefined;
+    if (config !== undefined) {
+      const token = await ensureServiceToken(join(stateDir, "service-token"));
+      const { log, environment } = this.#parts;
+      service = new Service(config, { token, log, environment, status: () => this.status });
+    }
+    await this.#service?.[Symbol.asyncDispose]();
+    this.#service = service;
+    this.#serviceIdentity = identity;
   }
 
   #serve(stream: Duplex): void {
@@ -110,14 +117,5 @@ export class DeviceAgent implements AsyncDisposable {
 function identityOf(config: AgentConfig, gate: GateConfig, key: string): string {
   const { name, forwards, service, retry, keepalive } = config;
   const token = gate.token?.text();
-  return JSON.stringify([
-    { ...gate, token },
-    name,
-    forwards,
-    service?.port,
-    retry,
-    keepalive,
-    key,
-    config.key,
-  ]);
+  return JSON.stringify([{ ...gate, token }, name, forwards, service?.port, retry, keepalive, key]);
 }

@@ -122,6 +122,9 @@ export class GateLine implements AsyncDisposable {
     while (!signal.aborted) {
       const since = performance.now();
       const { state, held } = await this.#visit().catch((error: unknown) => this.#failed(error));
+      for (const timer of this.#retries) clearTimeout(timer);
+      this.#retries.clear();
+      this.#held.clear();
       if (signal.aborted) return;
       failures = held && performance.now() - since > steadyMs ? 1 : failures + 1;
       const backoff = { firstMs: firstSeconds * 1000, maxMs: maxSeconds * 1000 };
@@ -156,9 +159,6 @@ export class GateLine implements AsyncDisposable {
   }
 
   #leave(state: GateState, waitMs: number): void {
-    for (const timer of this.#retries) clearTimeout(timer);
-    this.#retries.clear();
-    this.#held.clear();
     this.#become(state);
     const { log } = this.#parts;
     const retrySeconds = Math.round(waitMs / 100) / 10;
