@@ -25,6 +25,7 @@ const { values } = parseArgs({
     names: { type: "string", default: "12" },
     tries: { type: "string", default: "15" },
     lanes: { type: "string", default: "2" },
+    only: { type: "string", default: "" },
   },
 });
 const [names, tries, lanes] = [values.names, values.tries, values.lanes].map(Number) as [
@@ -104,6 +105,7 @@ function byAccident(one: readonly number[], two: readonly number[]): number {
 }
 
 async function measure({ title, config, rules, groups, wrong }: Situation): Promise<void> {
+  if (!title.includes(values.only)) return;
   await using gateway = await startGateway({
     config: { log: { level: "fatal" }, ...config },
     rules,
@@ -181,5 +183,12 @@ await measure({
     "without a file": some("eve"),
     "no rule for the name": some("nobody"),
   },
+  wrong: wrongKey,
+});
+await measure({
+  title: "keys on the upstream",
+  config: {},
+  rules: [{ name: "there", match, login: [{ kind: "publickey", upstreamFile: "keys-of-{user}" }], upstream }],
+  groups: { "led to the upstream": listed, "no rule for the name": some("nobody") },
   wrong: wrongKey,
 });

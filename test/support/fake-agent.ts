@@ -13,7 +13,7 @@ export interface FakeAgent extends AsyncDisposable {
 /** Bytes to write (framed by the caller, or not), or what else to do. */
 export type FakeAgentAnswer = Uint8Array | "silence" | "close";
 
-/** What answers at the socket of an agent, right or wrong. One request for each chunk, as our client sends them. */
+/** What answers at the socket of an agent, right or wrong. Requests come whole or in pieces. */
 export async function fakeAgent(answer: (payload: Uint8Array) => FakeAgentAnswer): Promise<FakeAgent> {
   const folder = await tempDir();
   const socket = folder.at("agent.sock");
@@ -22,12 +22,18 @@ export async function fakeAgent(answer: (payload: Uint8Array) => FakeAgentAnswer
   const server = createServer((connection) => {
     connections.add(connection);
     connection.on("error", () => undefined);
+    let waiting: Buffer = Buffer.alloc(0);
     connection.on("data", (chunk: Buffer) => {
-      const payload = Uint8Array.from(chunk.subarray(4));
-      requests.push(payload);
-      const said = answer(payload);
-      if (said === "close") connection.destroy();
-      else if (said !== "silence") connection.write(said);
+      waiting = Buffer.concat([waiting, chunk]);
+      while (waiting.length >= 4 && waiting.length >= 4 + waiting.readUInt32BE(0)) {
+        const end = 4 + waiting.readUInt32BE(0);
+        const payload = Uint8Array.from(waiting.subarray(4, end));
+        waiting = waiting.subarray(end);
+        requests.push(payload);
+        const said = answer(payload);
+        if (said === "close") connection.destroy();
+        else if (said !== "silence") connection.write(said);
+      }
     });
   });
   await new Promise<void>((resolve) => server.listen(socket, resolve));
