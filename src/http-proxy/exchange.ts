@@ -1,5 +1,5 @@
 import { type ClientRequest, type IncomingMessage, request as sendRequest } from "node:http";
-import { type Duplex, pipeline } from "node:stream";
+import { type Duplex, pipeline, type Writable } from "node:stream";
 import { type Clock, PosternError, type Timer } from "#base";
 import type { Device, PeerAddress, Tunnels } from "#contract";
 import type { Asked, Reply } from "./asked.ts";
@@ -48,7 +48,7 @@ export class Exchanges {
     const { asked } = passed;
     const { answerSeconds, idleSeconds } = this.#config;
     using watch = new Watch(this.#ports.clock, answerSeconds * 1000);
-    const sending = await this.#send(passed, {}, watch);
+    const sending = await this.#send(untilClosed(passed, reply.sink), {}, watch);
     const gone = (): void => void sending.destroy();
     reply.sink.once("close", gone);
     asked.body.on("data", watch.seen);
@@ -83,7 +83,8 @@ export class Exchanges {
     using _place = this.#place(passed.device);
     const { answerSeconds, idleSeconds } = this.#config;
     using watch = new Watch(this.#ports.clock, answerSeconds * 1000);
-    const sending = await this.#send(passed, { Connection: "Upgrade", Upgrade: "websocket" }, watch);
+    const more = { Connection: "Upgrade", Upgrade: "websocket" };
+    const sending = await this.#send(untilClosed(passed, client), more, watch);
     const gone = (): void => void sending.destroy();
     client.once("close", gone);
     const agreed = Promise.withResolvers<{ said: IncomingMessage; upstream: Duplex; first: Buffer }>();
@@ -186,6 +187,7 @@ export class Exchanges {
     const left = giveUp(new webErrors.UPSTREAM_WEB_SILENT(`${device.name}: the client left`));
     watch.onLate(giveUp(new webErrors.UPSTREAM_WEB_SILENT(`${device.name}: its tunnel opens no stream`)));
     signal.addEventListener("abort", left, { once: true });
+    if (signal.aborted) left();
     const opening = this.#ports.tunnels.open(device.name, port, origin, given.signal);
     opening.catch(() => {});
     try {
@@ -194,6 +196,14 @@ export class Exchanges {
       signal.removeEventListener("abort", left);
     }
   }
+}
+
+/** Given up when the client leaves: else who resets its requests could fill a device's places with nobody. */
+function untilClosed(passed: Passed, stream: Writable): Passed {
+  const left = new AbortController();
+  if (stream.destroyed) left.abort();
+  else stream.once("close", () => left.abort());
+  return { ...passed, signal: AbortSignal.any([passed.signal, left.signal]) };
 }
 
 /** A time that begins anew whenever something is seen. */

@@ -313,3 +313,20 @@ test("requests sent before their answers wait their turn, and are not without en
   await visitor.ended;
   assert.ok(opened.length <= 1);
 });
+
+test("who leaves while a device opens no stream gives its place back", async () => {
+  const { client, audit } = start({ maxRequestsPerDevice: 1 }, undefined, "never");
+  for (let at = 0; at < 3; at++) {
+    const visitor = client();
+    visitor.stream.write(get("open1.d.example"));
+    await eventually("the request", () => audit.length > 0);
+    await turn();
+    visitor.stream.destroy();
+    await visitor.ended;
+    assert.deepEqual(
+      audit.splice(0).filter((each) => JSON.stringify(each).includes("BUSY")),
+      [],
+    );
+    await turn();
+  }
+});
