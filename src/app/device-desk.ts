@@ -60,7 +60,7 @@ export class DeviceDesk implements AsyncDisposable {
     if (config.devices === undefined) throw new appErrors.OPERATOR_DEVICES_ABSENT(config.file);
     const path = devicesFile(config);
     const account = await findAccount(config.user, config.group);
-    if (lstatSync(path, { throwIfNoEntry: false }) === undefined) makeStateDir(dirname(path), account);
+    if (!isThere(path)) makeStateDir(dirname(path), account);
     const operator = operatorName();
     becomeOwner(path, account);
     makeFile(path);
@@ -134,6 +134,16 @@ export class DeviceDesk implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#store[Symbol.asyncDispose]();
     becomeCaller();
+  }
+}
+
+/** Throws OPERATOR_FILE_UNREADABLE for who may not even look. */
+function isThere(path: string): boolean {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+  } catch (cause) {
+    const why = `${path}: ${(cause as Error).message}; use the gateway's account, or root`;
+    throw new appErrors.OPERATOR_FILE_UNREADABLE(why, { cause });
   }
 }
 
