@@ -317,6 +317,13 @@ export const fixedLimits: readonly FixedLimit[] = [
     precedent: "OpenSSH takes 256 KiB in one reply of an agent",
   },
   {
+    constant: "gateway/front-session:maxReasonChars",
+    value: 300,
+    unit: "characters",
+    about: "Of why a stream was no good, in one line of log and audit.",
+    precedent: "a line that can be read",
+  },
+  {
     constant: "gateway/client-channel:maxPacketBytes",
     value: 32 * 1024,
     unit: "bytes",
