@@ -138,7 +138,10 @@ export class GateLine implements AsyncDisposable {
     if (!(error instanceof PosternError) || error.blame === "BUG")
       this.#parts.log.error("gate-failed", { error });
     const denied = error instanceof clientErrors.DENIED_CLIENT_LOGIN;
-    const reason = denied ? `${sentenceOf(error)} ${this.#whyDenied()}` : sentenceOf(error);
+    // The client names the user whom it was refused as, and that one holds the token.
+    const token = this.#gate.token?.text().trim() ?? "";
+    const said = token === "" ? sentenceOf(error) : sentenceOf(error).replaceAll(token, "TOKEN");
+    const reason = denied ? `${said} ${this.#whyDenied()}` : said;
     return { state: { kind: "away", reason }, held: this.#held.size > 0 };
   }
 

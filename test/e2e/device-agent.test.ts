@@ -1,13 +1,18 @@
 /** `postern agent`: enrols by token or approval, holds its tunnels at several gateways, and comes back to each. */
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { after, before, test } from "node:test";
+import { Child } from "#test/support/child";
 import { gateOf, startAgent } from "#test/support/device-agent";
 import { type DeviceStand, startDeviceStand } from "#test/support/device-stand";
 import { startGateway } from "#test/support/gateway";
-import { missing } from "#test/support/strangers";
+import { missing, programPath, stranger } from "#test/support/strangers";
+import { tempDir } from "#test/support/temp-dir";
+import { until } from "#test/support/waiting";
 
 const skip = missing("ssh", "sshd");
+const withoutNotify = programPath("systemd-notify") === undefined ? "systemd is not on this machine" : false;
 let stand: DeviceStand;
 
 before(async () => {
@@ -67,6 +72,25 @@ test("revoked: it says so in words, and goes on asking", { skip }, async () => {
   await agent.event("gate-still-away", 2);
   assert.equal(agent.child.running, true);
   assert.equal(agent.events("gate-away").length, 2);
+});
+
+test("a token that is used up, and a name that is another's, are told in words", { skip }, async () => {
+  const token = await tokenOf();
+  await stand.enrol(stand.key("first"), "agent9");
+  const taken = { name: "agent9", gates: [gateOf(stand.gateway, { token })], forwards: toSshd() };
+  await using agent = await startAgent(taken);
+  assert.match(
+    String((await agent.event("gate-away"))["reason"]),
+    /This cannot be "agent9": agent9 is another device's/,
+  );
+  // With another name the same token is still good, and then it is not.
+  await agent.rewrite({ ...taken, name: "agent10" });
+  agent.child.kill("SIGHUP");
+  await agent.event("tunnel-held");
+  await using late = await startAgent({ ...taken, name: "agent11" });
+  const { reason } = await late.event("gate-away");
+  assert.match(String(reason), /The join token may be unknown, used up or expired/);
+  assert.ok(!`${agent.child.stderr}${late.child.stderr}`.includes(token));
 });
 
 test("SIGHUP: another file is taken, a wrong one changes nothing, and tunnels that stay are not cut", {
@@ -142,4 +166,24 @@ test("two gateways at once; one that is killed and comes back is found again, an
   const reached = await stand.jump("agent7", "echo stayed");
   assert.equal(reached.stdout.toString(), "stayed\n", reached.stderr);
   assert.equal(agent.events("tunnel-held").length, 3);
+});
+
+test("systemd is told when it works, how it stands, that it lives, and that it ends", {
+  skip: skip !== false ? skip : missing("socat") || withoutNotify,
+}, async () => {
+  await using folder = await tempDir();
+  // Node cannot receive datagrams of UNIX sockets.
+  const socket = folder.at("notify");
+  await using listener = new Child(stranger("socat"), ["-u", `UNIX-RECV:${socket}`, "STDOUT"]);
+  await until("the socket", () => existsSync(socket));
+  await using agent = await startAgent(
+    { name: "agent8", gates: [gateOf(stand.gateway)], forwards: toSshd() },
+    { env: { NOTIFY_SOCKET: socket, WATCHDOG_USEC: "200000" } },
+  );
+  await listener.waitForStdout(/READY=1/);
+  await listener.waitForStdout(/STATUS=agent8: .* waits for approval of [A-Z0-9]{4}-[A-Z0-9]{4}/);
+  await listener.waitForStdout(/WATCHDOG=1/);
+  agent.child.kill("SIGTERM");
+  await listener.waitForStdout(/STOPPING=1/);
+  assert.equal((await agent.child.outcome()).code, 0);
 });
