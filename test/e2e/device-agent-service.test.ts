@@ -23,7 +23,9 @@ before(async () => {
   programs = await tempDir();
   for (const name of ["systemctl", "journalctl"])
     await writeFile(programs.at(name), `#!/bin/sh\necho ${name} "$@"\n`, { mode: 0o755 });
-  await writeFile(programs.at("update"), '#!/bin/sh\necho updated "$1"\n', { mode: 0o755 });
+  // As one that has changed the agent's file would.
+  const script = `kill -HUP $PPID\nwhile [ ! -e ${programs.at("go")} ]; do sleep 0.05; done\necho updated "$1"\n`;
+  await writeFile(programs.at("update"), `#!/bin/sh\n${script}`, { mode: 0o755 });
   web = await startWebStand();
   const words = ["-p", "22", "-p", "80", "--web", "login"];
   const join = await web.stand.office<{ token: string }>("token", "create", ...words);
@@ -120,8 +122,13 @@ test("by its web address, for people who are named, and for no other site's page
   assert.ok(requests.some(({ by, method }) => by === "nobody" && method === "POST"));
 });
 
-test("an update runs by its words, and tells what came of it", { skip }, async () => {
+test("an update runs by its words, outlives a reload that it asked for, and tells what came of it", {
+  skip,
+}, async () => {
   assert.equal((await byWeb("/update", ["-X", "POST"])).status, 202);
+  await agent.event("agent-reloaded");
+  assert.equal((await byWeb("/update", ["-X", "POST"])).status, 409);
+  await writeFile(programs.at("go"), "");
   const ended = await until("end of the update", async () => {
     const { body } = await byWeb("/update");
     return body["state"] === "running" ? undefined : body;
