@@ -15,6 +15,7 @@ import { Splice } from "#splice";
 import type { Duplex } from "node:stream";
 import { auditorOf } from "./auditor.ts";
 import { gatewayErrors } from "./errors.ts";
+import { maxUserNameChars } from "./router.ts";
 import { Session, type SessionOptions } from "./session.ts";
 import { TargetDesk } from "./target-desk.ts";
 import { maxTargetNameChars } from "./target-router.ts";
@@ -267,7 +268,7 @@ export class FrontSession implements LiveSession {
       event: "target",
       entry: asked.entry,
       name: asked.name.slice(0, maxTargetNameChars),
-      user: route?.user ?? asked.login?.user,
+      user: (route?.user ?? asked.login?.user)?.slice(0, maxUserNameChars),
       rule: route?.rule,
       target: route?.target,
       upstream: this.#upstreamName,

@@ -19,6 +19,9 @@ const sockets = new WebSocketServer({ noServer: true });
 /** Heads of the requests that reached each site. */
 const heard: Record<string, IncomingMessage[]> = { one: [], two: [] };
 
+/** What a site says that is no server of ours. */
+let rawAnswer = "";
+
 async function listening(server: Server | TcpServer): Promise<number> {
   servers.push(server);
   server.listen(0, "127.0.0.1");
@@ -64,6 +67,11 @@ before(async () => {
   const gate = await selfSigned(folder, "gate", "one.example", "gate.example", "echo.example");
   const [one, two] = [await site("one"), await site("two")];
   const echo = await listening(createTcpServer((socket) => socket.on("error", () => {}).pipe(socket)));
+  const raw = await listening(
+    createTcpServer((socket) =>
+      socket.on("error", () => {}).once("data", () => socket.end(rawAnswer, "latin1")),
+    ),
+  );
   world = await startEntryWorld({
     listener: { entries: ["ssh", "tls", "http", "websocket", "host"], silentSeconds: "5s" },
     config: { tls: { certificates: [gate], gatewayNames: ["gate.example"] } },
@@ -73,6 +81,7 @@ before(async () => {
       { name: "hidden", names: ["hidden.example"], host: "127.0.0.1", port: one, http: true },
       { name: "two", names: ["two.example"], host: "127.0.0.1", port: two, http: true },
       { name: "down", host: "127.0.0.1", port: 1, http: true },
+      { name: "raw", host: "127.0.0.1", port: raw, http: true },
       { name: "echo", names: ["echo.example"], host: "127.0.0.1", port: echo },
     ],
     rules: [
@@ -80,7 +89,7 @@ before(async () => {
         name: "here",
         mode: "splice",
         match: { from: ["127.0.0.1"] },
-        targets: ["web1", "one", "two", "down", "echo"],
+        targets: ["web1", "one", "two", "down", "echo", "raw"],
       },
     ],
   });
@@ -241,6 +250,41 @@ test("an answer before the end of the request, and a client that goes in the mid
   const gone = new Promise((resolve) => there?.once("close", resolve));
   leaving.destroy();
   await gone;
+});
+
+test("whatever a site answers, it is passed on or a bad gateway, and the gateway lives", {
+  skip,
+}, async () => {
+  const upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\n";
+  for (const answer of [
+    "HTTP/1.1 000 Zero\r\n\r\n",
+    "HTTP/1.1 099 Low\r\n\r\n",
+    "HTTP/1.1 999 High\r\n\r\n",
+    "HTTP/1.1 200 O\u0001K\r\n\r\nx",
+    "HTTP/1.1 200 \u00e9\r\n\r\nx",
+    "HTTP/1.1 200 OK\r\nX: \u0001\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nX Y: z\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: x\r\n\r\n1\r\na\r\n0\r\nx: y\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort",
+    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nx",
+    "HTTP/1.1 103 Early\r\nLink: </x>\r\n\r\nHTTP/1.1 204 No\r\n\r\n",
+    "HTTP/1.1 204 No\r\nContent-Length: 5\r\n\r\nhello",
+    "HTTP/1.1 304 Same\r\nTransfer-Encoding: chunked\r\n\r\n",
+    `HTTP/1.1 200 OK\r\n${"X: y\r\n".repeat(10_000)}\r\n`,
+    `HTTP/1.1 200 ${"x".repeat(100_000)}\r\n\r\n`,
+    "HTTP/2 200\r\n\r\n",
+    "nonsense",
+    "",
+  ]) {
+    rawAnswer = answer;
+    for (const more of [last, upgrade]) {
+      const text = await ask(get("/", "raw", more));
+      assert.match(text, /^(?:HTTP\/1\.1 [1-9][0-9][0-9] |$)/, JSON.stringify(answer.slice(0, 40)));
+    }
+  }
+  assert.match(await ask(get("/alive", "one", last)), /one GET \/alive/);
+  assert.ok(!world.gateway.child.stderr.includes("BUG_"));
 });
 
 test("a WebSocket of a site, and one that it refuses", { skip }, async () => {

@@ -116,11 +116,20 @@ export class HttpHosts {
       return;
     }
     sending.on("response", (said) => {
+      if (!isAnswer(said)) {
+        sending.destroy();
+        refuse(socket, response, 502);
+        return;
+      }
       response.sendDate = false;
       response.writeHead(said.statusCode ?? 502, said.statusMessage ?? "", kept(said.rawHeaders, new Set()));
       pipeline(said, response, () => {});
     });
     sending.on("error", () => refuse(socket, response, 502));
+    // It ends without an error where the target changes the protocol unasked.
+    sending.once("close", () => {
+      if (!response.headersSent) refuse(socket, response, 502);
+    });
     response.once("close", () => sending.destroy());
     pipeline(request, sending, () => {});
     await done;
@@ -135,6 +144,13 @@ export class HttpHosts {
       return;
     }
     sending.on("upgrade", (said, upstream, first) => {
+      // Whoever has it must hear of its errors: nobody else does.
+      upstream.on("error", () => {});
+      if (!isAnswer(said)) {
+        upstream.destroy();
+        answer(stream, 502);
+        return;
+      }
       stream.write(
         headOf(said, kept(said.rawHeaders, new Set()).concat(["Connection", "Upgrade", "Upgrade", protocol])),
       );
@@ -144,6 +160,11 @@ export class HttpHosts {
       pipeline(stream, upstream, () => stream.destroy());
     });
     sending.on("response", (said) => {
+      if (!isAnswer(said)) {
+        sending.destroy();
+        answer(stream, 502);
+        return;
+      }
       // No, in its own words, and the last.
       stream.write(headOf(said, kept(said.rawHeaders, new Set()).concat(["Connection", "close"])));
       pipeline(said, stream, () => stream.destroy());
@@ -222,6 +243,11 @@ function kept(raw: readonly string[], dropped: ReadonlySet<string>): string[] {
       return !hopByHop.has(plain) && !dropped.has(plain.replaceAll("_", "-")) && !named.includes(plain);
     })
     .flat();
+}
+
+/** What Node reads of a target may be more than it will write: that must end this answer, and nothing else. */
+function isAnswer({ statusCode = 0, statusMessage = "" }: IncomingMessage): boolean {
+  return statusCode >= 100 && statusCode <= 999 && /^[\t\x20-\x7e\x80-\xff]*$/.test(statusMessage);
 }
 
 function headOf(
