@@ -25,6 +25,7 @@ import { presentSubjects, Stage, subjects } from "./stage.ts";
 import { sftpCases } from "./sftp.ts";
 import { spliceCases } from "./splice.ts";
 import { startCases } from "./start.ts";
+import { tunnelCases } from "./tunnels.ts";
 import { caseTables, goalTable } from "./table.ts";
 
 const cases: readonly BenchCase[] = [
@@ -39,6 +40,7 @@ const cases: readonly BenchCase[] = [
   ...forwardCases,
   ...idleCases,
   ...manyCases,
+  ...tunnelCases,
   ...sftpCases,
   ...startCases,
 ];

@@ -74,6 +74,7 @@ export type Metric =
   | "kilobytesPerSession"
   | "cpuMsPerSessionSecond"
   | "readyMs"
+  | "returnSeconds"
   | "idleMegabytes"
   | "sealMicros"
   | "openMicros"
@@ -104,6 +105,11 @@ export const metrics: Readonly<Record<Metric, MetricRow>> = {
   worstToMeanWait: { unit: "×", better: "less", what: "longest wait over the mean" },
   kilobytesPerSession: { unit: "kB", better: "less", what: "growth of resident memory for a session" },
   cpuMsPerSessionSecond: { unit: "CPU ms/s", better: "less", what: "CPU of an idle session in a second" },
+  returnSeconds: {
+    unit: "s",
+    better: "less",
+    what: "from the start of a gateway that was killed until all are back",
+  },
   readyMs: { unit: "ms", better: "less", what: "from spawn to listening" },
   idleMegabytes: { unit: "MB", better: "less", what: "resident memory when idle" },
   sealMicros: { unit: "CPU µs", better: "less", what: "sealing a packet" },

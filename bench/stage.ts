@@ -214,7 +214,7 @@ export class Stage implements AsyncDisposable {
 }
 
 /** Limits that a benchmark would reach long before anyone who is no attacker. */
-const gatewayConfig: Pieces = {
+export const gatewayConfig: Pieces = {
   limits: {
     startups: { start: 2000, ratePercent: 30, full: 3000 },
     maxStartupsPerSource: 2000,

@@ -1,0 +1,181 @@
+import { systemClock } from "#base";
+import type { Device } from "#contract";
+import type { Link } from "#link";
+import { formatPublicKey, fingerprint, generatePrivateKey, type PrivateKey } from "#ssh/keys";
+import { encodeAddressAndPort, encodeGlobalRequest, MSG } from "#ssh/messages";
+import { openSqliteStore } from "#store";
+import { type Gateway, startGateway } from "#test/support/gateway";
+import { freePort } from "#test/support/ports";
+import { tempDir, type TempDir } from "#test/support/temp-dir";
+import type { BenchCase } from "./case.ts";
+import { treeCpuSeconds, treeResidentBytes } from "./cpu.ts";
+import { answerGlobal, logIn } from "./ends.ts";
+import type { Sample, Size } from "./schema.ts";
+import { gatewayConfig } from "./stage.ts";
+
+/** Tunnels before those that are counted: with them heap and code grow to what they need. */
+const firstTunnels = 200;
+
+/** Logins under way at once while the fleet comes for the first time. */
+const lanes = 8;
+
+/** How long idle tunnels are watched for the CPU they cost: two heartbeats. */
+const watchMs = 20_000;
+
+/** A device that was refused or cut off tries again after this. */
+const retryMs = 500;
+
+interface Machine {
+  readonly name: string;
+  readonly key: PrivateKey;
+}
+
+/** Devices of our own engine, in this process; the gateway is one of its own. */
+class Fleet implements AsyncDisposable {
+  readonly #folder: TempDir;
+  readonly #port: number;
+  readonly #machines: readonly Machine[];
+  #gateway: Gateway | undefined;
+  #links: Link[] = [];
+
+  private constructor(folder: TempDir, port: number, machines: readonly Machine[]) {
+    this.#folder = folder;
+    this.#port = port;
+    this.#machines = machines;
+  }
+
+  /** All are approved beforehand; nobody is there yet. */
+  static async make(count: number): Promise<Fleet> {
+    const folder = await tempDir();
+    const machines = Array.from({ length: count }, (_, n) => ({
+      name: `kiosk${n}`,
+      key: generatePrivateKey("ssh-ed25519"),
+    }));
+    await using store = openSqliteStore({ path: folder.at("devices.sqlite"), clock: systemClock });
+    for (const { name, key } of machines) await store.insert(deviceOf(name, key), 0);
+    return new Fleet(folder, await freePort(), machines);
+  }
+
+  async startGateway(): Promise<void> {
+    this.#gateway = await startGateway({
+      config: {
+        ...gatewayConfig,
+        log: { level: "info", format: "json" },
+        listen: [`127.0.0.1:${this.#port}`],
+        devices: { database: this.#folder.at("devices.sqlite") },
+      },
+      rules: [{ name: "devices", match: { user: "device" }, login: [{ kind: "device" }], serve: "devices" }],
+    });
+  }
+
+  get pid(): number {
+    return this.#gateway?.child.pid ?? 0;
+  }
+
+  /** Those from here to there come, so many at once. */
+  async come(from: number, to: number, atOnce: number): Promise<void> {
+    const due = this.#machines.slice(from, to);
+    const row = async (): Promise<void> => {
+      for (let machine = due.pop(); machine !== undefined; machine = due.pop()) await this.#hold(machine);
+    };
+    await Promise.all(Array.from({ length: atOnce }, row));
+  }
+
+  /** The gateway dies and is started again; all come back at the same moment, as often as it takes. Seconds from its start. */
+  async returnAll(): Promise<number> {
+    this.#gateway?.signal("SIGKILL");
+    await this.#gateway?.child.outcome();
+    for (const link of this.#links) link.destroy();
+    this.#links = [];
+    const started = this.startGateway();
+    const start = performance.now();
+    await Promise.all([started, this.come(0, this.#machines.length, this.#machines.length)]);
+    return (performance.now() - start) / 1000;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const link of this.#links) link.destroy();
+    await this.#gateway?.[Symbol.asyncDispose]();
+    await this.#folder[Symbol.asyncDispose]();
+  }
+
+  async #hold({ name, key }: Machine): Promise<void> {
+    for (;;) {
+      try {
+        const link = await logIn({ host: "127.0.0.1", port: this.#port }, "device", key);
+        await forwarded(link, name);
+        this.#links.push(link);
+        return;
+      } catch {
+        await new Promise<void>((resolve) => setTimeout(resolve, retryMs * (0.5 + Math.random())));
+      }
+    }
+  }
+}
+
+/** Asks for the tunnel, and waits for the answer. */
+async function forwarded(link: Link, name: string): Promise<void> {
+  const answered = Promise.withResolvers<void>();
+  link.attach({
+    packet: (packet) => {
+      const number = packet.bytes[packet.start];
+      if (number === MSG.REQUEST_SUCCESS) answered.resolve();
+      else if (number === MSG.REQUEST_FAILURE) answered.reject(new Error("refused"));
+      else answerGlobal(link, packet);
+    },
+    closed: () => answered.reject(new Error("cut off")),
+  });
+  link.send(
+    encodeGlobalRequest({
+      type: "tcpip-forward",
+      wantReply: true,
+      data: encodeAddressAndPort({ address: name, port: 22 }),
+    }),
+  );
+  await answered.promise;
+}
+
+function deviceOf(name: string, { blob }: PrivateKey): Device {
+  return {
+    id: name,
+    name,
+    fingerprint: fingerprint(blob),
+    key: formatPublicKey(blob),
+    state: "approved",
+    tags: [],
+    ports: [22],
+    web: "off",
+    createdAtMs: 0,
+    cameBy: "bench",
+  };
+}
+
+async function tunnels(count: number): Promise<Sample> {
+  await using fleet = await Fleet.make(firstTunnels + count);
+  await fleet.startGateway();
+  await fleet.come(0, firstTunnels, lanes);
+  const before = await treeResidentBytes(fleet.pid);
+  await fleet.come(firstTunnels, firstTunnels + count, lanes);
+  const cpuBefore = await treeCpuSeconds(fleet.pid);
+  const start = performance.now();
+  await new Promise<void>((resolve) => setTimeout(resolve, watchMs));
+  const seconds = (performance.now() - start) / 1000;
+  const cpuAfter = await treeCpuSeconds(fleet.pid);
+  const after = await treeResidentBytes(fleet.pid);
+  return {
+    kilobytesPerSession: (after - before) / 1000 / count,
+    cpuMsPerSessionSecond: ((cpuAfter - cpuBefore) * 1000) / seconds / (count + firstTunnels),
+    returnSeconds: await fleet.returnAll(),
+  };
+}
+
+export const tunnelCases: readonly BenchCase[] = [
+  {
+    name: "tunnels",
+    summary:
+      "idle tunnels of devices of our own engine: what each costs, and how soon all are back after kill -9",
+    subjects: ["gateway"],
+    maxRounds: 2,
+    measure: (_stage, _subject, { idleEngineSessions }: Size) => tunnels(idleEngineSessions),
+  },
+];
