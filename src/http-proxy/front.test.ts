@@ -330,3 +330,22 @@ test("who leaves while a device opens no stream gives its place back", async () 
     await turn();
   }
 });
+
+test("behind a request that is refused nothing is read any more", async () => {
+  const next = get("open1.d.example", "/next");
+  for (const first of [
+    "GET / HTTP/1.1\r\n\r\n",
+    "GET http://open1.d.example/ HTTP/1.1\r\nHost: open1.d.example\r\n\r\n",
+    "TRACE / HTTP/1.1\r\nHost: open1.d.example\r\n\r\n",
+    get("open1.d.example", "/", "Expect: wonders"),
+    get("open1.d.example", "/", "Connection: upgrade", "Upgrade: h2c"),
+  ]) {
+    const { client, opened } = start();
+    const visitor = client();
+    visitor.stream.write(first + next);
+    await visitor.ended;
+    await turn();
+    assert.equal(opened.length, 0, first);
+    assert.doesNotMatch(visitor.text(), /^HTTP\/1\.1 2/);
+  }
+});

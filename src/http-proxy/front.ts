@@ -55,7 +55,13 @@ export class DeviceWeb implements WebFront {
     this.#ports = ports;
     this.#gate = new Gate(config, ports);
     this.#exchanges = new Exchanges(config, ports);
-    this.#http1 = createServer({ maxHeaderSize: maxRequestHeadBytes, keepAlive: false });
+    // A request without Host is refused here, in its turn: Node would go on with what stands behind it.
+    this.#http1 = createServer({
+      maxHeaderSize: maxRequestHeadBytes,
+      keepAlive: false,
+      requireHostHeader: false,
+    });
+    this.#http1.on("checkExpectation", (request: IncomingMessage) => void request.socket.destroy());
     // Time is bounded here, by the clock that was handed in.
     this.#http1.headersTimeout = 0;
     this.#http1.requestTimeout = 0;
@@ -139,7 +145,7 @@ export class DeviceWeb implements WebFront {
     const response = new ServerResponse(request);
     response.shouldKeepAlive = false;
     response.assignSocket(stream as Socket);
-    response.once("finish", () => (stream as Socket).destroySoon());
+    response.once("finish", () => void stream.end(() => void stream.destroy()));
     stream.on("error", () => {});
     const reply = replyOf(response);
     const asked = await this.#placed(request, reply, visitor);
