@@ -319,8 +319,8 @@ export const fixedLimits: readonly FixedLimit[] = [
   {
     constant: "gateway/front-session:maxReasonChars",
     value: 300,
-    unit: "characters",
-    about: "Of why a stream was no good, in one line of log and audit.",
+    unit: "count",
+    about: "Characters of why a stream was no good, in one line of log and audit.",
     precedent: "a line that can be read",
   },
   {
