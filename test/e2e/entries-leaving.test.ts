@@ -99,11 +99,8 @@ const ways: Readonly<Record<string, (raw: Socket) => Promise<void>>> = {
 };
 
 test("reset while the target is dialled", { skip, timeout: 120_000 }, async () => {
-  const all = Object.entries({
-    ...ways,
-    "destination address": async () => {},
-  });
-  for (const [title, begin] of all) {
+  const all: typeof ways = { ...ways, "destination address": async () => {} };
+  for (const [title, begin] of Object.entries(all)) {
     const raw = await dial(title === "destination address" ? "127.0.8.1" : "127.0.0.1");
     await begin(raw);
     await until(`${title}: the target is dialled`, () => waiting.size === 1);
