@@ -168,8 +168,8 @@ class SocketStream extends StreamBase {
   readonly #pace = new ReadPace();
   /** Of the read to come. */
   #bufferBytes = readBytes;
-  /** When bulk data were last read or written here, in milliseconds of `performance`. */
-  #bulkAt = Number.NEGATIVE_INFINITY;
+  /** When bulk data were last read or written here, in milliseconds of `performance`. The small packets of a login are not typed. */
+  #bulkAt = performance.now();
   readonly #unread: Uint8Array;
 
   /** Takes the handle over into a socket that reads into the lent buffer; the socket given is an empty shell afterwards. */
