@@ -2,12 +2,7 @@ import type { Link } from "#link";
 import type { InfoRequest } from "#ssh/messages";
 import { DISCONNECT } from "#ssh/messages";
 import { type ConnClose, type PacketHandler, payloadOf } from "#ssh/transport";
-import {
-  serverSignatureAlgorithms,
-  supportsHostbound,
-  UserauthClient,
-  type UserauthClientEvent,
-} from "#ssh/userauth";
+import { type UserauthClient, type UserauthClientEvent, userauthOver } from "#ssh/userauth";
 import { PosternError } from "#base";
 import { clientErrors } from "./errors.ts";
 import type { Identities, Identity, IdentityOptions } from "./identities.ts";
@@ -62,18 +57,7 @@ export class Login {
     this.#user = user;
     this.#options = options;
     this.#identities = identities;
-    this.#client = new UserauthClient({
-      send: (payload) => link.send(payload),
-      sessionId: link.sessionId,
-      user,
-      hostKey: link.hostKey,
-      get serverSignatureAlgorithms() {
-        return serverSignatureAlgorithms(link.extensions);
-      },
-      get hostbound() {
-        return supportsHostbound(link.extensions);
-      },
-    });
+    this.#client = userauthOver(link, user);
     link.attach(this.#handler());
   }
 

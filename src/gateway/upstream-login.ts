@@ -5,12 +5,7 @@ import { Slow } from "#ssh/algorithms";
 import type { KeySigner } from "#ssh/keys";
 import { DISCONNECT, type InfoRequest } from "#ssh/messages";
 import { type ConnClose, type PacketHandler, type PacketView, payloadOf } from "#ssh/transport";
-import {
-  serverSignatureAlgorithms,
-  supportsHostbound,
-  UserauthClient,
-  type UserauthClientEvent,
-} from "#ssh/userauth";
+import { type UserauthClient, type UserauthClientEvent, userauthOver } from "#ssh/userauth";
 import { gatewayErrors } from "./errors.ts";
 import { handshakeFault } from "./secured.ts";
 
@@ -70,19 +65,7 @@ export class UpstreamLogin implements AsyncDisposable {
     this.link = link;
     this.address = options.address;
     this.#options = options;
-    this.#client = new UserauthClient({
-      send: (payload) => link.send(payload),
-      sessionId: link.sessionId,
-      user,
-      hostKey: link.hostKey,
-      // The upstream may tell of these at any time before the login: they are read when they are needed.
-      get serverSignatureAlgorithms() {
-        return serverSignatureAlgorithms(link.extensions);
-      },
-      get hostbound() {
-        return supportsHostbound(link.extensions);
-      },
-    });
+    this.#client = userauthOver(link, user);
     link.attach(this.#handler());
   }
 

@@ -13,8 +13,8 @@ import type {
   Sight,
   Standing,
 } from "#contract";
+import { matchPattern } from "#ssh/keys";
 import { deviceName } from "./name.ts";
-import { wildcard } from "./wildcard.ts";
 
 /** What the configuration says about new devices. */
 export interface EnrolmentPlan {
@@ -223,7 +223,7 @@ export class Enrolment implements DeviceAuthority, AsyncDisposable {
   async #joinByToken(newcomer: Newcomer, token: string, name: string): Promise<Joined> {
     const { store, clock } = this.#options;
     const found = await this.#token(token);
-    if (found !== undefined && !wildcard(found.names).test(name))
+    if (found !== undefined && !matchPattern(name, found.names))
       return { kind: "refused", reason: `the join token is not for ${name}` };
     const holder = await store.byName(name);
     if (holder !== undefined) return { kind: "refused", reason: `${name} is another device's` };

@@ -34,14 +34,14 @@ import { Heartbeat } from "../heartbeat.ts";
 import { nameOfPath } from "../socket-path.ts";
 import { deviceServerErrors } from "./errors.ts";
 import { DeviceChannel } from "./session.ts";
+import type { Gate } from "./set-up.ts";
 
 export interface DeviceServerPorts {
   readonly clock: Clock;
   readonly authority: DeviceAuthority;
   readonly tunnels: Tunnels;
   readonly heartbeat: { readonly intervalMs: number; readonly maxMissed: number };
-  /** What a device's own machine needs to come back: host name and port, and lines for known_hosts without names. */
-  readonly gate: { readonly host: string; readonly port: number; readonly hostKeys: () => readonly string[] };
+  readonly gate: Gate;
 }
 
 /** Where devices hold their tunnels: nothing but stock `ssh -R` is needed on them. */

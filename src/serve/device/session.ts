@@ -1,13 +1,13 @@
 import type { Device } from "#contract";
 import type { Channel, IncomingRequest } from "#ssh/connection";
 import { decodeExecRequest } from "#ssh/messages";
-import { setUpText } from "./set-up.ts";
+import { type Gate, setUpText } from "./set-up.ts";
 
 export interface DeviceChannelParts {
   device(): Device | undefined;
   /** Why it cannot be that device; undefined: it is. */
   become(name: string): Promise<string | undefined>;
-  readonly gate: { readonly host: string; readonly port: number; readonly hostKeys: () => readonly string[] };
+  readonly gate: Gate;
   readonly user: string;
 }
 

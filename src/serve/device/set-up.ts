@@ -1,11 +1,14 @@
 import type { Device } from "#contract";
 
+/** What a device's own machine needs to come back: host name and port, and lines for known_hosts without names. */
+export interface Gate {
+  readonly host: string;
+  readonly port: number;
+  readonly hostKeys: () => readonly string[];
+}
+
 /** A unit for systemd that holds a device's tunnels, and the gateway's lines for known_hosts. Ready to be pasted on the device. */
-export function setUpText(
-  device: Device,
-  gate: { readonly host: string; readonly port: number; readonly hostKeys: () => readonly string[] },
-  user: string,
-): string {
+export function setUpText(device: Device, gate: Gate, user: string): string {
   const place = gate.port === 22 ? gate.host : `[${gate.host}]:${gate.port}`;
   const forwards = device.ports.map((port) => `-R ${device.name}:${port}:localhost:${port}`).join(" ");
   // Once it is known, a token is of no more use.

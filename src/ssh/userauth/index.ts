@@ -16,6 +16,7 @@ export {
   type UserauthKey,
 } from "./client.ts";
 export { userauthErrors } from "./errors.ts";
+export { userauthOver } from "./over.ts";
 export {
   defaultMaxKeyQueries,
   maxServiceRequests,
