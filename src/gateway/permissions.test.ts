@@ -2,24 +2,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseTemplate } from "#base";
 import type { Policy, Restrictions } from "#contract";
+import { nothingAllowed as nothing } from "#test/support/policies";
 import type { Asked } from "./asked.ts";
 import { fitsCommand, isScp, Permissions, type Someone } from "./permissions.ts";
 
-const nothing: Policy = {
-  shell: false,
-  exec: false,
-  sftp: false,
-  scp: false,
-  subsystems: false,
-  forwardLocal: false,
-  forwardRemote: false,
-  x11: false,
-  agent: false,
-  pty: false,
-  env: false,
-  other: false,
-  tellUpstream: false,
-};
 const unrestricted: Restrictions = {
   of: "key",
   pty: true,

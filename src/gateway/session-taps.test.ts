@@ -27,6 +27,7 @@ import {
 import { fakeClock } from "#test/support/fake-clock";
 import { Collector } from "#test/support/links";
 import { packetPipe, type PipeEnd } from "#test/support/packet-pipe";
+import { nothingAllowed } from "#test/support/policies";
 import { Permissions } from "./permissions.ts";
 import { SessionTaps } from "./session-taps.ts";
 
@@ -45,21 +46,6 @@ interface Ends {
 }
 
 function joined(policy: Partial<Policy> | undefined): Ends {
-  const everythingOff: Policy = {
-    shell: false,
-    exec: false,
-    sftp: false,
-    scp: false,
-    subsystems: false,
-    forwardLocal: false,
-    forwardRemote: false,
-    x11: false,
-    agent: false,
-    pty: false,
-    env: false,
-    other: false,
-    tellUpstream: false,
-  };
   const events: AuditEvent[] = [];
   const someone = {
     session: "s",
@@ -71,7 +57,7 @@ function joined(policy: Partial<Policy> | undefined): Ends {
     captures: {},
   };
   const permissions = Permissions.of(
-    policy === undefined ? undefined : { ...everythingOff, ...policy },
+    policy === undefined ? undefined : { ...nothingAllowed, ...policy },
     [],
     someone,
   );

@@ -1,9 +1,9 @@
 /** Options of authorized_keys and of certificates, obeyed at the gateway. The upstream itself would allow everything. */
 import assert from "node:assert/strict";
-import { createServer, type Server } from "node:net";
 import { after, before, test } from "node:test";
 import { mkdir, writeFile } from "node:fs/promises";
 import { startAgent } from "#test/support/agent";
+import { type Listener, startListener } from "#test/support/echo-server";
 import { runSsh, spawnSsh, sshReady, type SshOptions } from "#test/support/ssh";
 import { missing } from "#test/support/strangers";
 import { certify, type KeyFiles } from "#test/support/test-keys";
@@ -13,14 +13,12 @@ const skip = missing("ssh", "sshd");
 let world: World;
 let folder: string;
 let authority: KeyFiles;
-let echo: Server;
+let echo: Listener;
 let echoPort = 0;
 before(async () => {
   if (skip !== false) return;
-  echo = createServer((socket) => socket.on("error", () => {}).end("hello\n"));
-  await new Promise<void>((resolve) => echo.listen(0, "127.0.0.1", resolve));
-  const address = echo.address();
-  echoPort = typeof address === "object" && address !== null ? address.port : 0;
+  echo = await startListener((socket) => socket.end("hello\n"));
+  echoPort = echo.port;
   world = await startWorld({
     sshd: { config: ["AcceptEnv TEAM SSH_ORIGINAL_COMMAND"] },
     rules: () => [],
@@ -44,7 +42,7 @@ before(async () => {
 });
 after(async () => {
   await world?.[Symbol.asyncDispose]();
-  echo?.close();
+  await echo?.[Symbol.asyncDispose]();
 });
 
 /** Runs ssh with the client's key, in front of which these options stand. */

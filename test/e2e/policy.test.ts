@@ -1,11 +1,12 @@
 /** Policy: what a rule does not name is refused, in a way that real clients understand; what it names works. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { connect, createServer, type Server, type Socket } from "node:net";
+import { connect, createServer, type Socket } from "node:net";
 import { after, before, test } from "node:test";
 import { chmod, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import type { AuditRecord } from "#contract";
 import { startAgent } from "#test/support/agent";
+import { type Listener, startListener } from "#test/support/echo-server";
 import { run, succeed } from "#test/support/child";
 import { runSsh, spawnSsh, sshReady, sshSettings, sshPlace, type SshOptions } from "#test/support/ssh";
 import { freePort } from "#test/support/ports";
@@ -16,7 +17,7 @@ import { keyRule, startWorld, type World } from "#test/support/world";
 
 const skip = missing("ssh", "sshd");
 let world: World;
-let echo: Server;
+let echo: Listener;
 let echoPort = 0;
 
 /** Names of rules and what they allow. */
@@ -47,10 +48,8 @@ const policies = (port: number): Readonly<Record<string, object>> => ({
 
 before(async () => {
   if (skip !== false) return;
-  echo = createServer((socket) => socket.on("error", () => {}).end("hello\n"));
-  await new Promise<void>((resolve) => echo.listen(0, "127.0.0.1", resolve));
-  const address = echo.address();
-  echoPort = typeof address === "object" && address !== null ? address.port : 0;
+  echo = await startListener((socket) => socket.end("hello\n"));
+  echoPort = echo.port;
   world = await startWorld({
     config: { audit: [{ kind: "jsonl", file: "audit.jsonl" }] },
     sshd: { config: ["AcceptEnv LC_* POSTERN_* SSH_ORIGINAL_COMMAND TEAM", "Subsystem greet echo hello"] },
@@ -69,7 +68,7 @@ before(async () => {
 });
 after(async () => {
   await world?.[Symbol.asyncDispose]();
-  echo?.close();
+  await echo?.[Symbol.asyncDispose]();
 });
 
 /** What came until the other side closed. */

@@ -6,8 +6,8 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { chmod, chown, copyFile, mkdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { existsSync } from "node:fs";
-import { createServer, type Server } from "node:net";
 import { startAgent } from "#test/support/agent";
+import { type Listener, startListener } from "#test/support/echo-server";
 import { run } from "#test/support/child";
 import type { Pieces } from "#test/support/gateway";
 import { type Imported, python, runImported } from "#test/support/imported";
@@ -26,15 +26,13 @@ let account: TestUser;
 let pysshrp: Imported;
 let ada: KeyFiles;
 let eve: KeyFiles;
-let echo: Server;
+let echo: Listener;
 let echoPort = 0;
 
 before(async () => {
   if (skip !== false) return;
-  echo = createServer((socket) => socket.on("error", () => {}).end("hello\n"));
-  await new Promise<void>((resolve) => echo.listen(0, "127.0.0.1", resolve));
-  const address = echo.address();
-  echoPort = typeof address === "object" && address !== null ? address.port : 0;
+  echo = await startListener((socket) => socket.end("hello\n"));
+  echoPort = echo.port;
   parts = await startParts({ sshd: { config: ["PasswordAuthentication yes", "MaxAuthTries 20"] } });
   account = await testUser();
   const { user, sshd, gatewayKey, keys, identity } = parts;
@@ -90,7 +88,7 @@ after(async () => {
   await pysshrp?.[Symbol.asyncDispose]();
   await account?.[Symbol.asyncDispose]();
   await parts?.[Symbol.asyncDispose]();
-  echo?.close();
+  await echo?.[Symbol.asyncDispose]();
 });
 
 const password = (): string => parts.user.password ?? "";
