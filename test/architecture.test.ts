@@ -109,7 +109,21 @@ const table: Readonly<Record<string, Row>> = {
     ],
   },
   // Keys and password hashes are made at the command line: pure functions, which a way through app would only pass on.
-  cli: { rooms: ["base", "app", "client", "config", "device-agent", "import", "auth", "audit", "ssh/keys"] },
+  cli: {
+    rooms: [
+      "base",
+      "contract",
+      "app",
+      "client",
+      "config",
+      "device-agent",
+      "import",
+      "auth",
+      "audit",
+      "ssh/keys",
+    ],
+    typesOnly: ["contract"],
+  },
   // What other programs import as "postern/ssh": it passes on, and nothing here imports it.
   library: { rooms: ["base", ...engine, "link"], outside: [] },
   // main.ts alone.

@@ -22,7 +22,7 @@ export { check } from "./check.ts";
 export { type Composed, compose, type ComposePorts } from "./compose.ts";
 export type { ControlReply, ControlRequest } from "./control.ts";
 export { type DemoOptions, demo } from "./demo.ts";
-export type { DeviceDesk, DeviceLogReport, DeviceReport, TokenReport } from "./device-desk.ts";
+export type { DeviceDesk } from "./device-desk.ts";
 export { appErrors } from "./errors.ts";
 export {
   type ExplainedUser,

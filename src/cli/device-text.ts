@@ -1,4 +1,4 @@
-import type { DeviceLogReport, DeviceReport, TokenReport } from "#app";
+import type { DeviceLogReport, DeviceReport, TokenReport } from "#contract";
 
 /** One thing that a device offers now. */
 export interface TunnelReport {

@@ -56,8 +56,8 @@ function createCommand(context: CliContext): Command {
     .action(async (options: CreateOptions) => {
       const { uses, expires, names, tag, port, web } = options;
       const { devices } = await loaded(options, context);
-      const made = await atDesk(options, context, (desk) =>
-        desk.makeToken({
+      const made = await atDesk(options, context, ({ office }) =>
+        office.makeToken({
           uses,
           lifeMs: expires * 1000,
           names: names.toLowerCase(),
@@ -74,7 +74,7 @@ function listCommand(context: CliContext): Command {
   return deviceWord("ls", "list the join tokens, without what they are shown by")
     .addHelpText("after", examples("postern device token ls"))
     .action(async (options: DeviceOptions) => {
-      const tokens = await atDesk(options, context, (desk) => desk.tokens());
+      const tokens = await atDesk(options, context, ({ office }) => office.tokens());
       tell(context, options, tokens, tokensText(tokens, Date.now()));
     });
 }
@@ -84,7 +84,7 @@ function removeCommand(context: CliContext): Command {
     .argument("<id>", "its id, as `postern device token ls` shows it")
     .addHelpText("after", examples("postern device token rm x4k2mq"))
     .action(async (id: string, options: DeviceOptions) => {
-      await atDesk(options, context, (desk) => desk.removeToken(id));
+      await atDesk(options, context, ({ office }) => office.removeToken(id));
       tell(context, options, { id }, `the token ${id} is void`);
     });
 }

@@ -1,4 +1,4 @@
-import type { DeviceDesk } from "#app";
+import type { DeviceOffice, DeviceReport } from "#contract";
 import { Argument, Command, Option } from "commander";
 import { resolve } from "node:path";
 import type { ConfigOptions } from "./config-option.ts";
@@ -33,7 +33,7 @@ export function deviceCommand(context: CliContext): Command {
         "deny",
         "refuse a device that waits",
         "is denied; its key may not ask again",
-        (desk, said) => desk.deny(said),
+        (office, said) => office.deny(said),
       ),
     )
     .addCommand(renameCommand(context))
@@ -46,12 +46,16 @@ export function deviceCommand(context: CliContext): Command {
         "revoke",
         "cut a device's tunnels and refuse its key from now on",
         "is revoked; its name is free",
-        (desk, said) => desk.revoke(said),
+        (office, said) => office.revoke(said),
       ),
     )
     .addCommand(
-      simple(context, "rm", "forget a device: its key is a stranger's again", "is forgotten", (desk, said) =>
-        desk.remove(said),
+      simple(
+        context,
+        "rm",
+        "forget a device: its key is a stranger's again",
+        "is forgotten",
+        (office, said) => office.remove(said),
       ),
     )
     .addCommand(logCommand(context))
@@ -98,7 +102,10 @@ function listCommand(context: CliContext): Command {
     .addHelpText("after", examples("postern device ls", "postern device ls --state pending --json"))
     .action(async (options: ListOptions) => {
       const tunnels = await liveTunnels(options, context);
-      const all = await atDesk(options, context, (desk) => desk.list());
+      const all: DeviceReport[] = [];
+      await atDesk(options, context, async ({ office }) => {
+        for await (const device of office.list()) all.push(device);
+      });
       const { state, tag, online } = options;
       const devices = all
         .map((device) => seenDevice(device, tunnels))
@@ -118,7 +125,7 @@ function showCommand(context: CliContext): Command {
     .addHelpText("after", examples("postern device show kiosk7"))
     .action(async (said: string, options: DeviceOptions) => {
       const tunnels = await liveTunnels(options, context);
-      const device = seenDevice(await atDesk(options, context, (desk) => desk.find(said)), tunnels);
+      const device = seenDevice(await atDesk(options, context, ({ office }) => office.find(said)), tunnels);
       tell(context, options, device, deviceText(device));
     });
 }
@@ -145,8 +152,8 @@ function approveCommand(context: CliContext): Command {
     )
     .action(async (said: string, options: ApproveOptions) => {
       const { name, tag, port, web } = options;
-      const device = await atDesk(options, context, (desk) =>
-        desk.approve(said, {
+      const device = await atDesk(options, context, ({ office }) =>
+        office.approve(said, {
           ...(name === undefined ? {} : { name }),
           ...(tag === undefined ? {} : { tags: tag }),
           ...(port === undefined ? {} : { ports: port }),
@@ -163,13 +170,13 @@ function simple(
   name: string,
   summary: string,
   done: string,
-  act: (desk: DeviceDesk, said: string) => Promise<{ readonly name: string; readonly id: string }>,
+  act: (office: DeviceOffice, said: string) => Promise<{ readonly name: string; readonly id: string }>,
 ): Command {
   return deviceWord(name, summary)
     .argument("<device>", "its name, code or id")
     .addHelpText("after", examples(`postern device ${name} kiosk7`))
     .action(async (said: string, options: DeviceOptions) => {
-      const device = await atDesk(options, context, (desk) => act(desk, said));
+      const device = await atDesk(options, context, ({ office }) => act(office, said));
       tell(context, options, device, `${device.name === "" ? device.id : device.name} ${done}`);
     });
 }
@@ -180,7 +187,7 @@ function renameCommand(context: CliContext): Command {
     .argument("<name>", "its new name; its tunnels are cut, and it must ask for the new one")
     .addHelpText("after", examples("postern device rename kiosk7 kiosk7-old"))
     .action(async (said: string, name: string, options: DeviceOptions) => {
-      const device = await atDesk(options, context, (desk) => desk.rename(said, name));
+      const device = await atDesk(options, context, ({ office }) => office.rename(said, name));
       tell(context, options, device, `${said} is now ${device.name}`);
     });
 }
@@ -201,15 +208,15 @@ function tagCommand(context: CliContext): Command {
       examples("postern device tag kiosk7 hall1 paying", "postern device tag -r kiosk7 paying"),
     )
     .action(async (said: string, said2: readonly string[], options: TagOptions) => {
-      const device = await atDesk(options, context, async (desk) => {
-        const { tags: had } = await desk.find(said);
+      const device = await atDesk(options, context, async ({ office }) => {
+        const { tags: had } = await office.find(said);
         const tags =
           options.add === true
             ? [...had, ...said2]
             : options.remove === true
               ? had.filter((tag) => !said2.includes(tag))
               : said2;
-        return await desk.grant(said, { tags });
+        return await office.grant(said, { tags });
       });
       tell(context, options, device, `${device.name} has the tags ${device.tags.join(", ") || "(none)"}`);
     });
@@ -221,7 +228,7 @@ function portsCommand(context: CliContext): Command {
     .argument("<port...>", "ports; tunnels to others are cut", collectPort)
     .addHelpText("after", examples("postern device ports kiosk7 22 80"))
     .action(async (said: string, ports: readonly number[], options: DeviceOptions) => {
-      const device = await atDesk(options, context, (desk) => desk.grant(said, { ports }));
+      const device = await atDesk(options, context, ({ office }) => office.grant(said, { ports }));
       tell(context, options, device, `${device.name} may offer ${device.ports.join(", ")}`);
     });
 }
@@ -234,7 +241,7 @@ function webCommand(context: CliContext): Command {
     )
     .addHelpText("after", examples("postern device web kiosk7 login"))
     .action(async (said: string, web: "off" | "login" | "public", options: DeviceOptions) => {
-      const device = await atDesk(options, context, (desk) => desk.grant(said, { web }));
+      const device = await atDesk(options, context, ({ office }) => office.grant(said, { web }));
       tell(context, options, device, `the web page of ${device.name}: ${device.web}`);
     });
 }
@@ -245,7 +252,7 @@ function logCommand(context: CliContext): Command {
     .addOption(new Option("-l, --lines <n>", "how many").argParser(countOf).default(20))
     .addHelpText("after", examples("postern device log kiosk7"))
     .action(async (said: string, options: DeviceOptions & { readonly lines: number }) => {
-      const entries = await atDesk(options, context, (desk) => desk.log(said, options.lines));
+      const entries = await atDesk(options, context, ({ office }) => office.log(said, options.lines));
       tell(context, options, entries, logText(entries));
     });
 }

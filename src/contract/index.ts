@@ -137,6 +137,14 @@ export type {
   Standing,
 } from "./device.ts";
 export type {
+  DeviceGrant,
+  DeviceLogReport,
+  DeviceOffice,
+  DeviceReport,
+  NewJoinToken,
+  TokenReport,
+} from "./office.ts";
+export type {
   DeviceConnection,
   TunnelLease,
   TunnelListing,

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { NewToken } from "#tunnel";
+import type { NewJoinToken } from "#contract";
 import { ask, day, newcomerOf, startAuthority } from "#test/support/devices";
 
 const by = { by: "ada" };
-const forKiosks: NewToken = {
+const forKiosks: NewJoinToken = {
   tags: ["shop"],
   ports: [22, 80],
   web: "login",

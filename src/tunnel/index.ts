@@ -6,5 +6,6 @@
  */
 export { deviceName, isDeviceName } from "./name.ts";
 export { Enrolment, type EnrolmentOptions, type EnrolmentPlan } from "./enrolment.ts";
-export { type Decision, type Grant, type NewToken, Office } from "./office.ts";
+export { type Decision, Office } from "./office.ts";
+export { Operator } from "./operator.ts";
 export { TunnelRegistry, type RegistryOptions } from "./registry.ts";

@@ -1,21 +1,8 @@
 import { type Clock, randomId } from "#base";
-import type { Device, DeviceLogEntry, DeviceStore, JoinToken } from "#contract";
+import type { Device, DeviceGrant, DeviceLogEntry, DeviceStore, JoinToken, NewJoinToken } from "#contract";
 import { newCode, tokenChars, tokenHash, withoutCode } from "./enrolment.ts";
 import { tunnelErrors } from "./errors.ts";
 import { isDeviceName } from "./name.ts";
-
-/** What a device is given. What is absent stays as it is. */
-export interface Grant {
-  readonly name?: string;
-  readonly tags?: readonly string[];
-  readonly ports?: readonly number[];
-  readonly web?: Device["web"];
-}
-
-export interface NewToken extends Pick<JoinToken, "tags" | "ports" | "web" | "names"> {
-  readonly uses: number;
-  readonly lifeMs: number;
-}
 
 const maxTags = 32;
 const maxPorts = 64;
@@ -46,9 +33,9 @@ export class Office {
     return found;
   }
 
-  /** Pages through all devices. */
-  async *list(): AsyncGenerator<Device> {
-    let after: Device | undefined;
+  /** Pages through all devices, or those behind one. */
+  async *list(behind?: Pick<Device, "name" | "id">): AsyncGenerator<Device> {
+    let after = behind;
     for (;;) {
       const page = await this.#store.list({ ...(after === undefined ? {} : { after }), limit: 500 });
       yield* page;
@@ -57,7 +44,7 @@ export class Office {
     }
   }
 
-  async approve(said: string, grant: Grant, decision: Decision): Promise<Device> {
+  async approve(said: string, grant: DeviceGrant, decision: Decision): Promise<Device> {
     const device = await this.find(said);
     const name = grant.name ?? device.name;
     if (device.state === "approved")
@@ -99,7 +86,7 @@ export class Office {
     );
   }
 
-  async grant(said: string, grant: Omit<Grant, "name">, decision: Decision): Promise<Device> {
+  async grant(said: string, grant: Omit<DeviceGrant, "name">, decision: Decision): Promise<Device> {
     const device = await this.find(said);
     const given = granted(grant);
     return await this.#change(
@@ -133,7 +120,7 @@ export class Office {
   }
 
   /** The token's text is shown here and never again. */
-  async makeToken(plan: NewToken): Promise<{ readonly token: string; readonly record: JoinToken }> {
+  async makeToken(plan: NewJoinToken): Promise<{ readonly token: string; readonly record: JoinToken }> {
     const { tags, ports } = granted(plan);
     if (!Number.isSafeInteger(plan.uses) || plan.uses < 1) throw invalid("a token has at least one use");
     if (!(plan.lifeMs > 0)) throw invalid("a token lives for some time");
@@ -212,7 +199,7 @@ function codeIn(said: string): string {
 }
 
 /** Throws OPERATOR_DEVICE_GRANT. */
-function granted({ tags, ports, web }: Grant): Omit<Grant, "name"> {
+function granted({ tags, ports, web }: DeviceGrant): Omit<DeviceGrant, "name"> {
   return {
     ...(tags === undefined ? {} : { tags: checkedTags(tags) }),
     ...(ports === undefined ? {} : { ports: checkedPorts(ports) }),
