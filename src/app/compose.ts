@@ -7,7 +7,7 @@ import { createCredential } from "#credential";
 import { tcp } from "#dialer";
 import { createReception } from "#entry";
 import { PinnedKeys, Router, TargetRouter, type World } from "#gateway";
-import { DeviceWeb, ticketKey } from "#http-proxy";
+import { DeviceSite, SiteFront, ticketKey } from "#http-proxy";
 import { createDeviceServer, createJump } from "#serve";
 import { signatureAlgorithms } from "#ssh/algorithms";
 import { formatPublicKey, type PrivateKey } from "#ssh/keys";
@@ -135,11 +135,12 @@ function createAuthority(
   return authorityOf(config, devices, ports);
 }
 
-function createWeb({ devices: plan, stateDir }: Config, ports: ComposePorts): DeviceWeb | undefined {
+function createWeb({ devices: plan, stateDir }: Config, ports: ComposePorts): SiteFront | undefined {
   const { devices, clock, log, files } = ports;
   if (plan?.web === undefined || devices === undefined) return undefined;
   const key = ticketKey(files, stateDir);
-  return new DeviceWeb(plan.web, { clock, log, devices: devices.store, tunnels: devices.tunnels, key });
+  const pages = new DeviceSite(plan.web, { clock, devices: devices.store, tunnels: devices.tunnels, key });
+  return new SiteFront([pages], { clock, log });
 }
 
 async function createRule(rule: RuleConfig, shared: LoginPorts, made: AsyncDisposableStack): Promise<Rule> {

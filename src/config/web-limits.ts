@@ -10,7 +10,7 @@ export const webLimits: readonly FixedLimit[] = [
     precedent: "nginx takes 4 × 8 KiB",
   },
   {
-    constant: "http-proxy/front:maxPipelined",
+    constant: "http-proxy/visitor:maxPipelined",
     value: 32,
     unit: "count",
     about: "Requests of one connection of HTTP/1.1 that came before those ahead of them were answered.",

@@ -4,7 +4,8 @@ import { test } from "node:test";
 import { silentLog } from "#base";
 import type { AuditRecord, Device, WebAnswer, WebDesk, WebQuestion } from "#contract";
 import { FakeClock } from "#test/support/fake-clock";
-import { DeviceWeb } from "./front.ts";
+import { DeviceSite } from "./device-site.ts";
+import { SiteFront } from "./front.ts";
 import { type WebConfig, webSchema } from "./schema.ts";
 
 function deviceOf(name: string, web: Device["web"], more: Partial<Device> = {}): Device {
@@ -25,7 +26,7 @@ function deviceOf(name: string, web: Device["web"], more: Partial<Device> = {}):
 
 interface Stand {
   readonly clock: FakeClock;
-  readonly web: DeviceWeb;
+  readonly web: SiteFront;
   readonly audit: Partial<AuditRecord>[];
   readonly asked: WebQuestion[];
   /** The device's ends of the streams that were opened. */
@@ -71,9 +72,8 @@ function start(
   const opened: Duplex[] = [];
   const audit: Partial<AuditRecord>[] = [];
   const asked: WebQuestion[] = [];
-  const web = new DeviceWeb(config, {
+  const pages = new DeviceSite(config, {
     clock,
-    log: silentLog,
     devices: { byName: (name) => Promise.resolve(devices.find((each) => each.name === name)) },
     tunnels: {
       open: () => {
@@ -85,6 +85,7 @@ function start(
     },
     key: () => Promise.resolve(Buffer.alloc(32, 1)),
   });
+  const web = new SiteFront([pages], { clock, log: silentLog });
   return {
     clock,
     web,

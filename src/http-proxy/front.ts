@@ -8,53 +8,48 @@ import {
 } from "node:http2";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { type Clock, type Log, PosternError, type Timer } from "#base";
-import type { Device, WebClient, WebFront } from "#contract";
+import { type Clock, type Log, PosternError } from "#base";
+import type { WebClient, WebFront } from "#contract";
 import { type Asked, askedOf, isWebSocket, type Reply, replyOf } from "./asked.ts";
-import { type ExchangePorts, Exchanges } from "./exchange.ts";
-import { Gate, type GatePorts, type Judged, type LetIn } from "./gate.ts";
-import { deviceOfHost, plainHost } from "./host.ts";
+import { plainHost } from "./host.ts";
 import { plainPage, say } from "./pages.ts";
-import type { WebConfig } from "./schema.ts";
+import type { Site } from "./site.ts";
+import { Visitor } from "./visitor.ts";
 
 /** Request line and fields together; more is answered with 431. */
 export const maxRequestHeadBytes: number = 32 * 1024;
 
-/** Requests of one connection of HTTP/1.1 that came before those ahead of them were answered: browsers send none. */
-export const maxPipelined: number = 32;
-
 /** Requests of one connection of HTTP/2 at once. */
 export const maxStreams: number = 100;
-
-/** Time between two requests of one connection, to the whole head of what comes next. */
-const betweenMs = 60_000;
 
 /** What HTTP/2 may have under way towards us, of one request and of one connection: more would only wait for the device. */
 const streamWindowBytes = 256 * 1024;
 const connectionWindowBytes = 1024 * 1024;
 
-export interface WebPorts extends GatePorts, ExchangePorts {
+export interface FrontPorts {
   readonly clock: Clock;
   readonly log: Log;
 }
 
-/** Web pages of devices, each at its own host. */
-export class DeviceWeb implements WebFront {
-  readonly #config: WebConfig;
-  readonly #ports: WebPorts;
-  readonly #gate: Gate;
-  readonly #exchanges: Exchanges;
+/** A request, and who answers it. */
+interface Placed {
+  readonly asked: Asked;
+  readonly site: Site;
+}
+
+/** HTTP for sites, each at its own hosts: requests are read whole, and handed to the site that they name. */
+export class SiteFront implements WebFront {
+  readonly #sites: readonly Site[];
+  readonly #ports: FrontPorts;
   readonly #http1: Server;
   readonly #http2: Http2Server;
   readonly #visitors = new WeakMap<object, Visitor>();
   /** Who is being handed to a server this moment. */
   #arriving: Visitor | undefined;
 
-  constructor(config: WebConfig, ports: WebPorts) {
-    this.#config = config;
+  constructor(sites: readonly Site[], ports: FrontPorts) {
+    this.#sites = sites;
     this.#ports = ports;
-    this.#gate = new Gate(config, ports);
-    this.#exchanges = new Exchanges(config, ports);
     // A request without Host is refused here, in its turn: Node would go on with what stands behind it.
     this.#http1 = createServer({
       maxHeaderSize: maxRequestHeadBytes,
@@ -100,7 +95,7 @@ export class DeviceWeb implements WebFront {
   }
 
   takes(host: string): boolean {
-    return deviceOfHost(host.toLowerCase(), this.#config.domain) !== undefined;
+    return this.#siteOf(host) !== undefined;
   }
 
   async serve(stream: Duplex, client: WebClient): Promise<void> {
@@ -124,6 +119,10 @@ export class DeviceWeb implements WebFront {
     this.#http2.close(() => {});
   }
 
+  #siteOf(host: string): Site | undefined {
+    return this.#sites.find((site) => site.takes(host.toLowerCase()));
+  }
+
   async #answer(
     request: IncomingMessage | Http2ServerRequest,
     response: ServerResponse | Http2ServerResponse,
@@ -132,13 +131,9 @@ export class DeviceWeb implements WebFront {
     const reply = replyOf(response);
     reply.sink.on("error", () => {});
     request.on("error", () => {});
-    const asked = await this.#placed(request, reply, visitor);
-    if (asked === undefined) return;
-    await this.#guarded(asked, reply, visitor, async () => {
-      const judged = await this.#gate.judge(asked, this.#nameOf(asked), visitor.client, false);
-      if (judged.kind === "page") await say(reply, judged.page);
-      else await this.#exchanges.serve(this.#passed(asked, judged, visitor), reply);
-    });
+    const placed = await this.#placed(request, reply, visitor);
+    if (placed === undefined) return;
+    await this.#guarded(placed, reply, visitor, ({ asked, site }) => site.answer(asked, reply, visitor));
   }
 
   async #upgrade(request: IncomingMessage, stream: Duplex, head: Buffer, visitor: Visitor): Promise<void> {
@@ -148,16 +143,12 @@ export class DeviceWeb implements WebFront {
     response.once("finish", () => void stream.end(() => void stream.destroy()));
     stream.on("error", () => {});
     const reply = replyOf(response);
-    const asked = await this.#placed(request, reply, visitor);
-    if (asked === undefined) return;
-    await this.#guarded(asked, reply, visitor, async () => {
-      if (!isWebSocket(asked)) {
-        await say(reply, plainPage(400, "Refused", "Only WebSockets are known here."), true);
-        return;
-      }
-      const judged = await this.#gate.judge(asked, this.#nameOf(asked), visitor.client, true);
-      if (judged.kind === "page") await say(reply, judged.page, true);
-      else await this.#exchanges.upgrade(this.#passed(asked, judged, visitor), reply, stream, head);
+    const placed = await this.#placed(request, reply, visitor);
+    if (placed === undefined) return;
+    await this.#guarded(placed, reply, visitor, async ({ asked, site }) => {
+      if (isWebSocket(asked) && site.upgrade !== undefined)
+        await site.upgrade(asked, reply, visitor, stream, head);
+      else await say(reply, plainPage(400, "Refused", "Only WebSockets are known here."), true);
     });
   }
 
@@ -166,7 +157,7 @@ export class DeviceWeb implements WebFront {
     request: IncomingMessage | Http2ServerRequest,
     reply: Reply,
     { client }: Visitor,
-  ): Promise<Asked | undefined> {
+  ): Promise<Placed | undefined> {
     const asked = askedOf(request);
     if (typeof asked === "number") {
       await say(reply, plainPage(asked, "Refused", "That request is not plain."), true);
@@ -178,165 +169,39 @@ export class DeviceWeb implements WebFront {
       await say(reply, plainPage(421, "Another host", "This connection was opened for another host."));
       return undefined;
     }
-    if (deviceOfHost(asked.host, this.#config.domain) === undefined) {
+    const site = this.#siteOf(asked.host);
+    if (site === undefined) {
       await say(reply, plainPage(404, "Nothing here", "There is no such device, or it is not for you."));
       return undefined;
     }
-    if (serverName === undefined && this.#config.plain === "redirect") {
+    if (serverName === undefined && site.plain === "redirect") {
       const fields = [["Location", `https://${asked.host}${asked.path}`]] as const;
       await say(reply, { ...plainPage(308, "Elsewhere", "This page is at https."), fields }, true);
       return undefined;
     }
-    return asked;
-  }
-
-  #nameOf({ host }: Asked): string {
-    return deviceOfHost(host, this.#config.domain) ?? "";
-  }
-
-  #passed(
-    asked: Asked,
-    { device, by, rule, user, fields }: Judged & { readonly kind: "in" },
-    visitor: Visitor,
-  ): Parameters<Exchanges["serve"]>[0] {
-    const { desk } = visitor.client;
-    visitor.tell(device, { outcome: "opened", by, rule, user });
-    // Behind a proxy that has ended TLS there is no other way than https either.
-    return { asked, fields, device, from: desk.from, secure: true, user, signal: desk.signal };
+    return { asked, site };
   }
 
   /** Whatever goes wrong is told to this client, and to no other. */
-  async #guarded(asked: Asked, reply: Reply, visitor: Visitor, deal: () => Promise<void>): Promise<void> {
+  async #guarded(
+    placed: Placed,
+    reply: Reply,
+    visitor: Visitor,
+    deal: (placed: Placed) => Promise<void>,
+  ): Promise<void> {
+    const { asked, site } = placed;
     try {
-      await deal();
+      await deal(placed);
     } catch (error) {
       const known = error instanceof PosternError ? error : undefined;
       if (known?.blame === "UPSTREAM") {
         this.#ports.log.info("web-failed", { host: asked.host, code: known.code, reason: known.message });
-        await say(reply, await this.#failure(asked, known));
+        await say(reply, await site.failure(asked, known));
       } else {
         this.#ports.log.error("web-failed", { host: asked.host, error });
         await say(reply, plainPage(400, "Refused", "That request cannot be passed on."), true);
       }
       visitor.tellFailed(known?.code ?? "BUG");
     }
-  }
-
-  /** Only who was let in comes so far. */
-  async #failure(asked: Asked, { code, user }: PosternError): Promise<ReturnType<typeof plainPage>> {
-    const name = this.#nameOf(asked);
-    if (code === "UPSTREAM_WEB_BUSY")
-      return { ...plainPage(503, `${name} is busy`, user), fields: [["Retry-After", "1"]] };
-    if (code === "UPSTREAM_WEB_SILENT") return plainPage(504, `${name} does not answer`, user);
-    if (code !== "UPSTREAM_DEVICE_OFFLINE") return plainPage(502, `${name} does not answer`, user);
-    const device = await this.#ports.devices.byName(name);
-    return plainPage(502, `${name} is offline`, ...seenText(device, this.#ports.clock.now()));
-  }
-}
-
-function seenText(device: Device | undefined, nowMs: number): string[] {
-  if (device?.lastSeenMs === undefined) return ["It has not been seen yet."];
-  const seconds = Math.max(0, Math.round((nowMs - device.lastSeenMs) / 1000));
-  return [
-    `It offers no page now. Last seen: ${new Date(device.lastSeenMs).toISOString().replace("T", " ").slice(0, 19)} UTC, ${agoText(seconds)} ago.`,
-  ];
-}
-
-function agoText(seconds: number): string {
-  const [amount, unit] = (
-    [
-      [86_400, "day"],
-      [3600, "hour"],
-      [60, "minute"],
-    ] as const
-  ).flatMap(([size, name]) => (seconds >= size ? [[Math.floor(seconds / size), name] as const] : []))[0] ?? [
-    seconds,
-    "second",
-  ];
-  return `${amount} ${unit}${amount === 1 ? "" : "s"}`;
-}
-
-/** One client's connection. */
-class Visitor {
-  readonly client: WebClient;
-  readonly gone: Promise<void>;
-  readonly #stream: Duplex;
-  readonly #clock: Clock;
-  readonly #told = new Set<string>();
-  #busy = 0;
-  #between: Timer | undefined;
-  #last: Promise<void> = Promise.resolve();
-  #device: Device | undefined;
-
-  constructor(stream: Duplex, client: WebClient, clock: Clock) {
-    this.#stream = stream;
-    this.client = client;
-    this.#clock = clock;
-    stream.on("error", () => {});
-    this.gone = new Promise((resolve) => {
-      if (stream.closed) resolve();
-      else
-        stream.once("close", () => {
-          this.#between?.[Symbol.dispose]();
-          resolve();
-        });
-    });
-    this.#wait();
-  }
-
-  /** One request after the other; more than a few that wait end the connection. */
-  async inTurn(deal: () => Promise<void>): Promise<void> {
-    if (this.#busy >= maxPipelined) {
-      this.#stream.destroy();
-      return;
-    }
-    const turn = this.#last.then(async () => {
-      // What follows an answer that ended the connection is not read any more.
-      if (!this.#stream.destroyed && !this.#stream.writableEnded) await deal();
-    });
-    this.#last = turn.catch(() => {});
-    await this.beside(() => turn);
-  }
-
-  /** While requests are under way, each has its own time. */
-  async beside(deal: () => Promise<void>): Promise<void> {
-    this.#busy++;
-    this.#between?.[Symbol.dispose]();
-    try {
-      await deal();
-    } catch {
-      this.#stream.destroy();
-    } finally {
-      this.#busy--;
-      if (this.#busy === 0) this.#wait();
-    }
-  }
-
-  /** Each outcome once for a connection: pages ask for many things. */
-  tell(
-    device: Device,
-    about: {
-      readonly outcome: "opened";
-      readonly by: LetIn;
-      readonly rule: string | undefined;
-      readonly user: string | undefined;
-    },
-  ): void {
-    this.#device = device;
-    const text = [device.id, about.by, about.user ?? ""].join(" ");
-    if (this.#told.has(text)) return;
-    this.#told.add(text);
-    this.client.desk.audit?.({ event: "web", device: device.name, ...about });
-  }
-
-  tellFailed(reason: string): void {
-    if (this.#device === undefined || this.#told.has(reason)) return;
-    this.#told.add(reason);
-    this.client.desk.audit?.({ event: "web", device: this.#device.name, outcome: "failed", reason });
-  }
-
-  #wait(): void {
-    if (!this.#stream.destroyed)
-      this.#between = this.#clock.after(betweenMs, () => void this.#stream.destroy());
   }
 }

@@ -4,6 +4,8 @@
  * Law: Node's own parsers read HTTP on both sides, and nothing is passed on that they have not read. A page is seen by whom the approval
  * and the gateway's rules name: this room asks, and decides no rule. It opens no socket of its own.
  */
-export { DeviceWeb, type WebPorts } from "./front.ts";
+export { DeviceSite, type DeviceSitePorts } from "./device-site.ts";
+export { type FrontPorts, SiteFront } from "./front.ts";
 export { ticketKey } from "./key.ts";
 export { type SiteConfig, type SiteException, type WebConfig, webSchema } from "./schema.ts";
+export type { Site } from "./site.ts";

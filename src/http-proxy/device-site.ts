@@ -1,0 +1,94 @@
+import type { Duplex } from "node:stream";
+import type { PosternError } from "#base";
+import type { Device } from "#contract";
+import type { Asked, Reply } from "./asked.ts";
+import { type ExchangePorts, Exchanges } from "./exchange.ts";
+import { Gate, type GatePorts, type Judged } from "./gate.ts";
+import { deviceOfHost } from "./host.ts";
+import { type Page, plainPage, say } from "./pages.ts";
+import type { WebConfig } from "./schema.ts";
+import type { Site } from "./site.ts";
+import type { Visitor } from "./visitor.ts";
+
+export interface DeviceSitePorts extends GatePorts, ExchangePorts {}
+
+/** Web pages of devices, each at its own host. */
+export class DeviceSite implements Site {
+  readonly plain: Site["plain"];
+  readonly #config: WebConfig;
+  readonly #ports: DeviceSitePorts;
+  readonly #gate: Gate;
+  readonly #exchanges: Exchanges;
+
+  constructor(config: WebConfig, ports: DeviceSitePorts) {
+    this.plain = config.plain;
+    this.#config = config;
+    this.#ports = ports;
+    this.#gate = new Gate(config, ports);
+    this.#exchanges = new Exchanges(config, ports);
+  }
+
+  takes(host: string): boolean {
+    return deviceOfHost(host, this.#config.domain) !== undefined;
+  }
+
+  async answer(asked: Asked, reply: Reply, visitor: Visitor): Promise<void> {
+    const judged = await this.#gate.judge(asked, this.#nameOf(asked), visitor.client, false);
+    if (judged.kind === "page") await say(reply, judged.page);
+    else await this.#exchanges.serve(this.#passed(asked, judged, visitor), reply);
+  }
+
+  async upgrade(asked: Asked, reply: Reply, visitor: Visitor, stream: Duplex, head: Buffer): Promise<void> {
+    const judged = await this.#gate.judge(asked, this.#nameOf(asked), visitor.client, true);
+    if (judged.kind === "page") await say(reply, judged.page, true);
+    else await this.#exchanges.upgrade(this.#passed(asked, judged, visitor), reply, stream, head);
+  }
+
+  /** Only who was let in comes so far. */
+  async failure(asked: Asked, { code, user }: PosternError): Promise<Page> {
+    const name = this.#nameOf(asked);
+    if (code === "UPSTREAM_WEB_BUSY")
+      return { ...plainPage(503, `${name} is busy`, user), fields: [["Retry-After", "1"]] };
+    if (code === "UPSTREAM_WEB_SILENT") return plainPage(504, `${name} does not answer`, user);
+    if (code !== "UPSTREAM_DEVICE_OFFLINE") return plainPage(502, `${name} does not answer`, user);
+    const device = await this.#ports.devices.byName(name);
+    return plainPage(502, `${name} is offline`, ...seenText(device, this.#ports.clock.now()));
+  }
+
+  #nameOf({ host }: Asked): string {
+    return deviceOfHost(host, this.#config.domain) ?? "";
+  }
+
+  #passed(
+    asked: Asked,
+    { device, by, rule, user, fields }: Judged & { readonly kind: "in" },
+    visitor: Visitor,
+  ): Parameters<Exchanges["serve"]>[0] {
+    const { desk } = visitor.client;
+    visitor.tell(device, { outcome: "opened", by, rule, user });
+    // Behind a proxy that has ended TLS there is no other way than https either.
+    return { asked, fields, device, from: desk.from, secure: true, user, signal: desk.signal };
+  }
+}
+
+function seenText(device: Device | undefined, nowMs: number): string[] {
+  if (device?.lastSeenMs === undefined) return ["It has not been seen yet."];
+  const seconds = Math.max(0, Math.round((nowMs - device.lastSeenMs) / 1000));
+  return [
+    `It offers no page now. Last seen: ${new Date(device.lastSeenMs).toISOString().replace("T", " ").slice(0, 19)} UTC, ${agoText(seconds)} ago.`,
+  ];
+}
+
+function agoText(seconds: number): string {
+  const [amount, unit] = (
+    [
+      [86_400, "day"],
+      [3600, "hour"],
+      [60, "minute"],
+    ] as const
+  ).flatMap(([size, name]) => (seconds >= size ? [[Math.floor(seconds / size), name] as const] : []))[0] ?? [
+    seconds,
+    "second",
+  ];
+  return `${amount} ${unit}${amount === 1 ? "" : "s"}`;
+}

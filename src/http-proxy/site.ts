@@ -1,0 +1,19 @@
+import type { Duplex } from "node:stream";
+import type { PosternError } from "#base";
+import type { Asked, Reply } from "./asked.ts";
+import type { Page } from "./pages.ts";
+import type { Visitor } from "./visitor.ts";
+
+/** What answers for one host, or for those of one domain. */
+export interface Site {
+  /** What is done with HTTP without TLS. */
+  readonly plain: "redirect" | "serve";
+  /** `host` in lower case. */
+  takes(host: string): boolean;
+  /** Answers one request; UPSTREAM_ errors may be thrown for as long as nothing has been answered. */
+  answer(asked: Asked, reply: Reply, visitor: Visitor): Promise<void>;
+  /** The same for a WebSocket. Absent: there are none. */
+  upgrade?(asked: Asked, reply: Reply, visitor: Visitor, stream: Duplex, head: Buffer): Promise<void>;
+  /** How an UPSTREAM_ error is told. */
+  failure(asked: Asked, error: PosternError): Promise<Page>;
+}
