@@ -9,5 +9,7 @@ export interface BenchCase {
   readonly subjects: readonly string[];
   /** Fewer rounds than others, as each takes long. */
   readonly maxRounds?: number;
+  /** The subject whose profile is of interest. Default: the gateway. */
+  readonly profiled?: string;
   measure(stage: Stage, subject: string, size: Size): Promise<Sample>;
 }

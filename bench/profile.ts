@@ -16,7 +16,7 @@ interface CpuProfile {
   readonly timeDeltas: readonly number[];
 }
 
-/** Measures a case for the gateway alone, under node --cpu-prof; gives the paths of the profiles. */
+/** Measures a case for one subject alone, under node --cpu-prof; gives the paths of the profiles. */
 export async function profileOf(
   bench: BenchCase,
   folder: string,
@@ -25,8 +25,9 @@ export async function profileOf(
 ): Promise<string[]> {
   const before = new Set(readdirSync(folder));
   await using stage = new Stage({ profileFolder: folder });
-  tell(`${bench.name}: the gateway under the profiler`);
-  await bench.measure(stage, "gateway", size);
+  const subject = bench.profiled ?? "gateway";
+  tell(`${bench.name}: ${subject} under the profiler`);
+  await bench.measure(stage, subject, size);
   await stage.quiet();
   await stage.stopGateway();
   return readdirSync(folder)

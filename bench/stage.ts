@@ -39,7 +39,7 @@ export interface GatewayVariant {
 }
 
 export interface StageOptions {
-  /** Folder for profiles of the gateway; none: it is not profiled. */
+  /** Folder for profiles of our own processes; none: they are not profiled. */
   readonly profileFolder?: string;
 }
 
@@ -63,6 +63,12 @@ export class Stage implements AsyncDisposable {
     const started = (this.#started.get(name) as Promise<T> | undefined) ?? start();
     this.#started.set(name, started);
     return started;
+  }
+
+  /** For Node where our own programs are started: the profiler, if there is to be one. */
+  get nodeFlags(): readonly string[] {
+    const folder = this.#options.profileFolder;
+    return folder === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${folder}`];
   }
 
   /** Who logs in, everywhere. */
@@ -100,12 +106,11 @@ export class Stage implements AsyncDisposable {
   /** A gateway of its own with one rule to the upstream; the caller ends it. */
   async startGateway(upstream: UpstreamPlace, options: GatewayVariant = {}): Promise<Gateway> {
     const key = await this.keys();
-    const folder = this.#options.profileFolder;
     return await startGateway({
       launcher: options.launcher ?? [],
       env: { POSTERN_NATIVE: options.kind === "pure" ? "off" : undefined },
       config: { log: { level: "info", format: "json" }, ...gatewayConfig, ...options.config },
-      ...(folder === undefined ? {} : { nodeFlags: ["--cpu-prof", `--cpu-prof-dir=${folder}`] }),
+      nodeFlags: this.nodeFlags,
       rules: [
         {
           name: "bench",

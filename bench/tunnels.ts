@@ -31,7 +31,7 @@ interface Machine {
 }
 
 /** Devices of our own engine, in this process; the gateway is one of its own. */
-class Fleet implements AsyncDisposable {
+export class Fleet implements AsyncDisposable {
   readonly #folder: TempDir;
   readonly #port: number;
   readonly #machines: readonly Machine[];

@@ -1,5 +1,6 @@
 import type { Duplex } from "node:stream";
 import { Socket, type SocketConstructorOpts } from "node:net";
+import { Channel } from "#ssh/connection";
 import { alignedBytes } from "#ssh/transport";
 import { bulkReadBytes, gatherMs, ReadPace, type ReadStep, Typing } from "./read-pace.ts";
 
@@ -60,7 +61,7 @@ function lentBuffer(): LentBuffer {
 }
 
 /**
- * The byte stream of any Duplex: a socket by its handle, everything else by its events. What others have read of it and put back
+ * The byte stream of any Duplex: a socket by its handle, a channel by what its connection lends, everything else by its events. What others have read of it and put back
  * (`unshift`) comes first.
  */
 export function byteStreamOf(stream: Duplex): ByteStream {
@@ -261,7 +262,9 @@ class DuplexStream extends StreamBase {
     end: (error: Error | undefined) => void,
   ): void {
     this.listen(end);
-    this.stream.on("data", (bytes: Uint8Array) => chunk(bytes, 0, bytes.length));
+    const take = (bytes: Uint8Array): void => chunk(bytes, 0, bytes.length);
+    if (this.stream instanceof Channel) this.stream.readLent(take);
+    else this.stream.on("data", take);
     this.stream.resume();
   }
 }

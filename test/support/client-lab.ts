@@ -20,7 +20,13 @@ export interface ClientLab extends AsyncDisposable {
   postern(args: readonly string[], child?: ChildOptions): Child;
 }
 
-export async function startClientLab(options: SshdOptions = {}): Promise<ClientLab> {
+/** What `startClientLab` takes besides. */
+export interface LabOptions extends SshdOptions {
+  /** For Node, before the program. */
+  readonly nodeFlags?: readonly string[];
+}
+
+export async function startClientLab({ nodeFlags = [], ...options }: LabOptions = {}): Promise<ClientLab> {
   const folder = await tempDir();
   const key = makeKey(folder.at("id"), "ed25519");
   // What it says at DEBUG1 comes out of sessions as well.
@@ -31,7 +37,7 @@ export async function startClientLab(options: SshdOptions = {}): Promise<ClientL
   const own = clientOptions(key.path, sshd.knownHosts);
   const destination = `${username}@${host}:${sshd.port}`;
   const postern = (args: readonly string[], child: ChildOptions = {}): Child =>
-    new Child(process.execPath, [program, ...args], {
+    new Child(process.execPath, [...nodeFlags, program, ...args], {
       ...child,
       env: { HOME: folder.path, SSH_AUTH_SOCK: "", SSH_ASKPASS: "", ...child.env },
     });

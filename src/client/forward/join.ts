@@ -1,6 +1,7 @@
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { type ByteStream, byteStreamOf } from "#link";
+import { ArenaPool } from "#ssh/transport";
 
 /** How two joined streams ended. */
 export interface JoinEnd {
@@ -9,24 +10,55 @@ export interface JoinEnd {
   readonly bytesIn: number;
 }
 
-/** Buffers of one read each that are kept for the next: large ones made anew would be cleared and collected each time. */
-const maxSpare = 8;
-const spareBytes = 1024 * 1024;
-const largeBytes = 16 * 1024;
-const spare: Uint8Array[] = [];
+/** What is gathered for one write: as much as one read of a socket brings. */
+const gatheredBytes = 1024 * 1024;
+/** Large buffers made anew for each write would be cleared and collected each time. */
+const arenas = new ArenaPool(gatheredBytes, 8);
+/** Less than this is written from a copy of its size: who does not read what little there is holds no large buffer. */
+const smallBytes = 16 * 1024;
 
-/** A copy of bytes that a read lent, until whoever it was written to has taken it. */
-function keep(lent: Uint8Array): { readonly bytes: Uint8Array; readonly release: () => void } {
-  if (lent.length < largeBytes || lent.length > spareBytes)
-    return { bytes: Uint8Array.from(lent), release: () => {} };
-  const whole = spare.pop() ?? new Uint8Array(spareBytes);
-  whole.set(lent);
-  return {
-    bytes: whole.subarray(0, lent.length),
-    release: () => {
-      if (spare.length < maxSpare) spare.push(whole);
-    },
-  };
+/**
+ * Bytes that reads lent, until whoever they are written to has taken them. All that comes in one turn of the event loop is one write:
+ * a channel's bytes come in messages of 32 KiB, and a system call for each would cost more than to decrypt it.
+ */
+class Outlet {
+  readonly #from: ByteStream;
+  readonly #to: ByteStream;
+  #arena: Uint8Array | undefined;
+  #at = 0;
+
+  constructor(from: ByteStream, to: ByteStream) {
+    this.#from = from;
+    this.#to = to;
+  }
+
+  add(lent: Uint8Array): void {
+    if (lent.length > gatheredBytes - this.#at) this.flush();
+    if (this.#arena === undefined) {
+      this.#arena = arenas.take();
+      process.nextTick(() => this.flush());
+    }
+    this.#arena.set(lent, this.#at);
+    this.#at += lent.length;
+  }
+
+  /** What waits leaves; unless it is taken at once, no more is read until it is. */
+  flush(): void {
+    const arena = this.#arena;
+    if (arena === undefined) return;
+    const gathered = arena.subarray(0, this.#at);
+    this.#arena = undefined;
+    this.#at = 0;
+    const small = gathered.length < smallBytes;
+    const bytes = small ? Uint8Array.from(gathered) : gathered;
+    if (small) arenas.give(arena);
+    const taken = this.#to.write([bytes], () => {
+      if (!small) arenas.give(arena);
+      this.#from.resume();
+    });
+    if (!taken) this.#from.pause();
+    else if (!small) arenas.give(arena);
+  }
 }
 
 /**
@@ -63,18 +95,14 @@ function whenClosed({ stream }: Side): Promise<void> {
 }
 
 function flow(from: Side, to: Side, add: (bytes: number) => void): void {
+  const outlet = new Outlet(from.stream, to.stream);
   from.stream.start(
     (bytes, start, end) => {
       add(end - start);
-      const { bytes: kept, release } = keep(bytes.subarray(start, end));
-      const taken = to.stream.write([kept], () => {
-        release();
-        from.stream.resume();
-      });
-      if (taken) release();
-      else from.stream.pause();
+      outlet.add(bytes.subarray(start, end));
     },
     (error) => {
+      outlet.flush();
       from.ended = true;
       if (error !== undefined) {
         from.stream.destroy();

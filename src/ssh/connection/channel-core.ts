@@ -47,8 +47,8 @@ export interface ChannelPort {
 
 /** What the protocol tells the stream in front of it. */
 export interface ChannelFace {
-  /** Data came; `dataType` is undefined or stderr's. The bytes are the receiver's own. */
-  data(data: Buffer, dataType: number | undefined): void;
+  /** Data came; `dataType` is undefined or stderr's. The bytes are lent for the call. */
+  data(data: Uint8Array, dataType: number | undefined): void;
   /** The peer will send no more data. */
   eof(): void;
   /** The channel is over for the protocol: the peer closed it, or the connection is gone. */
@@ -257,7 +257,7 @@ export class ChannelCore {
     if (this.#sentClose) return;
     // Data of a type that nobody knows are consumed on the spot.
     if (dataType !== undefined && dataType !== EXTENDED_DATA_STDERR) this.consumed(data.length);
-    else if (data.length > 0) this.#face.data(Buffer.from(data), dataType);
+    else if (data.length > 0) this.#face.data(data, dataType);
   }
 
   #eof(): void {

@@ -410,3 +410,33 @@ test("with a reader that stops, the writer stops, and little is held", async () 
   for await (const chunk of sink) bytes += (chunk as Buffer).length;
   assert.equal(bytes, 64 * 1024 * 1024);
 });
+
+test("lent bytes are shown without a copy, kept while the stream is paused, and count as read when they are", async () => {
+  const { peer, channel } = await opened();
+  const shown: string[] = [];
+  let last: Uint8Array | undefined;
+  channel.readLent((bytes) => {
+    last = bytes;
+    shown.push(Buffer.from(bytes).toString());
+  });
+  channel.resume();
+  await settled();
+  const message = data("a".repeat(50));
+  peer.send(message);
+  assert.deepEqual(shown, ["a".repeat(50)]);
+  assert.equal(credit(peer), 50);
+  channel.pause();
+  peer.send(data("b".repeat(30)));
+  peer.send(data("c".repeat(20)));
+  assert.equal(shown.length, 1);
+  assert.equal(credit(peer), 0);
+  channel.resume();
+  await settled();
+  peer.send(data("d"));
+  assert.equal(shown.join(""), `${"a".repeat(50)}${"b".repeat(30)}${"c".repeat(20)}d`);
+  assert.equal(credit(peer), 50);
+  assert.equal(last?.length, 1);
+  peer.send(eof);
+  await settled();
+  assert.equal(channel.readableEnded, true);
+});

@@ -28,6 +28,7 @@ class WindowedDuplex extends Duplex {
   #dataType: number | undefined;
   #pushedBytes = 0;
   #consumedBytes = 0;
+  #lend: ((bytes: Uint8Array) => void) | undefined;
 
   constructor() {
     // With autoDestroy an async iterator that comes to the end of reading would end writing too.
@@ -39,9 +40,24 @@ class WindowedDuplex extends Duplex {
     this.#dataType = dataType;
   }
 
-  arrived(data: Buffer): void {
+  /**
+   * Reading without a copy of each message: `take` gets bytes that are lent for the call and count as read then. While the stream is
+   * paused they are kept as always, and come to `take` when it flows again.
+   */
+  readLent(take: (bytes: Uint8Array) => void): void {
+    this.#lend = take;
+    this.on("data", take);
+  }
+
+  /** `data` are lent for the call. */
+  arrived(data: Uint8Array): void {
+    if (this.#lend !== undefined && this.readableFlowing === true && this.readableLength === 0) {
+      this.#lend(data);
+      this.#core?.consumed(data.length);
+      return;
+    }
     this.#pushedBytes += data.length;
-    this.push(data);
+    this.push(Buffer.from(data));
     this.#noticeConsumed();
   }
 
@@ -95,7 +111,7 @@ export class Channel extends WindowedDuplex {
     const over = Promise.withResolvers<"peer" | "connection">();
     this.over = over.promise;
     const face = {
-      data: (data: Buffer, dataType: number | undefined): void => {
+      data: (data: Uint8Array, dataType: number | undefined): void => {
         if (dataType === undefined) this.arrived(data);
         else stderr.arrived(data);
       },

@@ -4,7 +4,7 @@
  * Law: no socket, no timer, no log, no product. Bytes, time and randomness come in; bytes and events go out; what takes time is
  * an event that is answered later.
  */
-export { alignedBytes } from "./arena.ts";
+export { alignedBytes, ArenaPool } from "./arena.ts";
 export { transportErrors } from "./errors.ts";
 export type { TransportEvent, TransportOptions } from "./events.ts";
 export { releaseOutput } from "./framer.ts";
