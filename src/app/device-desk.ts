@@ -3,7 +3,7 @@ import { userInfo } from "node:os";
 import { dirname } from "node:path";
 import { systemClock } from "#base";
 import type { Config } from "#config";
-import type { DeviceOffice, DeviceStore } from "#contract";
+import type { DeviceOffice, DeviceStore, HeldTunnel } from "#contract";
 import { openSqliteStore } from "#store";
 import { Operator } from "#tunnel";
 import { devicesFile, makeFile } from "./devices.ts";
@@ -16,13 +16,13 @@ export class DeviceDesk implements AsyncDisposable {
   readonly office: DeviceOffice;
   readonly #store: DeviceStore;
 
-  private constructor(store: DeviceStore, operator: string) {
+  private constructor(store: DeviceStore, operator: string, held: readonly HeldTunnel[] | undefined) {
     this.#store = store;
-    this.office = new Operator(store, systemClock, `operator:${operator}`);
+    this.office = new Operator(store, systemClock, `operator:${operator}`, () => held);
   }
 
   /** Root becomes the database's owner until it is closed: what root made, the gateway could not write. */
-  static async open(config: Config): Promise<DeviceDesk> {
+  static async open(config: Config, held?: readonly HeldTunnel[]): Promise<DeviceDesk> {
     if (config.devices === undefined) throw new appErrors.OPERATOR_DEVICES_ABSENT(config.file);
     const path = devicesFile(config);
     const account = await findAccount(config.user, config.group);
@@ -30,7 +30,7 @@ export class DeviceDesk implements AsyncDisposable {
     const operator = operatorName();
     becomeOwner(path, account);
     makeFile(path);
-    return new DeviceDesk(openSqliteStore({ path, clock: systemClock }), operator);
+    return new DeviceDesk(openSqliteStore({ path, clock: systemClock }), operator, held);
   }
 
   /** The copy is the operator's own: it is written with the rights that the command was started with. */

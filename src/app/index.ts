@@ -79,7 +79,7 @@ export interface App {
 export const app: App = {
   authority,
   users,
-  openDevices: (config) => DeviceDesk.open(config),
+  openDevices: (config, held) => DeviceDesk.open(config, held),
   serve,
   demo,
   check,

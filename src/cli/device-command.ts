@@ -1,5 +1,6 @@
 import type { DeviceDesk } from "#app";
 import { type Config, loadConfig } from "#config";
+import type { HeldTunnel } from "#contract";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { configOption, type ConfigOptions } from "./config-option.ts";
 import { type CliContext, say } from "./context.ts";
@@ -21,15 +22,16 @@ export async function loaded({ config }: ConfigOptions, context: CliContext): Pr
   return (await loadConfig(config, { environment: context.environment, filesMustExist: false })).config;
 }
 
-/** Opens the database for one piece of work. */
+/** Opens the database for one piece of work. `held`: what the gateway says that devices offer now. */
 export async function atDesk<T>(
   options: ConfigOptions,
   context: CliContext,
   work: (desk: DeviceDesk) => Promise<T>,
+  held?: readonly HeldTunnel[],
 ): Promise<T> {
   const config = await loaded(options, context);
   const app = await context.app();
-  await using desk = await app.openDevices(config);
+  await using desk = await app.openDevices(config, held);
   return await work(desk);
 }
 

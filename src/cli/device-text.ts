@@ -1,27 +1,4 @@
-import type { DeviceLogReport, DeviceReport, TokenReport } from "#contract";
-
-/** One thing that a device offers now. */
-export interface TunnelReport {
-  readonly device: string;
-  readonly port: number;
-  readonly from: string;
-  readonly sinceMs: number;
-}
-
-/** A device, and whether it is there. */
-export interface SeenDevice extends DeviceReport {
-  /** Null: the gateway does not run, or cannot be asked. */
-  readonly online: boolean | null;
-  readonly tunnels: readonly { readonly port: number; readonly from: string; readonly since: string }[];
-}
-
-/** Undefined `tunnels`: nobody knows. */
-export function seenDevice(device: DeviceReport, tunnels: readonly TunnelReport[] | undefined): SeenDevice {
-  const own = (tunnels ?? [])
-    .filter((tunnel) => tunnel.device === device.id)
-    .map(({ port, from, sinceMs }) => ({ port, from, since: new Date(sinceMs).toISOString() }));
-  return { ...device, online: tunnels === undefined ? null : own.length > 0, tunnels: own };
-}
+import type { DeviceLogReport, SeenDevice, TokenReport } from "#contract";
 
 /** Columns as wide as what is in them. */
 export function tableText(rows: readonly (readonly string[])[]): string {

@@ -1,4 +1,4 @@
-import type { DeviceOffice, DeviceReport } from "#contract";
+import type { DeviceOffice, HeldTunnel, SeenDevice } from "#contract";
 import { Argument, Command, Option } from "commander";
 import { resolve } from "node:path";
 import type { ConfigOptions } from "./config-option.ts";
@@ -13,7 +13,7 @@ import {
   tell,
   withGrantOptions,
 } from "./device-command.ts";
-import { deviceText, devicesText, logText, seenDevice, type TunnelReport } from "./device-text.ts";
+import { deviceText, devicesText, logText } from "./device-text.ts";
 import { tokenCommand } from "./device-token.ts";
 import { cliErrors } from "./errors.ts";
 import { examples } from "./examples.ts";
@@ -67,10 +67,10 @@ export function deviceCommand(context: CliContext): Command {
 async function liveTunnels(
   options: ConfigOptions,
   context: CliContext,
-): Promise<readonly TunnelReport[] | undefined> {
+): Promise<readonly HeldTunnel[] | undefined> {
   try {
     const { whole } = await askGateway({ command: "tunnels" }, options, context);
-    return (whole as { readonly tunnels: readonly TunnelReport[] }).tunnels;
+    return (whole as { readonly tunnels: readonly HeldTunnel[] }).tunnels;
   } catch (error) {
     if (
       error instanceof cliErrors.OPERATOR_CONTROL_UNREACHABLE ||
@@ -102,19 +102,22 @@ function listCommand(context: CliContext): Command {
     .addHelpText("after", examples("postern device ls", "postern device ls --state pending --json"))
     .action(async (options: ListOptions) => {
       const tunnels = await liveTunnels(options, context);
-      const all: DeviceReport[] = [];
-      await atDesk(options, context, async ({ office }) => {
-        for await (const device of office.list()) all.push(device);
-      });
       const { state, tag, online } = options;
-      const devices = all
-        .map((device) => seenDevice(device, tunnels))
-        .filter(
-          (device) =>
-            (state === undefined || device.state === state) &&
-            (tag === undefined || device.tags.includes(tag)) &&
-            (online !== true || device.online === true),
-        );
+      const devices: SeenDevice[] = [];
+      await atDesk(
+        options,
+        context,
+        async ({ office }) => {
+          for await (const device of office.list())
+            if (
+              (state === undefined || device.state === state) &&
+              (tag === undefined || device.tags.includes(tag)) &&
+              (online !== true || device.online === true)
+            )
+              devices.push(device);
+        },
+        tunnels,
+      );
       tell(context, options, devices, devicesText(devices));
     });
 }
@@ -125,7 +128,7 @@ function showCommand(context: CliContext): Command {
     .addHelpText("after", examples("postern device show kiosk7"))
     .action(async (said: string, options: DeviceOptions) => {
       const tunnels = await liveTunnels(options, context);
-      const device = seenDevice(await atDesk(options, context, ({ office }) => office.find(said)), tunnels);
+      const device = await atDesk(options, context, ({ office }) => office.find(said), tunnels);
       tell(context, options, device, deviceText(device));
     });
 }

@@ -94,6 +94,17 @@ export type {
   ServerPorts,
 } from "./server.ts";
 export type { SessionEnd, SessionPhase, SessionRecord } from "./session.ts";
+export type {
+  BrowserLogin,
+  Identity,
+  OpenSignIn,
+  SignInDesk,
+  SignInProvider,
+  SignInVisit,
+  SignInWants,
+  SignInWays,
+  WaitingLogin,
+} from "./sign-in.ts";
 export { type FileRight, fileRights, type SftpPlan } from "./sftp-plan.ts";
 export type {
   NameEntry,
@@ -141,7 +152,9 @@ export type {
   DeviceLogReport,
   DeviceOffice,
   DeviceReport,
+  HeldTunnel,
   NewJoinToken,
+  SeenDevice,
   TokenReport,
 } from "./office.ts";
 export type {

@@ -1,4 +1,5 @@
 import type { Device, DeviceLogEntry, JoinToken } from "./device.ts";
+import type { TunnelListing } from "./tunnel.ts";
 
 /** A device, as programs are told of it. Times are ISO 8601, in UTC. */
 export interface DeviceReport
@@ -21,6 +22,16 @@ export interface DeviceReport
   readonly decidedAt?: string;
   readonly lastSeenAt?: string;
 }
+
+/** A device, and whether it is there. */
+export interface SeenDevice extends DeviceReport {
+  /** Null: nobody knows, because the gateway does not run. */
+  readonly online: boolean | null;
+  readonly tunnels: readonly { readonly port: number; readonly from: string; readonly since: string }[];
+}
+
+/** One thing that a device offers now. */
+export type HeldTunnel = Pick<TunnelListing, "device" | "port" | "from" | "sinceMs">;
 
 /** A join token, without what it is shown by. */
 export interface TokenReport extends Pick<JoinToken, "id" | "usesLeft" | "tags" | "ports" | "web" | "names"> {
@@ -51,8 +62,8 @@ export interface NewJoinToken extends Pick<JoinToken, "tags" | "ports" | "web" |
  */
 export interface DeviceOffice {
   /** In the order of their names, those behind `after`. */
-  list(after?: Pick<Device, "name" | "id">): AsyncGenerator<DeviceReport>;
-  find(said: string): Promise<DeviceReport>;
+  list(after?: Pick<Device, "name" | "id">): AsyncGenerator<SeenDevice>;
+  find(said: string): Promise<SeenDevice>;
   approve(said: string, grant: DeviceGrant): Promise<DeviceReport>;
   deny(said: string): Promise<DeviceReport>;
   rename(said: string, name: string): Promise<DeviceReport>;

@@ -6,8 +6,10 @@ import type {
   DeviceOffice,
   DeviceReport,
   DeviceStore,
+  HeldTunnel,
   JoinToken,
   NewJoinToken,
+  SeenDevice,
   TokenReport,
 } from "#contract";
 import { type Decision, Office } from "./office.ts";
@@ -16,19 +18,27 @@ import { type Decision, Office } from "./office.ts";
 export class Operator implements DeviceOffice {
   readonly #office: Office;
   readonly #decision: Decision;
+  readonly #held: () => readonly HeldTunnel[] | undefined;
 
-  /** `by`: who decides, for the log. */
-  constructor(store: DeviceStore, clock: Clock, by: string) {
+  /** `by`: who decides, for the log. `held`: what is held now, if anybody knows. */
+  constructor(
+    store: DeviceStore,
+    clock: Clock,
+    by: string,
+    held: () => readonly HeldTunnel[] | undefined = () => undefined,
+  ) {
+    this.#held = held;
     this.#office = new Office(store, clock);
     this.#decision = { by };
   }
 
-  async *list(after?: Pick<Device, "name" | "id">): AsyncGenerator<DeviceReport> {
-    for await (const device of this.#office.list(after)) yield reportOf(device);
+  async *list(after?: Pick<Device, "name" | "id">): AsyncGenerator<SeenDevice> {
+    const held = byDevice(this.#held());
+    for await (const device of this.#office.list(after)) yield seenOf(device, held);
   }
 
-  async find(said: string): Promise<DeviceReport> {
-    return reportOf(await this.#office.find(said));
+  async find(said: string): Promise<SeenDevice> {
+    return seenOf(await this.#office.find(said), byDevice(this.#held()));
   }
 
   async approve(said: string, grant: DeviceGrant): Promise<DeviceReport> {
@@ -89,6 +99,19 @@ function reportOf({ createdAtMs, decidedAtMs, lastSeenMs, ...rest }: Device): De
     createdAt: iso(createdAtMs),
     ...(decidedAtMs === undefined ? {} : { decidedAt: iso(decidedAtMs) }),
     ...(lastSeenMs === undefined ? {} : { lastSeenAt: iso(lastSeenMs) }),
+  };
+}
+
+function byDevice(held: readonly HeldTunnel[] | undefined): ReadonlyMap<string, HeldTunnel[]> | undefined {
+  return held === undefined ? undefined : Map.groupBy(held, ({ device }) => device);
+}
+
+function seenOf(device: Device, held: ReturnType<typeof byDevice>): SeenDevice {
+  const own = held?.get(device.id) ?? [];
+  return {
+    ...reportOf(device),
+    online: held === undefined ? null : own.length > 0,
+    tunnels: own.map(({ port, from, sinceMs }) => ({ port, from, since: iso(sinceMs) })),
   };
 }
 
