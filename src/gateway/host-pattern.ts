@@ -1,5 +1,6 @@
 import { isHost, normalAddress } from "#base";
 import { isIP } from "node:net";
+import { matchPattern } from "#ssh/keys";
 
 /**
  * Whether `host` can be dialled as what it says. Resolvers read "0x7f.1" or "127.1" as addresses, so a name that ends like a number
@@ -13,17 +14,17 @@ export function isDialable(host: string): boolean {
 
 interface PatternStep {
   readonly refuse: boolean;
-  readonly expression: RegExp;
+  readonly pattern: string;
 }
 
-function stepOf(pattern: string, flags: string): PatternStep {
+function stepOf(pattern: string): PatternStep {
   const refuse = pattern.startsWith("!");
-  const text = normalAddress(refuse ? pattern.slice(1) : pattern);
-  const source = text.replace(/[\\^$.*+?()[\]{}|]/g, (mark) => {
-    if (mark === "*") return ".*";
-    return mark === "?" ? "." : `\\${mark}`;
-  });
-  return { refuse, expression: new RegExp(`^${source.replace(/(?:\.\*)+/g, ".*")}$`, flags) };
+  return { refuse, pattern: refuse ? pattern.slice(1) : pattern };
+}
+
+/** Of ASCII alone: in other tables the Kelvin sign is a k, and the long s an s. */
+function folded(text: string): string {
+  return text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
 }
 
 /**
@@ -31,22 +32,24 @@ function stepOf(pattern: string, flags: string): PatternStep {
  * what it matches. Upper and lower case are one; addresses are matched in their shortest form, mapped IPv4 as IPv4. `tag:NAME` is for devices by their tags.
  */
 export class HostPatterns {
-  readonly #patterns: readonly (PatternStep & { readonly overTags: boolean })[];
+  readonly #hosts: readonly PatternStep[];
+  readonly #tags: readonly PatternStep[];
 
   constructor(patterns: readonly string[]) {
-    this.#patterns = patterns.map((pattern) => ({
-      ...stepOf(pattern, "is"),
-      overTags: /^!?tag:/.test(pattern),
+    const steps = patterns.map(stepOf).map(({ refuse, pattern }) => ({
+      refuse,
+      pattern: folded(normalAddress(pattern)),
+      overTags: pattern.startsWith("tag:"),
     }));
+    this.#hosts = steps.filter(({ overTags }) => !overTags);
+    this.#tags = steps.filter(({ overTags }) => overTags);
   }
 
   allow(host: string, tags: readonly string[] = []): boolean {
     // An address has many spellings, and one form here: what a pattern refuses, none of them may bring back.
-    const name = normalAddress(host.endsWith(".") ? host.slice(0, -1) : host);
-    const tagged = tags.map((tag) => `tag:${tag}`);
-    const hosts = this.#patterns.filter(({ overTags }) => !overTags);
-    const others = this.#patterns.filter(({ overTags }) => overTags);
-    return decided([...taken(hosts, [name]), ...taken(others, tagged)]);
+    const name = folded(normalAddress(host.endsWith(".") ? host.slice(0, -1) : host));
+    const tagged = tags.map((tag) => folded(`tag:${tag}`));
+    return decided([...taken(this.#hosts, [name]), ...taken(this.#tags, tagged)]);
   }
 }
 
@@ -55,21 +58,17 @@ export class NamePatterns {
   readonly #patterns: readonly PatternStep[];
 
   constructor(patterns: readonly string[]) {
-    this.#patterns = patterns.map((pattern) => stepOf(pattern, "s"));
+    this.#patterns = patterns.map(stepOf);
   }
 
   /** One of the names is allowed, and none is refused. */
   allowAny(names: readonly string[]): boolean {
-    return allowed(this.#patterns, names);
+    return decided(taken(this.#patterns, names));
   }
 }
 
-function allowed(patterns: readonly PatternStep[], names: readonly string[]): boolean {
-  return decided(taken(patterns, names));
-}
-
-function taken(patterns: readonly PatternStep[], names: readonly string[]): readonly PatternStep[] {
-  return patterns.filter(({ expression }) => names.some((name) => expression.test(name)));
+function taken(steps: readonly PatternStep[], names: readonly string[]): readonly PatternStep[] {
+  return steps.filter(({ pattern }) => names.some((name) => matchPattern(name, pattern)));
 }
 
 function decided(steps: readonly PatternStep[]): boolean {
