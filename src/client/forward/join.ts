@@ -10,12 +10,20 @@ export interface JoinEnd {
   readonly bytesIn: number;
 }
 
-/** What is gathered for one write: as much as one read of a socket brings. */
-const gatheredBytes = 1024 * 1024;
-/** Large buffers made anew for each write would be cleared and collected each time. */
-const arenas = new ArenaPool(gatheredBytes, 8);
+/**
+ * Room for what is gathered: a message or two of a channel, then as much as one read of a socket brings. Made anew for each write,
+ * such buffers would be cleared and collected each time.
+ */
+const shortArenas = new ArenaPool(48 * 1024, 64);
+const longArenas = new ArenaPool(1024 * 1024, 8);
 /** Less than this is written from a copy of its size: who does not read what little there is holds no large buffer. */
 const smallBytes = 16 * 1024;
+
+interface Gathered {
+  readonly pool: ArenaPool;
+  readonly arena: Uint8Array;
+  at: number;
+}
 
 /**
  * Bytes that reads lent, until whoever they are written to has taken them. All that comes in one turn of the event loop is one write:
@@ -24,8 +32,7 @@ const smallBytes = 16 * 1024;
 class Outlet {
   readonly #from: ByteStream;
   readonly #to: ByteStream;
-  #arena: Uint8Array | undefined;
-  #at = 0;
+  #gathered: Gathered[] = [];
 
   constructor(from: ByteStream, to: ByteStream) {
     this.#from = from;
@@ -33,31 +40,36 @@ class Outlet {
   }
 
   add(lent: Uint8Array): void {
-    if (lent.length > gatheredBytes - this.#at) this.flush();
-    if (this.#arena === undefined) {
-      this.#arena = arenas.take();
-      process.nextTick(() => this.flush());
+    let last = this.#gathered.at(-1);
+    if (last === undefined) process.nextTick(() => this.flush());
+    if (last === undefined || lent.length > last.arena.length - last.at) {
+      const pool = last === undefined && lent.length <= shortArenas.bytes ? shortArenas : longArenas;
+      last = { pool, arena: pool.take(), at: 0 };
+      this.#gathered.push(last);
     }
-    this.#arena.set(lent, this.#at);
-    this.#at += lent.length;
+    last.arena.set(lent, last.at);
+    last.at += lent.length;
   }
 
   /** What waits leaves; unless it is taken at once, no more is read until it is. */
   flush(): void {
-    const arena = this.#arena;
-    if (arena === undefined) return;
-    const gathered = arena.subarray(0, this.#at);
-    this.#arena = undefined;
-    this.#at = 0;
-    const small = gathered.length < smallBytes;
-    const bytes = small ? Uint8Array.from(gathered) : gathered;
-    if (small) arenas.give(arena);
-    const taken = this.#to.write([bytes], () => {
-      if (!small) arenas.give(arena);
+    const gathered = this.#gathered;
+    if (gathered.length === 0) return;
+    this.#gathered = [];
+    const pieces = gathered.map(({ arena, at }) => arena.subarray(0, at));
+    const [first, more] = pieces;
+    const small = first !== undefined && more === undefined && first.length < smallBytes;
+    const giveBack = (): void => {
+      for (const { pool, arena } of gathered) pool.give(arena);
+    };
+    const written = small ? [Uint8Array.from(first)] : pieces;
+    if (small) giveBack();
+    const taken = this.#to.write(written, () => {
+      if (!small) giveBack();
       this.#from.resume();
     });
     if (!taken) this.#from.pause();
-    else if (!small) arenas.give(arena);
+    else if (!small) giveBack();
   }
 }
 
