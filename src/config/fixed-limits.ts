@@ -260,6 +260,35 @@ export const fixedLimits: readonly FixedLimit[] = [
     precedent: "OpenSSH's server is bounded by the descriptors of its process",
   },
   {
+    constant: "sftp/known:maxSeenAgeMs",
+    value: 100,
+    unit: "ms",
+    about:
+      "How long a folder that was seen on the way to a file is taken for one when the next file in it is opened; it is looked at behind the opening all the same.",
+    precedent: "None; some round trips to a host that is near",
+  },
+  {
+    constant: "sftp/known:maxListedAgeMs",
+    value: 10_000,
+    unit: "ms",
+    about: "How long a listing is taken to tell which names are files, since it was last found right.",
+    precedent: "None",
+  },
+  {
+    constant: "sftp/known:maxKnownPaths",
+    value: 1024,
+    unit: "count",
+    about: "Paths of each kind that one channel remembers for that.",
+    precedent: "None",
+  },
+  {
+    constant: "sftp/known:maxOddNames",
+    value: 256,
+    unit: "count",
+    about: "Links, pipes and the like in one listing that are remembered for that; with more, none of it is.",
+    precedent: "None",
+  },
+  {
     constant: "sftp/record:maxShownChars",
     value: 4096,
     unit: "count",

@@ -56,6 +56,7 @@ function joined(
   const files = new FileChannels({
     rules: fileRulesFor(plan, {}),
     audit,
+    clock: fakeClock(),
     locks,
     place: "host",
     client: downstream,

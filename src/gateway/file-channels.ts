@@ -1,4 +1,4 @@
-import type { PosternError } from "#base";
+import type { Clock, PosternError } from "#base";
 import type { Auditor } from "#contract";
 import { passing, type Tap, type TapVerdict } from "#pipe";
 import { type FileRules, type PathLocks, Recorder, ScpWatch, SftpSession, type Usage } from "#sftp";
@@ -22,6 +22,7 @@ import { scpOf } from "./permissions.ts";
 export interface FileChannelsOptions {
   readonly rules: FileRules;
   readonly audit: Auditor | undefined;
+  readonly clock: Clock;
   readonly locks: PathLocks;
   /** Which upstream it is. */
   readonly place: string;
@@ -189,7 +190,7 @@ export class FileChannels {
   }
 
   #startSftp(channel: FileChannel): void {
-    const { rules, audit, locks, place, client, upstream } = this.#options;
+    const { rules, audit, clock, locks, place, client, upstream } = this.#options;
     const { room, withheld, said } = channel;
     const clientEnd = {
       number: channel.client,
@@ -203,6 +204,7 @@ export class FileChannels {
       audit,
       channel: channel.client,
       usage: this.#usage,
+      clock,
       locks,
       place,
       toUpstream: (bytes) => up.put(bytes),

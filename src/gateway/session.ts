@@ -382,8 +382,9 @@ export class Session {
   ): FileChannels | undefined {
     if (sftp === undefined || (!sftp.confining && this.#audit === undefined)) return undefined;
     const rules = fileRulesFor(sftp, captures);
-    const { locks } = this.#options;
-    return new FileChannels({ rules, audit: this.#audit, locks, place: this.#place, client, upstream });
+    const { clock, locks } = this.#options;
+    const ends = { client, upstream };
+    return new FileChannels({ rules, audit: this.#audit, clock, locks, place: this.#place, ...ends });
   }
 
   /** None when there is nothing that would not be allowed. */

@@ -1,11 +1,12 @@
 import type { FileAction, FileRight } from "#contract";
-import { type Bytes, FX, FXF, type SftpReply, type SftpRequest } from "#ssh/sftp";
+import { type Bytes, FX, type SftpReply, type SftpRequest } from "#ssh/sftp";
 import { checkPath, find, insideOf, leadsOut, type Place, type Tree } from "./find.ts";
 import { below, componentsOf, joined, staysBelow, withoutDots } from "./paths.ts";
 import { denied, failed, type Outcome, pathReply, type Plan, Refusal, statusReply } from "./plan.ts";
 import { actionOf, pathsIn } from "./actions.ts";
 import type { OpenFiles } from "./open-files.ts";
-import { OpenFile, type Recorder } from "./record.ts";
+import { Opening } from "./opening.ts";
+import type { Recorder } from "./record.ts";
 import type { FileRules } from "./rules.ts";
 
 type Of<Kind extends SftpRequest["kind"]> = Extract<SftpRequest, { readonly kind: Kind }>;
@@ -19,14 +20,14 @@ export class Confinement {
   readonly #rules: FileRules;
   readonly #recorder: Recorder;
   readonly #open: OpenFiles;
-  /** Opens that the upstream has not answered. */
-  #opening = 0;
+  readonly #opening: Opening;
 
   constructor(tree: Tree, rules: FileRules, recorder: Recorder, open: OpenFiles) {
     this.#tree = tree;
     this.#rules = rules;
     this.#recorder = recorder;
     this.#open = open;
+    this.#opening = new Opening(tree, rules, recorder, open);
   }
 
   /** How a request that names a path is done. Undefined: it names none. */
@@ -58,9 +59,9 @@ export class Confinement {
   #way(request: SftpRequest): Plan<Result> | undefined {
     switch (request.kind) {
       case "open":
-        return this.#openFile(request);
+        return this.#opening.file(request);
       case "opendir":
-        return this.#openFolder(request);
+        return this.#opening.folder(request);
       case "stat":
       case "lstat":
         return this.#stat(request);
@@ -99,79 +100,6 @@ export class Confinement {
     // Nothing is asked; it only waits its turn.
     yield { ask: [] };
     return { answer: pathReply(id, joined(this.#tree.home)) };
-  }
-
-  *#openFile(request: Of<"open">): Plan<Result> {
-    const exclusive = (request.flags & FXF.CREAT) !== 0 && (request.flags & FXF.EXCL) !== 0;
-    const place = yield* find(this.#tree, request.path, !exclusive);
-    if (place instanceof Refusal) return place;
-    const { found, path } = place;
-    if (found === undefined && (request.flags & FXF.CREAT) === 0) return failed(FX.NO_SUCH_FILE);
-    if (found?.kind === "other") return denied("This is neither a file nor a folder.");
-    const flags = this.#flagsFor(request.flags, place);
-    if (flags instanceof Refusal) return flags;
-    const refusal = this.#open.room(this.#opening);
-    if (refusal !== undefined) return refusal;
-    const named = { path, upstream: place.upstream };
-    const created = found === undefined;
-    this.#opening++;
-    return {
-      send: { ...request, path: place.upstream, flags },
-      finish: (reply) => {
-        this.#opening--;
-        this.#recorder.opened(named, request.flags, code(reply));
-        if (reply.kind !== "handle") return undefined;
-        const size = (flags & FXF.TRUNC) === 0 ? found?.attrs.size : 0n;
-        const hashing = this.#recorder.on;
-        this.#open.files.set(
-          reply.handle,
-          new OpenFile(named, { flags, created, size: size ?? 0n, hashing }),
-        );
-        return undefined;
-      },
-    };
-  }
-
-  /** The flags with which a file may be opened: fewer than asked for where that keeps what must not happen from happening. */
-  #flagsFor(asked: number, { path, found }: Place): number | Refusal {
-    const rights = this.#rules.rights(path);
-    if ((asked & FXF.READ) !== 0 && !rights.has("read")) return denied("Reading files is not allowed here.");
-    const changes = FXF.WRITE | FXF.APPEND | FXF.CREAT | FXF.TRUNC;
-    if ((asked & changes) === 0) return asked;
-    if (!this.#rules.fitsExtensions(path)) return denied("Files of this kind are not allowed here.");
-    if (found !== undefined) {
-      if (!rights.has("write"))
-        return denied(
-          rights.has("create")
-            ? "There is such a file, and changing files is not allowed here."
-            : "Writing files is not allowed here.",
-        );
-      // Should it be gone by now, nothing is made in its place.
-      return rights.has("create") ? asked : asked & ~FXF.CREAT;
-    }
-    if (this.#rules.hidden(path) || !rights.has("create")) return denied("Making files is not allowed here.");
-    // Should it be there by now, it is not touched.
-    return rights.has("write") ? asked : (asked | FXF.EXCL) & ~FXF.TRUNC;
-  }
-
-  *#openFolder(request: Of<"opendir">): Plan<Result> {
-    const place = yield* find(this.#tree, request.path, true);
-    if (place instanceof Refusal) return place;
-    if (place.found === undefined) return failed(FX.NO_SUCH_FILE);
-    if (!this.#rules.rights(place.path).has("list")) return denied("Listing folders is not allowed here.");
-    const refusal = this.#open.room(this.#opening);
-    if (refusal !== undefined) return refusal;
-    const named = { path: place.path, upstream: place.upstream };
-    this.#opening++;
-    return {
-      send: { ...request, path: place.upstream },
-      finish: (reply) => {
-        this.#opening--;
-        if (reply.kind === "handle")
-          this.#open.files.set(reply.handle, new OpenFile(named, { directory: true, hashing: false }));
-        return undefined;
-      },
-    };
   }
 
   *#stat(request: Of<"stat" | "lstat">): Plan<Result> {

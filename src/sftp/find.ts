@@ -8,6 +8,7 @@ import {
   maxPathComponents,
   withoutRoot,
 } from "./paths.ts";
+import type { Known } from "./known.ts";
 import { denied, failed, type Plan, Refusal } from "./plan.ts";
 
 /** The part of the upstream's tree that a client sees. */
@@ -18,7 +19,13 @@ export interface Tree {
   readonly rootNames: readonly (readonly string[])[];
   /** Where relative paths begin, as the client sees it. */
   readonly home: readonly string[];
+  readonly known: Known;
   hidden(path: Bytes): boolean;
+}
+
+export interface Found {
+  readonly attrs: FileAttrs;
+  readonly kind: FileKind;
 }
 
 /** A path that was looked at: no name in it but maybe the last is a link, and that one only if it was not to be followed. */
@@ -29,7 +36,7 @@ export interface Place {
   readonly names: readonly string[];
   readonly upstream: Bytes;
   /** Absent: there is nothing by this name, but there is the folder it would be in. */
-  readonly found: { readonly attrs: FileAttrs; readonly kind: FileKind } | undefined;
+  readonly found: Found | undefined;
 }
 
 interface Todo {
@@ -74,16 +81,14 @@ export function* find(tree: Tree, path: Bytes, followLast: boolean): Plan<Place 
 function* atFolder(tree: Tree, names: readonly string[]): Plan<Place | Refusal> {
   const upstream = below(tree.root, names);
   const [reply] = yield { ask: [{ kind: "lstat", path: upstream }] };
-  const seen = seenIn(reply);
+  const seen = foundIn(reply);
   if (seen instanceof Refusal) return seen;
   if (seen === undefined) return failed(FX.NO_SUCH_FILE);
   return { path: joined(names), names, upstream, found: seen };
 }
 
-type Seen = { readonly attrs: FileAttrs; readonly kind: FileKind };
-
 /** What LSTAT said; undefined: there is no such file. */
-function seenIn(reply: SftpReply | undefined): Seen | undefined | Refusal {
+export function foundIn(reply: SftpReply | undefined): Found | undefined | Refusal {
   if (reply?.kind === "status") return reply.code === FX.NO_SUCH_FILE ? undefined : failed(reply.code);
   const kind = reply?.kind === "attrs" ? kindOf(reply.attrs) : undefined;
   if (reply?.kind !== "attrs" || kind === undefined)
@@ -130,8 +135,9 @@ class Walk {
   ): Place | Refusal | { readonly link: string[] } | "on" {
     for (const [at, names] of run.entries()) {
       const path = joined(names);
-      const seen = this.#tree.hidden(path) ? undefined : seenIn(replies[at]);
+      const seen = this.#tree.hidden(path) ? undefined : foundIn(replies[at]);
       if (seen instanceof Refusal) return seen;
+      this.#tree.known.saw(path, seen?.kind);
       const last = at + 1 === this.#todo.length;
       if (seen?.kind === "link" && (!last || this.#followLast)) return { link: names };
       if (last) return { path, names, upstream: below(this.#tree.root, names), found: seen };

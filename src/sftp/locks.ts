@@ -5,11 +5,18 @@ interface Holder {
   granted: (() => void) | undefined;
 }
 
+interface Watcher {
+  readonly root: string;
+  readonly changing: () => void;
+}
+
 /**
  * Keeps requests that could change where a path leads (rename, links) apart from those that have looked at a path and are about to
  * use it, in all sessions of this process that reach the same tree. In the order in which they came.
  */
 export class PathLocks {
+  /** Of each upstream, who wants to know when paths may come to lead elsewhere. */
+  readonly #watchers = new Map<string, Set<Watcher>>();
   /** Of each upstream, those that hold and, behind them, those that wait. */
   readonly #byPlace = new Map<string, Set<Holder>>();
 
@@ -20,15 +27,40 @@ export class PathLocks {
   acquire(place: string, root: string, alone: boolean, granted: () => void): () => void {
     const line = this.#byPlace.get(place) ?? new Set();
     this.#byPlace.set(place, line);
-    const holder: Holder = { root: `${root === "/" ? "" : root}/`, alone, granted };
+    const holder: Holder = { root: withSlash(root), alone, granted };
+    if (alone)
+      holder.granted = () => {
+        this.#tell(place, holder);
+        granted();
+      };
     const free = ![...line].some((other) => conflict(holder, other));
     line.add(holder);
     if (free) grant(holder);
     return () => {
       if (!line.delete(holder)) return;
+      if (alone && holder.granted === undefined) this.#tell(place, holder);
       if (line.size === 0 && this.#byPlace.get(place) === line) this.#byPlace.delete(place);
       this.#next(line);
     };
+  }
+
+  /**
+   * `changing` is called before and after anybody is alone in a tree that this one has to do with: what was found out about it
+   * before is not to be relied on any more. Returns what ends that.
+   */
+  watch(place: string, root: string, changing: () => void): () => void {
+    const watchers = this.#watchers.get(place) ?? new Set();
+    this.#watchers.set(place, watchers);
+    const watcher: Watcher = { root: withSlash(root), changing };
+    watchers.add(watcher);
+    return () => {
+      watchers.delete(watcher);
+      if (watchers.size === 0 && this.#watchers.get(place) === watchers) this.#watchers.delete(place);
+    };
+  }
+
+  #tell(place: string, by: Holder): void {
+    for (const { root, changing } of this.#watchers.get(place) ?? []) if (nested(root, by.root)) changing();
   }
 
   #next(line: ReadonlySet<Holder>): void {
@@ -51,5 +83,13 @@ function grant(holder: Holder): void {
 
 function conflict(one: Holder, other: Holder): boolean {
   if (!one.alone && !other.alone) return false;
-  return one.root.startsWith(other.root) || other.root.startsWith(one.root);
+  return nested(one.root, other.root);
+}
+
+function nested(one: string, other: string): boolean {
+  return one.startsWith(other) || other.startsWith(one);
+}
+
+function withSlash(root: string): string {
+  return `${root === "/" ? "" : root}/`;
 }

@@ -1,6 +1,7 @@
 import { createHash, type Hash } from "node:crypto";
 import type { Auditor, FileAction } from "#contract";
 import { type Bytes, FXF, shownPath, statusText, FX } from "#ssh/sftp";
+import type { Listing } from "./known.ts";
 
 /** Characters of one path in a line of the audit. */
 const maxShownChars = 4096;
@@ -73,6 +74,8 @@ export class OpenFile {
   size: bigint | undefined;
   /** Names of a folder's listing that were passed on. */
   entries = 0;
+  /** Of a folder: what is learnt of it. */
+  readonly listing: Listing | undefined;
   /** A read came to the end. */
   sawEnd = false;
 
@@ -84,6 +87,7 @@ export class OpenFile {
       created?: boolean;
       size?: bigint | undefined;
       hashing: boolean;
+      listing?: Listing;
     },
   ) {
     this.named = named;
@@ -91,6 +95,7 @@ export class OpenFile {
     this.flags = options.flags ?? 0;
     this.created = options.created ?? false;
     this.size = options.size;
+    this.listing = options.listing;
     this.read = new Passed(options.hashing && (this.flags & FXF.READ) !== 0);
     this.written = new Passed(
       options.hashing && (this.flags & FXF.WRITE) !== 0 && (this.flags & FXF.APPEND) === 0,

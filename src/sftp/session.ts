@@ -1,4 +1,4 @@
-import { PosternError } from "#base";
+import { type Clock, PosternError } from "#base";
 import type { Auditor } from "#contract";
 import {
   type Bytes,
@@ -38,6 +38,7 @@ export interface SftpPorts {
   readonly channel: number;
   /** Of the whole session. */
   readonly usage: Usage;
+  readonly clock: Pick<Clock, "monotonic">;
   readonly locks: PathLocks;
   /** Which upstream it is: sessions that say the same reach the same files. */
   readonly place: string;
@@ -146,6 +147,7 @@ export class SftpSession {
   close(): void {
     if (this.#phase === "over") return;
     this.#phase = "over";
+    this.#unwatch?.();
     this.#running?.release?.();
     this.#running = undefined;
     this.#next = undefined;
@@ -211,8 +213,9 @@ export class SftpSession {
 
   /** Before the client is greeted it is made out what it may see. */
   *#settle(greeting: Uint8Array): Plan<void> {
-    const { rules, usage } = this.#ports;
-    const tree = yield* plantTree(rules);
+    const { rules, usage, clock, locks, place } = this.#ports;
+    const tree = yield* plantTree(rules, clock);
+    this.#unwatch = locks.watch(place, tree.root, () => tree.known.forget());
     this.#open = new OpenFiles(this.#files, rules, this.#recorder, usage);
     this.#confinement = new Confinement(tree, rules, this.#recorder, this.#open);
     this.#root = tree.root;
@@ -221,6 +224,7 @@ export class SftpSession {
   }
 
   #root: Bytes = "/";
+  #unwatch: (() => void) | undefined;
 
   /** Watched only: everything goes on as it is. */
   #watch(id: number, request: SftpRequest | undefined): boolean {

@@ -140,7 +140,9 @@ function listed(
   file: OpenFile,
   confined: OpenFiles | undefined,
 ): SftpReply | undefined {
+  if (codeOf(reply) === FX.EOF) file.listing?.end();
   if (reply.kind !== "name") return undefined;
+  file.listing?.take(reply.entries);
   if (confined === undefined) {
     file.entries += reply.entries.length;
     return undefined;

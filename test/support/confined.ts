@@ -2,7 +2,7 @@ import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
 import { existsSync } from "node:fs";
 import type { Auditor, SftpPlan } from "#contract";
 import { fileRights } from "#contract";
-import { parseTemplate } from "#base";
+import { parseTemplate, systemClock } from "#base";
 import { fileRulesFor, PathLocks, SftpSession } from "#sftp";
 import {
   decodeSftpHello,
@@ -94,6 +94,7 @@ export class Confined implements AsyncDisposable {
       audit,
       channel: 0,
       usage: { bytes: 0 },
+      clock: systemClock,
       locks,
       place: "host",
       toUpstream: (bytes) => this.#server.stdin.write(Buffer.from(bytes)),

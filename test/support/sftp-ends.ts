@@ -15,10 +15,12 @@ import {
   type SftpReply,
   type SftpRequest,
 } from "#ssh/sftp";
+import { type FakeClock, fakeClock } from "./fake-clock.ts";
 
 /** An SFTP channel between a client and an upstream that both are the test's: what each is sent, decoded. */
 export class SftpEnds {
   readonly session: SftpSession;
+  readonly clock: FakeClock = fakeClock();
   readonly toUpstream: SftpRequest[] = [];
   readonly toClient: SftpReply[] = [];
   readonly bytes: { upstream: Buffer[]; client: Buffer[] } = { upstream: [], client: [] };
@@ -47,6 +49,7 @@ export class SftpEnds {
       audit: (event) => this.events.push(event),
       channel: 0,
       usage: { bytes: 0 },
+      clock: this.clock,
       locks,
       place: "host",
       toUpstream: (bytes) => this.#sentUp(bytes),

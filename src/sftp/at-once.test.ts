@@ -1,0 +1,246 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { FX, FXF, S_IFDIR, S_IFLNK, S_IFREG, type SftpReply, type SftpRequest } from "#ssh/sftp";
+import { planOf } from "#test/support/confined";
+import { settled, SftpEnds } from "#test/support/sftp-ends";
+import { maxListedAgeMs, maxSeenAgeMs } from "./known.ts";
+import { PathLocks } from "./locks.ts";
+
+const S_IFIFO = 0o010000;
+const upload = FXF.WRITE | FXF.CREAT | FXF.TRUNC;
+
+/** A host with a few files, which answers when it is told to: then everything that was asked until then. */
+class Host {
+  readonly kinds = new Map<string, number>([
+    ["/srv", S_IFDIR],
+    ["/srv/d", S_IFDIR],
+    ["/srv/d/a", S_IFREG],
+    ["/srv/d/b", S_IFREG],
+    ["/srv/d/c", S_IFREG],
+  ]);
+  size = 0n;
+  readonly ends: SftpEnds;
+  #answered = 0;
+  #handles = 0;
+  #listed = new Map<string, boolean>();
+
+  private constructor(ends: SftpEnds) {
+    this.ends = ends;
+    this.#answered = ends.toUpstream.length;
+    ends.answer = () => undefined;
+  }
+
+  static async start(options: Parameters<typeof planOf>[0] = {}, locks?: PathLocks): Promise<Host> {
+    return new Host(await SftpEnds.greeted(planOf({ root: "/srv", ...options }), locks));
+  }
+
+  /** Kinds of requests that came since the beginning. */
+  get asked(): string[] {
+    return this.ends.toUpstream.map(({ kind }) => kind);
+  }
+
+  /** What the client is told, and how many times something had to go to the host and come back for it. */
+  async ask(request: SftpRequest): Promise<{ readonly reply: SftpReply; readonly trips: number }> {
+    this.ends.ask(request);
+    let trips = 0;
+    for (;;) {
+      await settled();
+      const due = this.ends.toUpstream.slice(this.#answered);
+      if (due.length === 0) break;
+      this.#answered += due.length;
+      trips++;
+      for (const each of due) this.ends.reply(this.#answer(each));
+    }
+    const reply = this.ends.toClient.at(-1);
+    assert.ok(reply !== undefined && reply.id === request.id);
+    return { reply, trips };
+  }
+
+  #answer(request: SftpRequest): SftpReply {
+    const { id } = request;
+    const status = (code: number): SftpReply => ({ kind: "status", id, code, message: "" });
+    const kind = "path" in request ? this.kinds.get(request.path) : undefined;
+    switch (request.kind) {
+      case "lstat":
+        if (kind === undefined) return status(FX.NO_SUCH_FILE);
+        return { kind: "attrs", id, attrs: { size: this.size, permissions: kind } };
+      case "readlink":
+        return { kind: "name", id, entries: [{ name: "/outside", longname: "", attrs: {} }] };
+      case "open":
+        if (kind === undefined && (request.flags & FXF.CREAT) === 0) return status(FX.NO_SUCH_FILE);
+        if (kind !== undefined && (request.flags & FXF.EXCL) !== 0) return status(FX.FAILURE);
+        this.kinds.set(request.path, kind ?? S_IFREG);
+        return { kind: "handle", id, handle: `h${++this.#handles}` };
+      case "opendir":
+        this.#listed.set(`h${++this.#handles}`, false);
+        return { kind: "handle", id, handle: `h${this.#handles}` };
+      case "readdir": {
+        if (this.#listed.get(request.handle) !== false) return status(FX.EOF);
+        this.#listed.set(request.handle, true);
+        const entries = [...this.kinds].flatMap(([path, permissions]) => {
+          const [, name] = /^\/srv\/d\/([^/]+)$/.exec(path) ?? [];
+          return name === undefined ? [] : [{ name, longname: name, attrs: { permissions } }];
+        });
+        return { kind: "name", id, entries };
+      }
+      default:
+        return status(FX.OK);
+    }
+  }
+
+  async list(): Promise<void> {
+    const { reply } = await this.ask({ kind: "opendir", id: 1, path: "/d" });
+    assert.ok(reply.kind === "handle");
+    for (let id = 2; id < 4; id++) await this.ask({ kind: "readdir", id, handle: reply.handle });
+    await this.ask({ kind: "close", id: 4, handle: reply.handle });
+  }
+}
+
+const open = (path: string, flags: number = FXF.READ, id = 9): SftpRequest => ({
+  kind: "open",
+  id,
+  path,
+  flags,
+  attrs: {},
+});
+
+const codeOf = (reply: SftpReply): number | undefined => (reply.kind === "status" ? reply.code : undefined);
+
+test("files that were listed are opened in one round trip", async () => {
+  const host = await Host.start();
+  await host.list();
+  for (const path of ["/d/a", "/d/b", "d/c"]) {
+    const { reply, trips } = await host.ask(open(path));
+    assert.deepEqual([reply.kind, trips], ["handle", 1], path);
+  }
+  assert.deepEqual(host.asked.slice(-3), ["open", "lstat", "lstat"], "looked at behind it");
+});
+
+test("so are new files in a folder that was seen, made where there is none and nowhere else", async () => {
+  const host = await Host.start();
+  await host.ask({ kind: "stat", id: 1, path: "/d" });
+  for (const name of ["n1", "n2", "n3"]) {
+    const { reply, trips } = await host.ask(open(`/d/${name}`, upload));
+    assert.deepEqual([reply.kind, trips], ["handle", 1]);
+    const sent = host.ends.toUpstream.at(-3);
+    assert.ok(sent?.kind === "open");
+    assert.equal(sent.flags, FXF.WRITE | FXF.CREAT | FXF.EXCL);
+  }
+});
+
+test("files that are written over cost one attempt, then as many round trips as before", async () => {
+  const host = await Host.start();
+  await host.ask({ kind: "stat", id: 1, path: "/d" });
+  const trips: number[] = [];
+  for (const name of ["a", "b", "c", "new", "newer"])
+    trips.push((await host.ask(open(`/d/${name}`, upload))).trips);
+  assert.deepEqual(trips, [3, 2, 2, 2, 1]);
+  const opens = host.ends.toUpstream.filter((each) => each.kind === "open" && each.path === "/srv/d/b");
+  assert.deepEqual(
+    opens.map((each) => each.kind === "open" && each.flags),
+    [upload],
+  );
+});
+
+test("a folder is listed in one round trip if those above it were seen", async () => {
+  const host = await Host.start();
+  host.kinds.set("/srv/d/e", S_IFDIR);
+  await host.ask({ kind: "stat", id: 1, path: "/d" });
+  const { reply, trips } = await host.ask({ kind: "opendir", id: 2, path: "/d/e" });
+  assert.deepEqual([reply.kind, trips], ["handle", 1]);
+});
+
+test("what is no file any more, or lies behind a link, is closed again and refused", async () => {
+  for (const [path, kind] of [
+    ["/srv/d", S_IFLNK],
+    ["/srv/d/a", S_IFLNK],
+    ["/srv/d/a", S_IFIFO],
+  ] as const) {
+    for (const request of [open("/d/a"), { kind: "opendir", id: 9, path: "/d/a" } as const]) {
+      // Which no server lists.
+      if (kind === S_IFIFO && request.kind === "opendir") continue;
+      const host = await Host.start();
+      await host.list();
+      host.kinds.set(path, kind);
+      const before = host.asked.length;
+      const { reply } = await host.ask(request);
+      const ours = host.asked.slice(before);
+      assert.equal(ours.filter((each) => each === "close").length, 1, `${path} ${kind}`);
+      if (request.kind === "open") assert.equal(codeOf(reply), FX.PERMISSION_DENIED);
+      assert.ok(!host.ends.toClient.some((each) => each.kind === "handle" && each.id === 9));
+    }
+  }
+});
+
+test("a folder that became a link keeps a new file from being had, and the audit is told", async () => {
+  const host = await Host.start();
+  await host.ask({ kind: "stat", id: 1, path: "/d" });
+  host.kinds.set("/srv/d", S_IFLNK);
+  const { reply } = await host.ask(open("/d/new", upload));
+  assert.equal(codeOf(reply), FX.PERMISSION_DENIED);
+  assert.equal(host.asked.filter((kind) => kind === "open").length, 1, "and is not tried again");
+  assert.deepEqual(
+    host.ends.events.map(({ event }) => event),
+    ["file-refused"],
+  );
+});
+
+test("a server that makes files where there are some is not asked again to open at once", async () => {
+  const host = await Host.start();
+  host.size = 7n;
+  await host.ask({ kind: "stat", id: 1, path: "/d" });
+  assert.equal((await host.ask(open("/d/new", upload))).trips, 4, "open, close, look, open");
+  host.kinds.delete("/srv/d/new");
+  assert.equal((await host.ask(open("/d/other", upload))).trips, 2);
+});
+
+test("nothing is opened at once that was not seen, or not lately", async () => {
+  const host = await Host.start();
+  await host.ask({ kind: "stat", id: 1, path: "/d" });
+  assert.equal((await host.ask(open("/d/a"))).trips, 2, "it could be a pipe");
+  assert.equal((await host.ask(open("/d/a"))).trips, 1);
+  host.ends.clock.advance(maxSeenAgeMs + 1);
+  assert.equal((await host.ask(open("/d/new", upload))).trips, 2);
+  await host.list();
+  host.ends.clock.advance(maxListedAgeMs + 1);
+  await host.ask({ kind: "stat", id: 1, path: "/d" });
+  assert.equal((await host.ask(open("/d/c"))).trips, 2);
+  host.kinds.set("/srv/d/pipe", S_IFIFO);
+  await host.list();
+  assert.equal((await host.ask(open("/d/b"))).trips, 1);
+  const { reply, trips } = await host.ask(open("/d/pipe"));
+  assert.deepEqual([codeOf(reply), trips], [FX.PERMISSION_DENIED, 1], "looked at, and not opened");
+  assert.notEqual(host.asked.at(-1), "close");
+});
+
+test("nor behind the back of the rights", async () => {
+  const box = await Host.start({ rights: ["create", "list"], hide: ["b"] });
+  await box.list();
+  const before = box.asked.length;
+  assert.equal(codeOf((await box.ask(open("/d/a"))).reply), FX.PERMISSION_DENIED);
+  assert.equal(codeOf((await box.ask(open("/d/b"))).reply), FX.NO_SUCH_FILE);
+  assert.equal(codeOf((await box.ask(open("/d/a", upload))).reply), FX.PERMISSION_DENIED);
+  assert.ok(!box.asked.slice(before).includes("open"));
+});
+
+test("what any session moves or links makes all of them look first again", async () => {
+  const locks = new PathLocks();
+  const mover = await Host.start({}, locks);
+  const host = await Host.start({}, locks);
+  const elsewhere = await Host.start({ root: "/other" }, locks);
+  const fresh = async (): Promise<void> => {
+    await host.ask({ kind: "stat", id: 1, path: "/d" });
+    assert.equal((await host.ask(open("/d/a"))).reply.kind, "handle");
+  };
+  await fresh();
+  assert.equal((await host.ask(open("/d/a"))).trips, 1);
+  await mover.ask({ kind: "rename", id: 1, from: "/d/b", to: "/d/moved" });
+  assert.equal((await host.ask(open("/d/a"))).trips, 2);
+  assert.equal((await host.ask(open("/d/a"))).trips, 1);
+  await host.ask({ kind: "symlink", id: 1, target: "a", link: "/d/l" });
+  assert.equal((await host.ask(open("/d/a"))).trips, 2, "its own too");
+  elsewhere.kinds.set("/other/x", S_IFREG);
+  await elsewhere.ask({ kind: "rename", id: 1, from: "/x", to: "/y" });
+  assert.equal((await host.ask(open("/d/a"))).trips, 1, "folders that have nothing to do with it");
+  host.ends.session.close();
+});

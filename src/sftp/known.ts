@@ -1,0 +1,121 @@
+import type { Clock } from "#base";
+import { type Bytes, type FileKind, kindOf, type NameEntry } from "#ssh/sftp";
+
+/** Milliseconds for which a folder that was seen is taken for one when something in it is opened. */
+export const maxSeenAgeMs = 100;
+
+/** Milliseconds for which a listing tells what kinds of files there are, since it was last found to be right. */
+export const maxListedAgeMs = 10_000;
+
+/** Paths of each kind that one channel remembers. */
+export const maxKnownPaths = 1024;
+
+/** Names in one listing that are neither files nor folders. */
+const maxOddNames = 256;
+
+interface Listed {
+  at: number;
+  readonly odd: ReadonlySet<Bytes>;
+}
+
+/**
+ * What was seen of a tree a moment ago. It lets something be opened before it is looked at, never instead: whatever is opened so is
+ * looked at all the same before anybody has it. Paths are as the client sees them, links resolved.
+ */
+export class Known {
+  readonly #clock: Pick<Clock, "monotonic">;
+  readonly #folders = new Map<Bytes, number>();
+  readonly #files = new Map<Bytes, number>();
+  readonly #listed = new Map<Bytes, Listed>();
+  /** Folders in which the last file that was written was there before. */
+  readonly #taken = new Set<Bytes>();
+  /** The upstream makes files only where there are none, if it is asked to. */
+  exclusive = true;
+
+  constructor(clock: Pick<Clock, "monotonic">) {
+    this.#clock = clock;
+  }
+
+  /** Somebody is about to change, or has changed, where paths lead. */
+  forget(): void {
+    this.#folders.clear();
+    this.#files.clear();
+    this.#listed.clear();
+  }
+
+  saw(path: Bytes, kind: FileKind | undefined): void {
+    const now = this.#clock.monotonic();
+    note(this.#folders, path, kind === "directory" ? now : undefined);
+    note(this.#files, path, kind === "file" ? now : undefined);
+  }
+
+  /** What in a folder is neither file nor folder. Undefined: too much. */
+  listed(folder: Bytes, odd: ReadonlySet<Bytes> | undefined): void {
+    note(this.#listed, folder, odd === undefined ? undefined : { at: this.#clock.monotonic(), odd });
+  }
+
+  isFolder(path: Bytes): boolean {
+    return this.#fresh(this.#folders.get(path));
+  }
+
+  /** Nothing that would do more than be opened: a pipe, a device. */
+  isFile(path: Bytes, folder: Bytes, name: Bytes): boolean {
+    if (this.#fresh(this.#files.get(path))) return true;
+    const listed = this.#listed.get(folder);
+    if (listed === undefined || listed.odd.has(name)) return false;
+    const now = this.#clock.monotonic();
+    if (now - listed.at > maxListedAgeMs) return false;
+    listed.at = now;
+    return true;
+  }
+
+  /** Whether files that are written in this folder are likely to be new. */
+  likelyNew(folder: Bytes): boolean {
+    return this.exclusive && !this.#taken.has(folder);
+  }
+
+  wrote(folder: Bytes, isNew: boolean): void {
+    if (isNew) this.#taken.delete(folder);
+    else if (this.#taken.size < maxKnownPaths) this.#taken.add(folder);
+  }
+
+  #fresh(at: number | undefined): boolean {
+    return at !== undefined && this.#clock.monotonic() - at <= maxSeenAgeMs;
+  }
+}
+
+/** Puts it at the end of the map, and drops the oldest where there are too many. Undefined: it is not there any more. */
+function note<Value>(map: Map<Bytes, Value>, path: Bytes, value: Value | undefined): void {
+  map.delete(path);
+  if (value === undefined) return;
+  if (map.size >= maxKnownPaths) {
+    const [oldest] = map.keys();
+    if (oldest !== undefined) map.delete(oldest);
+  }
+  map.set(path, value);
+}
+
+/** A folder that is being listed: the names in it that are neither files nor folders. */
+export class Listing {
+  readonly #known: Known;
+  readonly #folder: Bytes;
+  #odd: Set<Bytes> | undefined = new Set();
+
+  constructor(known: Known, folder: Bytes) {
+    this.#known = known;
+    this.#folder = folder;
+  }
+
+  take(entries: readonly NameEntry[]): void {
+    for (const { name, attrs } of entries) {
+      const kind = kindOf(attrs);
+      if (kind !== "file" && kind !== "directory") this.#odd?.add(name);
+    }
+    if ((this.#odd?.size ?? 0) > maxOddNames) this.#odd = undefined;
+  }
+
+  /** All names have come. */
+  end(): void {
+    this.#known.listed(this.#folder, this.#odd);
+  }
+}

@@ -1,0 +1,169 @@
+import { type Bytes, FX, FXF, type SftpReply, type SftpRequest } from "#ssh/sftp";
+import { flagsAtOnce, knownNames, openAtOnce } from "./at-once.ts";
+import { find, type Tree } from "./find.ts";
+import { Listing } from "./known.ts";
+import type { OpenFiles } from "./open-files.ts";
+import { joined } from "./paths.ts";
+import { denied, failed, type Outcome, type Plan, Refusal } from "./plan.ts";
+import { type Named, OpenFile, type Recorder } from "./record.ts";
+import type { FileRules } from "./rules.ts";
+
+type Of<Kind extends SftpRequest["kind"]> = Extract<SftpRequest, { readonly kind: Kind }>;
+type Result = Outcome | Refusal;
+
+/** A file that can be opened before it is looked at. */
+interface Quick {
+  readonly names: readonly string[];
+  readonly flags: number;
+  readonly creating: boolean;
+}
+
+const code = (reply: SftpReply): number => (reply.kind === "status" ? reply.code : FX.OK);
+
+/** How files and folders are opened for whoever is confined. */
+export class Opening {
+  readonly #tree: Tree;
+  readonly #rules: FileRules;
+  readonly #recorder: Recorder;
+  readonly #open: OpenFiles;
+  /** Opens that the upstream has not answered. */
+  #opening = 0;
+
+  constructor(tree: Tree, rules: FileRules, recorder: Recorder, open: OpenFiles) {
+    this.#tree = tree;
+    this.#rules = rules;
+    this.#recorder = recorder;
+    this.#open = open;
+  }
+
+  *file(request: Of<"open">): Plan<Result> {
+    const quick = this.#quick(request);
+    const opened = quick === undefined ? undefined : yield* this.#openQuick(request, quick);
+    if (opened !== undefined) return opened;
+    const exclusive = (request.flags & FXF.CREAT) !== 0 && (request.flags & FXF.EXCL) !== 0;
+    const place = yield* find(this.#tree, request.path, !exclusive);
+    if (place instanceof Refusal) return place;
+    const { found, path } = place;
+    if ((request.flags & FXF.CREAT) !== 0) {
+      if (found === undefined && quick?.creating === true) this.#tree.known.exclusive = false;
+      this.#tree.known.wrote(joined(place.names.slice(0, -1)), found === undefined);
+    } else if (found === undefined) return failed(FX.NO_SUCH_FILE);
+    if (found?.kind === "other") return denied("This is neither a file nor a folder.");
+    const flags = this.#flagsFor(request.flags, path, found !== undefined);
+    if (flags instanceof Refusal) return flags;
+    const refusal = this.#open.room(this.#opening);
+    if (refusal !== undefined) return refusal;
+    const named = { path, upstream: place.upstream };
+    const created = found === undefined;
+    this.#opening++;
+    return {
+      send: { ...request, path: place.upstream, flags },
+      finish: (reply) => {
+        this.#opening--;
+        this.#recorder.opened(named, request.flags, code(reply));
+        if (reply.kind === "handle") this.#keep(reply.handle, named, flags, created, found?.attrs.size);
+        return undefined;
+      },
+    };
+  }
+
+  #keep(handle: Bytes, named: Named, flags: number, created: boolean, size: bigint | undefined): void {
+    const { on: hashing } = this.#recorder;
+    const told = (flags & FXF.TRUNC) === 0 && size !== undefined ? size : 0n;
+    this.#open.files.set(handle, new OpenFile(named, { flags, created, size: told, hashing }));
+  }
+
+  /** How a file may be opened at once. Undefined: not; what is to be refused is refused the slow way. */
+  #quick({ path, flags: asked }: Of<"open">): Quick | undefined {
+    const names = knownNames(this.#tree, path);
+    const flags = names === undefined ? undefined : flagsAtOnce(this.#tree, names, asked);
+    if (names === undefined || flags === undefined || this.#open.room(this.#opening) !== undefined)
+      return undefined;
+    const creating = (flags & FXF.CREAT) !== 0;
+    // A server could take no heed of EXCL: then what is there is opened.
+    const allowed = this.#flagsFor(flags, joined(names), true);
+    if (allowed !== flags) return undefined;
+    if (creating && this.#flagsFor(flags, joined(names), false) !== flags) return undefined;
+    return { names, flags, creating };
+  }
+
+  *#openQuick({ id, attrs, flags: asked }: Of<"open">, quick: Quick): Plan<Outcome | undefined> {
+    const { names, flags, creating } = quick;
+    const opened = yield* openAtOnce(
+      this.#tree,
+      names,
+      (path) => ({ kind: "open", path, flags, attrs }),
+      ({ kind, attrs: { size } }) => kind === "file" && (!creating || size === 0n),
+    );
+    if (opened === undefined) return undefined;
+    const { handle, place } = opened;
+    const { path, upstream, found } = place;
+    this.#recorder.opened({ path, upstream }, asked, FX.OK);
+    this.#keep(handle, { path, upstream }, flags, creating, found?.attrs.size);
+    return { answer: { kind: "handle", id, handle } };
+  }
+
+  /** The flags with which a file may be opened: fewer than asked for where that keeps what must not happen from happening. */
+  #flagsFor(asked: number, path: Bytes, exists: boolean): number | Refusal {
+    const rights = this.#rules.rights(path);
+    if ((asked & FXF.READ) !== 0 && !rights.has("read")) return denied("Reading files is not allowed here.");
+    const changes = FXF.WRITE | FXF.APPEND | FXF.CREAT | FXF.TRUNC;
+    if ((asked & changes) === 0) return asked;
+    if (!this.#rules.fitsExtensions(path)) return denied("Files of this kind are not allowed here.");
+    if (exists) {
+      if (!rights.has("write"))
+        return denied(
+          rights.has("create")
+            ? "There is such a file, and changing files is not allowed here."
+            : "Writing files is not allowed here.",
+        );
+      // Should it be gone by now, nothing is made in its place.
+      return rights.has("create") ? asked : asked & ~FXF.CREAT;
+    }
+    if (this.#rules.hidden(path) || !rights.has("create")) return denied("Making files is not allowed here.");
+    // Should it be there by now, it is not touched.
+    return rights.has("write") ? asked : (asked | FXF.EXCL) & ~FXF.TRUNC;
+  }
+
+  *folder(request: Of<"opendir">): Plan<Result> {
+    const quick = yield* this.#openFolderQuick(request);
+    if (quick !== undefined) return quick;
+    const place = yield* find(this.#tree, request.path, true);
+    if (place instanceof Refusal) return place;
+    if (place.found === undefined) return failed(FX.NO_SUCH_FILE);
+    if (!this.#rules.rights(place.path).has("list")) return denied("Listing folders is not allowed here.");
+    const refusal = this.#open.room(this.#opening);
+    if (refusal !== undefined) return refusal;
+    const named = { path: place.path, upstream: place.upstream };
+    this.#opening++;
+    return {
+      send: { ...request, path: place.upstream },
+      finish: (reply) => {
+        this.#opening--;
+        if (reply.kind === "handle") this.#keepFolder(reply.handle, named);
+        return undefined;
+      },
+    };
+  }
+
+  #keepFolder(handle: Bytes, named: Named): void {
+    const listing = new Listing(this.#tree.known, named.path);
+    this.#open.files.set(handle, new OpenFile(named, { directory: true, hashing: false, listing }));
+  }
+
+  /** Undefined: it must be done the slow way. */
+  *#openFolderQuick({ id, path }: Of<"opendir">): Plan<Outcome | undefined> {
+    const names = knownNames(this.#tree, path);
+    if (names === undefined || !this.#rules.rights(joined(names)).has("list")) return undefined;
+    if (this.#open.room(this.#opening) !== undefined) return undefined;
+    const opened = yield* openAtOnce(
+      this.#tree,
+      names,
+      (upstream) => ({ kind: "opendir", path: upstream }),
+      ({ kind }) => kind === "directory",
+    );
+    if (opened === undefined) return undefined;
+    this.#keepFolder(opened.handle, opened.place);
+    return { answer: { kind: "handle", id, handle: opened.handle } };
+  }
+}
