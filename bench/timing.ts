@@ -4,21 +4,19 @@
  * handshake nor a process is in it. Each name has a floor of its own, drawn by lot: so names are compared as groups, by rank.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
-import { connect } from "node:net";
 import { parseArgs } from "node:util";
-import { Slow } from "#ssh/algorithms";
-import { generatePrivateKey } from "#ssh/keys";
-import {
-  encodeServiceRequest,
-  encodeUserauthRequest,
-  MSG,
-  type UserauthMethod,
-  userauthSignedData,
-} from "#ssh/messages";
-import { payloadOf } from "#ssh/transport";
-import { type Gateway, type Pieces, postern, startGateway } from "#test/support/gateway";
-import { link } from "#test/support/links";
+import { type Pieces, postern, startGateway } from "#test/support/gateway";
+import { bodyOf, startHttps } from "#test/support/https-server";
 import { startParts, upstreamTo } from "#test/support/world";
+import {
+  askedKey,
+  refused,
+  type Told,
+  type Wrong,
+  wrongAnswers,
+  wrongKey,
+  wrongPassword,
+} from "./refusals.ts";
 
 const { values } = parseArgs({
   options: {
@@ -40,51 +38,10 @@ interface Situation {
   readonly rules: readonly Pieces[];
   /** Groups of names: the first can log in. */
   readonly groups: Readonly<Record<string, readonly string[]>>;
-  readonly wrong: (user: string, sessionId: Uint8Array) => Promise<UserauthMethod>;
+  readonly wrong: Wrong;
 }
 
 const some = (prefix: string): string[] => Array.from({ length: names }, (_, at) => `${prefix}-${at}`);
-const service = "ssh-connection";
-const key = generatePrivateKey("ssh-ed25519");
-
-async function wrongKey(user: string, sessionId: Uint8Array): Promise<UserauthMethod> {
-  const algorithm = "ssh-ed25519";
-  const data = userauthSignedData(sessionId, { user, service, algorithm, key: key.blob });
-  const made = key.sign(algorithm, data);
-  const signature = made instanceof Slow ? await made.run() : made;
-  return { method: "publickey", algorithm, key: key.blob, signature };
-}
-
-const wrongPassword = async (): Promise<UserauthMethod> => ({
-  method: "password",
-  password: Buffer.from("wrong"),
-});
-
-/** Milliseconds from a wrong proof to its refusal. */
-async function refusal(gateway: Gateway, user: string, wrong: Situation["wrong"]): Promise<number> {
-  const client = link(connect(gateway.port, gateway.host), "client");
-  try {
-    await client.established;
-    const method = await wrong(user, client.sessionId);
-    return await new Promise<number>((resolve, reject) => {
-      let sentMs = 0;
-      client.attach({
-        packet: (packet) => {
-          const [number] = payloadOf(packet);
-          if (number === MSG.SERVICE_ACCEPT) {
-            client.send(encodeUserauthRequest({ ...method, user, service }));
-            sentMs = performance.now();
-          } else if (number === MSG.USERAUTH_FAILURE) resolve(performance.now() - sentMs);
-          else if (number !== MSG.USERAUTH_BANNER) reject(new Error(`message ${number}`));
-        },
-        closed: ({ kind }) => reject(new Error(`the connection ended: ${kind}`)),
-      });
-      client.send(encodeServiceRequest("ssh-userauth"));
-    });
-  } finally {
-    client.destroy();
-  }
-}
 
 const median = (numbers: readonly number[]): number =>
   numbers.toSorted((a, b) => a - b)[numbers.length >> 1] ?? Number.NaN;
@@ -112,7 +69,7 @@ async function measure({ title, config, rules, groups, wrong }: Situation): Prom
     knownPort: true,
   });
   const all = Object.values(groups).flat();
-  const times = new Map(all.map((name) => [name, [] as number[]]));
+  const times = new Map(all.map((name) => [name, [] as Told[]]));
   // Round by round, each in another order, so that what the machine does besides falls upon all alike; the first only warms up.
   for (let round = -1; round < tries; round++) {
     const left = all
@@ -121,21 +78,26 @@ async function measure({ title, config, rules, groups, wrong }: Situation): Prom
       .map(({ name }) => name);
     const lane = async (): Promise<void> => {
       for (let name = left.shift(); name !== undefined; name = left.shift()) {
-        const ms = await refusal(gateway, name, wrong);
-        if (round >= 0) times.get(name)?.push(ms);
+        const told = await refused(gateway, name, wrong);
+        if (round >= 0) times.get(name)?.push(told);
       }
     };
     await Promise.all(Array.from({ length: lanes }, lane));
   }
   console.log(`\n${title}: ${tries} tries for each of ${names} names in each group`);
-  const medians = Object.entries(groups).map(
-    ([group, members]) => [group, members.map((name) => median(times.get(name) ?? []))] as const,
-  );
-  const [[, known] = ["", []]] = medians;
-  for (const [at, [group, each]] of medians.entries()) {
-    const range = `${Math.min(...each).toFixed(1)} to ${Math.max(...each).toFixed(1)}`;
-    const told = at === 0 ? "" : `  by accident: ${byAccident(known, each).toFixed(2)}`;
-    console.log(`  ${group.padEnd(28)} median ${median(each).toFixed(1)} ms, names ${range} ms${told}`);
+  for (const what of ["question", "refusal"] as const) {
+    const medians = Object.entries(groups).map(([group, members]) => {
+      const each = members.map((name) => median((times.get(name) ?? []).flatMap((told) => told[what] ?? [])));
+      return [group, each] as const;
+    });
+    const [[, known] = ["", []]] = medians;
+    if (known.some(Number.isNaN)) continue;
+    for (const [at, [group, each]] of medians.entries()) {
+      const range = `${Math.min(...each).toFixed(1)} to ${Math.max(...each).toFixed(1)}`;
+      const told = at === 0 ? "" : `  by accident: ${byAccident(known, each).toFixed(2)}`;
+      const label = `${what}, ${group}`;
+      console.log(`  ${label.padEnd(32)} median ${median(each).toFixed(1)} ms, names ${range} ms${told}`);
+    }
   }
 }
 
@@ -191,4 +153,121 @@ await measure({
   rules: [{ name: "there", match, login: [{ kind: "publickey", upstreamFile: "keys-of-{user}" }], upstream }],
   groups: { "led to the upstream": listed, "no rule for the name": some("nobody") },
   wrong: wrongKey,
+});
+
+/** Between a question and its answer over HTTPS, as it may be far away. */
+const later = (then: () => void): void => void setTimeout(then, 20 + Math.random() * 40);
+await using keyServer = await startHttps(parts.keys.folder, "key-server", (request, response) => {
+  later(() => {
+    if (request.url?.startsWith("/ada-") !== true) response.writeHead(404);
+    response.end(`${parts.identity.publicLine}\n`);
+  });
+});
+await using decider = await startHttps(parts.keys.folder, "decider", (request, response) => {
+  void bodyOf(request).then(() =>
+    later(() => response.end(JSON.stringify({ allow: false, reason: "measured" }))),
+  );
+});
+
+const urls = { urls: [`${keyServer.origin}/{user}.keys`], tlsAuthorities: keyServer.certificate };
+for (const [title, more] of [
+  ["keys from addresses", {}],
+  ["keys from addresses, each time anew", { cacheSeconds: 0 }],
+] as const)
+  await measure({
+    title,
+    config: {},
+    rules: [{ name: "urls", match, login: [{ kind: "publickey", ...urls, ...more }], upstream }],
+    groups: {
+      "with keys at the address": listed,
+      "none there": some("eve"),
+      "no rule for the name": some("nobody"),
+    },
+    wrong: wrongKey,
+  });
+
+const secret = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
+const person = { passwords: [hash], keys: [parts.identity.publicLine], totp: secret };
+const users = { people: Object.fromEntries(listed.map((name) => [name, person])) };
+const ofUsers = {
+  "among the users": listed,
+  "not among them": some("eve"),
+  "no rule for the name": some("nobody"),
+};
+for (const [title, login, wrong] of [
+  ["keys of users", [{ kind: "publickey", users: {} }], wrongKey],
+  ["keys of users, asked about", [{ kind: "publickey", users: {} }], askedKey],
+  [
+    "passwords of users, by prompts",
+    [{ kind: "password", users: {}, methods: ["keyboard-interactive"] }],
+    wrongAnswers,
+  ],
+] as const)
+  await measure({
+    title,
+    config: { users },
+    rules: [{ name: "users", match, login, upstream }],
+    groups: ofUsers,
+    wrong,
+  });
+await measure({
+  title: "codes first",
+  config: { users },
+  rules: [
+    {
+      name: "codes",
+      match,
+      login: [{ kind: "totp" }, { kind: "publickey", users: {} }],
+      require: ["totp", "publickey"],
+      upstream,
+    },
+  ],
+  groups: ofUsers,
+  wrong: wrongAnswers,
+});
+
+const webhook = { kind: "webhook", url: `${decider.origin}/`, tlsAuthorities: decider.certificate };
+const shown = { "shown to the webhook": listed, "no rule for the name": some("nobody") };
+for (const [title, more, wrong] of [
+  ["webhook, keys", {}, wrongKey],
+  ["webhook, passwords", { sendPassword: true, methods: ["password"] }, wrongPassword],
+] as const)
+  await measure({
+    title,
+    config: {},
+    rules: [{ name: "webhook", match, login: [{ ...webhook, ...more }], upstream }],
+    groups: shown,
+    wrong,
+  });
+
+await using asking = await startGateway({
+  config: { log: { level: "fatal" }, users, limits: { failureDelaySeconds: 0.2 } },
+  knownPort: true,
+  rules: [
+    {
+      name: "asks",
+      match,
+      login: [{ kind: "password", users: {}, methods: ["keyboard-interactive"] }],
+      upstream,
+    },
+  ],
+});
+await measure({
+  title: "relay",
+  config: {},
+  rules: [
+    {
+      name: "relay",
+      match,
+      login: [{ kind: "relay" }],
+      upstream: {
+        addresses: [`${asking.host}:${asking.port}`],
+        user: "{user}",
+        credentials: [{ kind: "relay" }],
+        hostKey: { knownHosts: asking.knownHosts },
+      },
+    },
+  ],
+  groups: { "led to the upstream": listed, "no rule for the name": some("nobody") },
+  wrong: wrongAnswers,
 });
