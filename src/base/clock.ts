@@ -14,13 +14,29 @@ export interface Clock {
   after(ms: number, then: () => void): Timer;
 }
 
+/** A class: every connection has some of them, and closures would be twice its size. */
+class SystemTimer implements Timer {
+  readonly #timeout: NodeJS.Timeout;
+
+  constructor(ms: number, then: () => void) {
+    // What setTimeout cannot hold it would fire at once; 24 days are as good as never here.
+    this.#timeout = setTimeout(then, Math.min(ms, 2 ** 31 - 1));
+    this.#timeout.unref();
+  }
+
+  refresh(): void {
+    this.#timeout.refresh();
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timeout);
+  }
+}
+
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
   after(ms, then) {
-    // What setTimeout cannot hold it would fire at once; 24 days are as good as never here.
-    const timer = setTimeout(then, Math.min(ms, 2 ** 31 - 1));
-    timer.unref();
-    return { refresh: () => void timer.refresh(), [Symbol.dispose]: () => clearTimeout(timer) };
+    return new SystemTimer(ms, then);
   },
 };

@@ -89,23 +89,9 @@ export async function openLog(options: LogOptions): Promise<RootLog> {
     },
     stream,
   );
+  const root = new OpenLog(writer, state, sink);
   sink.onRecovered = (lines) => root.warn("log-lines-lost", { lines });
-  const root = logOf(writer, state);
-  return {
-    ...root,
-    get level() {
-      return logLevels[state.floor] ?? "info";
-    },
-    set level(level) {
-      state.floor = logLevels.indexOf(level);
-    },
-    get linesLost() {
-      return sink.linesLost;
-    },
-    reopen: () => sink.reopen(),
-    flush: () => sink.flush(),
-    close: () => sink.close(),
-  };
+  return root;
 }
 
 /** A log that says nothing, for tests and for callers who gave none. */
@@ -125,25 +111,90 @@ interface State {
   floor: number;
 }
 
-function logOf(writer: Pino, state: State): Log {
-  const method = (level: LogLevel): LogMethod => {
-    const rank = logLevels.indexOf(level);
-    return (event, fields) => {
-      if (rank < state.floor) return;
-      if (fields === undefined) writer[level](event);
-      else writer[level](fields, event);
-    };
-  };
-  return {
-    trace: method("trace"),
-    debug: method("debug"),
-    info: method("info"),
-    warn: method("warn"),
-    error: method("error"),
-    fatal: method("fatal"),
-    enabled: (level) => logLevels.indexOf(level) >= state.floor,
-    child: (fields) => logOf(writer.child(fields), state),
-  };
+/** Every session has one of its own, so it is small: pino's own children hold a kilobyte each. */
+class WriterLog implements Log {
+  readonly #writer: Pino;
+  readonly #state: State;
+  readonly #facts: LogFields | undefined;
+
+  constructor(writer: Pino, state: State, facts?: LogFields) {
+    this.#writer = writer;
+    this.#state = state;
+    this.#facts = facts;
+  }
+
+  trace(event: string, fields?: LogFields): void {
+    this.#write("trace", event, fields);
+  }
+
+  debug(event: string, fields?: LogFields): void {
+    this.#write("debug", event, fields);
+  }
+
+  info(event: string, fields?: LogFields): void {
+    this.#write("info", event, fields);
+  }
+
+  warn(event: string, fields?: LogFields): void {
+    this.#write("warn", event, fields);
+  }
+
+  error(event: string, fields?: LogFields): void {
+    this.#write("error", event, fields);
+  }
+
+  fatal(event: string, fields?: LogFields): void {
+    this.#write("fatal", event, fields);
+  }
+
+  enabled(level: LogLevel): boolean {
+    return logLevels.indexOf(level) >= this.#state.floor;
+  }
+
+  child(fields: LogFields): Log {
+    return new WriterLog(this.#writer, this.#state, { ...this.#facts, ...fields });
+  }
+
+  #write(level: LogLevel, event: string, fields: LogFields | undefined): void {
+    if (!this.enabled(level)) return;
+    if (this.#facts === undefined && fields === undefined) this.#writer[level](event);
+    else this.#writer[level]({ ...this.#facts, ...fields }, event);
+  }
+}
+
+class OpenLog extends WriterLog implements RootLog {
+  readonly #levels: State;
+  readonly #sink: LogSink;
+
+  constructor(writer: Pino, state: State, sink: LogSink) {
+    super(writer, state);
+    this.#levels = state;
+    this.#sink = sink;
+  }
+
+  get level(): LogLevel {
+    return logLevels[this.#levels.floor] ?? "info";
+  }
+
+  set level(level: LogLevel) {
+    this.#levels.floor = logLevels.indexOf(level);
+  }
+
+  get linesLost(): number {
+    return this.#sink.linesLost;
+  }
+
+  reopen(): void {
+    this.#sink.reopen();
+  }
+
+  flush(): void {
+    this.#sink.flush();
+  }
+
+  async close(): Promise<void> {
+    await this.#sink.close();
+  }
 }
 
 const jsonForm: LineForm = { time: true, line: (line) => line };

@@ -470,12 +470,18 @@ export class Session {
 const utf8 = new TextEncoder();
 
 /** What we can, told to the client in EXT_INFO (RFC 8308; PROTOCOL of OpenSSH for the other two). */
+const extensionsFor = new WeakMap<readonly string[], Extensions>();
+
 function announced(signatureAlgorithms: readonly string[]): Extensions {
-  return new Map([
+  const known = extensionsFor.get(signatureAlgorithms);
+  if (known !== undefined) return known;
+  const extensions = new Map([
     ["server-sig-algs", utf8.encode(signatureAlgorithms.join(","))],
     ["publickey-hostbound@openssh.com", utf8.encode("0")],
     ["ping@openssh.com", utf8.encode("0")],
   ]);
+  extensionsFor.set(signatureAlgorithms, extensions);
+  return extensions;
 }
 
 function codeOf(error: unknown): string {

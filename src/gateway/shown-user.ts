@@ -1,4 +1,4 @@
-import type { Log, LogFields, LogMethod, Pattern } from "#base";
+import type { Log, LogFields, LogLevel, Pattern } from "#base";
 import type { Auditor, Rule } from "#contract";
 
 /** The capture of a rule's pattern that is a secret: the join token of a device. */
@@ -24,20 +24,7 @@ export class ShownUsers {
 
   log(log: Log): Log {
     if (this.#patterns.length === 0) return log;
-    const shown =
-      (write: LogMethod): LogMethod =>
-      (event, fields) =>
-        write(event, this.#fields(fields));
-    return {
-      trace: shown(log.trace),
-      debug: shown(log.debug),
-      info: shown(log.info),
-      warn: shown(log.warn),
-      error: shown(log.error),
-      fatal: shown(log.fatal),
-      enabled: (level) => log.enabled(level),
-      child: (fields) => this.log(log.child(this.#fields(fields) ?? {})),
-    };
+    return new ShownLog(log, this);
   }
 
   audit(audit: Auditor | undefined): Auditor | undefined {
@@ -45,8 +32,51 @@ export class ShownUsers {
     return (event) => audit(event.user === undefined ? event : { ...event, user: this.of(event.user) });
   }
 
-  #fields(fields: LogFields | undefined): LogFields | undefined {
+  /** Facts of a line of the log, as it may have them. */
+  fields(fields: LogFields | undefined): LogFields | undefined {
     const user = fields?.["user"];
     return typeof user === "string" ? { ...fields, user: this.of(user) } : fields;
+  }
+}
+
+class ShownLog implements Log {
+  readonly #log: Log;
+  readonly #users: ShownUsers;
+
+  constructor(log: Log, users: ShownUsers) {
+    this.#log = log;
+    this.#users = users;
+  }
+
+  trace(event: string, fields?: LogFields): void {
+    this.#log.trace(event, this.#users.fields(fields));
+  }
+
+  debug(event: string, fields?: LogFields): void {
+    this.#log.debug(event, this.#users.fields(fields));
+  }
+
+  info(event: string, fields?: LogFields): void {
+    this.#log.info(event, this.#users.fields(fields));
+  }
+
+  warn(event: string, fields?: LogFields): void {
+    this.#log.warn(event, this.#users.fields(fields));
+  }
+
+  error(event: string, fields?: LogFields): void {
+    this.#log.error(event, this.#users.fields(fields));
+  }
+
+  fatal(event: string, fields?: LogFields): void {
+    this.#log.fatal(event, this.#users.fields(fields));
+  }
+
+  enabled(level: LogLevel): boolean {
+    return this.#log.enabled(level);
+  }
+
+  child(fields: LogFields): Log {
+    return this.#users.log(this.#log.child(this.#users.fields(fields) ?? {}));
   }
 }

@@ -32,7 +32,10 @@ export function hostKeyNews(
 ): HostKeyNews {
   return {
     type: hostKeysRequest,
-    data: listed(keys),
+    // Made when it is told: kept as long as its connection, it would keep a piece of Node's pool.
+    get data() {
+      return listed(keys);
+    },
     prove: async ({ type, data }) =>
       type === hostKeysProveRequest ? await proofsOf(data, keys, sessionId, defaultRsa) : undefined,
   };

@@ -202,6 +202,18 @@ class PaddingSource {
   }
 }
 
+const paddingSources = new WeakMap<RandomBytes, PaddingSource>();
+
+/** One for all that draw from the same randomness: the most of many connections are idle, and each would hold a supply. */
+function paddingOf(random: RandomBytes): PaddingSource {
+  let source = paddingSources.get(random);
+  if (source === undefined) {
+    source = new PaddingSource(random);
+    paddingSources.set(random, source);
+  }
+  return source;
+}
+
 /** Outbound half of the binary packet protocol: payloads in, sealed bytes out, gathered until they are taken. */
 export class OutboundFramer {
   #sealer: PacketSealer = plainSealer();
@@ -209,12 +221,12 @@ export class OutboundFramer {
   #at = 0;
   #full: Uint8Array[] = [];
   #fullBytes = 0;
-  readonly #padding: PaddingSource;
+  readonly #random: RandomBytes;
   packets = 0;
   bytes = 0;
 
   constructor(random: RandomBytes) {
-    this.#padding = new PaddingSource(random);
+    this.#random = random;
   }
 
   /** Whether there are bytes to take. */
@@ -246,7 +258,7 @@ export class OutboundFramer {
     const at = this.#at + 4;
     arena[at] = padding;
     arena.set(input.subarray(start, end), at + 1);
-    this.#padding.fill(arena, at + 1 + length, padding);
+    paddingOf(this.#random).fill(arena, at + 1 + length, padding);
     this.#at = sealer.seal(arena, at, at + body, arena, this.#at);
     this.#count(body);
   }
