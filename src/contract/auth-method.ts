@@ -121,6 +121,8 @@ export interface AuthMethod extends AsyncDisposable {
   /** The upstream's own questions go to the client: what is `deferred` needs no password. */
   readonly relays?: boolean;
   /** Whoever it accepts has given a password, which credentials may send on. */
+  /** With `relays`: the upstream's banner goes to the client before its first question, and so to people who have proven nothing. */
+  readonly tellsBanner?: boolean;
   readonly givesPassword: boolean;
   attempt(proof: Proof, context: AuthContext): Promise<Verdict>;
 }

@@ -1,11 +1,15 @@
 import type { Clock } from "#base";
-import type { Arrival, AuthContext, Proof, Verdict } from "#contract";
+import type { Arrival, AuthContext, Proof, RuleMatch, Verdict } from "#contract";
 import type { LoginProgress } from "./login-progress.ts";
+import { capturesOf } from "./router.ts";
 import type { UpstreamEntry } from "./upstream-entry.ts";
 import { upstreamFiles } from "./upstream-file.ts";
 
+/** Who asks, from where, and when. */
+export type Asking = Pick<AuthContext, "user" | "from" | "nowMs" | "signal">;
+
 export interface AttemptSetting {
-  readonly who: Pick<AuthContext, "user" | "from" | "nowMs" | "signal">;
+  readonly who: Asking;
   /** Makes an upstream of its own, beside the one that the session will have. */
   readonly entry: () => UpstreamEntry;
   /** Milliseconds that reading a file of the upstream may take. */
@@ -15,14 +19,22 @@ export interface AttemptSetting {
   readonly arrival: Pick<Arrival, "via" | "to">;
 }
 
-/** What a login method is told of an attempt. Without progress the name leads nowhere. */
+/**
+ * What a login method is told of an attempt under a name that leads nowhere, in the shadow of a rule: all that the rule would catch is
+ * the name itself, so that files are looked for, and addresses asked, as under the rule.
+ */
+export function pretendedContext(who: Asking, match: RuleMatch = {}): AuthContext {
+  const captures = Object.fromEntries([...capturesOf(match)].map((name) => [name, who.user]));
+  return { ...who, captures, pretended: true };
+}
+
+/** What a login method is told of an attempt. */
 export function contextOf(
   proof: Proof,
-  progress: LoginProgress | undefined,
+  progress: LoginProgress,
   { who, entry, readMs, clock, session, arrival }: AttemptSetting,
 ): AuthContext {
   const { user, signal } = who;
-  if (progress === undefined) return { ...who, captures: { user, 0: user }, pretended: true };
   const { route, passed } = progress;
   const { via, to } = arrival;
   const matchedKey =

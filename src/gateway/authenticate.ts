@@ -4,7 +4,6 @@ import type {
   Auditor,
   AuthMethod,
   ClientAgent,
-  ClientExchange,
   KeyProof,
   LoginDirection,
   PeerAddress,
@@ -22,16 +21,17 @@ import { whyClosed } from "./client-left.ts";
 import { gatewayErrors } from "./errors.ts";
 import type { AttemptKind, FailureDelays } from "./failure-delays.ts";
 import type { GatewayLimits } from "./limits.ts";
-import { contextOf, isAnswer, passwordOf } from "./attempt-context.ts";
-import { LoginAudit, type RefusedAttempt } from "./login-audit.ts";
+import { type Asking, contextOf, isAnswer, passwordOf } from "./attempt-context.ts";
+import { LoginAudit } from "./login-audit.ts";
 import { GivenUp, LoginDialogue } from "./login-dialogue.ts";
 import { LoginProgress, type PassedStep } from "./login-progress.ts";
-import { askNewPassword } from "./new-password.ts";
 import { offeredMethods } from "./offered-methods.ts";
+import { Refusals } from "./refusals.ts";
 import type { Router } from "./router.ts";
 import type { DownstreamLeg, UpstreamPorts } from "./upstream.ts";
 import { UpstreamEntry, type UpstreamEntryOptions } from "./upstream-entry.ts";
 import type { UpstreamLogin } from "./upstream-login.ts";
+import { UpstreamProof } from "./upstream-proof.ts";
 
 export interface AuthenticationOptions {
   /** The gateway's name for the session. */
@@ -79,10 +79,10 @@ export class Authentication implements AsyncDisposable {
   readonly #over = new AbortController();
   readonly #entryOptions: UpstreamEntryOptions;
   readonly #upstream: UpstreamEntry;
+  readonly #refusals: Refusals;
+  readonly #upstreamProof: UpstreamProof;
   /** What the current name has proven; undefined: nothing. */
   #progress: LoginProgress | undefined;
-  /** Passwords and answers tried under the current name. */
-  #passwords = 0;
 
   constructor(options: AuthenticationOptions) {
     const { link, limits, sessionId, upstream: ports, downstream, clock } = options;
@@ -108,6 +108,22 @@ export class Authentication implements AsyncDisposable {
       signal: this.#over.signal,
     };
     this.#upstream = new UpstreamEntry(this.#entryOptions);
+    const { router, delays, log } = options;
+    this.#refusals = new Refusals({
+      router,
+      delays,
+      clock,
+      log,
+      audit: this.#audit,
+      dialogue: this.#dialogue,
+      offers: () => this.#offers,
+      asking: (user) => this.#asking(user),
+    });
+    this.#upstreamProof = new UpstreamProof({
+      upstream: this.#upstream,
+      server: this.#server,
+      refusals: this.#refusals,
+    });
   }
 
   /** Throws ClientLeft, and what is to end the connection with its own words. */
@@ -170,7 +186,7 @@ export class Authentication implements AsyncDisposable {
 
   /** All that was gathered for a name: the upstream of a login that came to nothing, too. */
   async #forget(): Promise<void> {
-    this.#passwords = 0;
+    this.#refusals.forget();
     this.#progress?.forget();
     this.#progress = undefined;
     await this.#upstream.drop();
@@ -179,13 +195,18 @@ export class Authentication implements AsyncDisposable {
   async #answer(user: string, attempt: UserauthAttempt): Promise<Authenticated | undefined> {
     switch (attempt.method) {
       case "none":
-        this.#reject();
+        this.#refusals.reject();
         return undefined;
       case "other":
-        return this.#notOffered(user, attempt.name);
+        return this.#refusals.notOffered(user, attempt.name);
       case "password": {
         const { password, newPassword } = attempt;
-        return await this.#judge(user, { method: "password", password }, this.#passwordKind(), newPassword);
+        return await this.#judge(
+          user,
+          { method: "password", password },
+          this.#refusals.passwordKind(),
+          newPassword,
+        );
       }
       case "publickey":
         return await this.#publicKey(user, attempt);
@@ -198,7 +219,7 @@ export class Authentication implements AsyncDisposable {
     const { algorithm, blob, key, proof, verdict: presence } = attempt;
     if (key === undefined || proof === "invalid") {
       const reason = attempt.refusal ?? "the key cannot be used";
-      await this.#deny(user, "key", 0, { method: "publickey", key: fingerprint(blob), reason });
+      await this.#refusals.deny(user, "key", 0, { method: "publickey", key: fingerprint(blob), reason });
       return undefined;
     }
     const shown: KeyProof = {
@@ -215,13 +236,13 @@ export class Authentication implements AsyncDisposable {
 
   async #interview(user: string, submethods: string): Promise<Authenticated | undefined> {
     const method = "keyboard-interactive";
-    if (!this.#offers.includes(method)) return this.#notOffered(user, method);
+    if (!this.#offers.includes(method)) return this.#refusals.notOffered(user, method);
     try {
       const ask = async (request: InfoRequest): Promise<Uint8Array[]> => {
         this.throwIfOver();
         return await this.#dialogue.ask(request);
       };
-      return await this.#judge(user, { method, submethods, ask }, this.#passwordKind());
+      return await this.#judge(user, { method, submethods, ask }, this.#refusals.passwordKind());
     } catch (error) {
       if (!(error instanceof GivenUp)) throw error;
       this.#audit.refused(user, { method, reason: "the exchange was given up" });
@@ -241,14 +262,14 @@ export class Authentication implements AsyncDisposable {
     const progress = this.#progress ?? this.#begin(user, proof);
     const methods = progress?.judges(proof.method) ?? [];
     if (progress === undefined || (methods.length === 0 && !progress.started)) {
-      await this.#pretend(user, proof, kind);
+      await this.#refusals.pretend(user, proof, kind);
       return undefined;
     }
     const { route } = progress;
     let reason = "another method is due";
     let whose: string | undefined;
     for (const [at, method] of methods.entries()) {
-      if (at > 0) await this.#pause(user, proof, kind, 0);
+      if (at > 0) await this.#refusals.pause(user, proof, kind, 0);
       const verdict = await this.#attempt(method, proof, user, progress);
       if (isAnswer(proof, verdict)) {
         this.#server.acceptKey();
@@ -272,7 +293,7 @@ export class Authentication implements AsyncDisposable {
         continue;
       }
       this.#audit.passed(user, "deferred", proof.method, route.rule);
-      const judged = await this.#judgeUpstream(route, user, proof, password, newPassword);
+      const judged = await this.#upstreamProof.judge({ route, user, method, proof, password, newPassword });
       if (judged === "asked") return undefined;
       if (judged === "entered")
         return await this.#pass(user, progress, {
@@ -281,11 +302,11 @@ export class Authentication implements AsyncDisposable {
           restrictions: [],
           password,
         });
-      this.#options.delays.record(route.rule, kind, this.#options.clock.monotonic() - this.#dialogue.heardMs);
+      this.#refusals.record(route.rule, kind);
       reason = "the upstream refused the password";
     }
     const shown = proof.method === "publickey" ? { key: fingerprint(proof.blob), proven: proof.proven } : {};
-    await this.#deny(user, kind, 0, {
+    await this.#refusals.deny(user, kind, 0, {
       method: proof.method,
       ...shown,
       rule: route.rule,
@@ -295,121 +316,9 @@ export class Authentication implements AsyncDisposable {
     return undefined;
   }
 
-  /** `asked`: the client has been asked for a new password, by SSH's own message, or for another proof. */
-  async #judgeUpstream(
-    route: Route,
-    user: string,
-    proof: Proof,
-    password: Uint8Array | undefined,
-    newPassword: Uint8Array | undefined,
-  ): Promise<"entered" | "refused" | "asked"> {
-    for (let fresh = newPassword; ; ) {
-      const outcome =
-        password === undefined
-          ? await this.#upstream.relay(route, user, this.#exchange(route, user, proof))
-          : await this.#upstream.judge(route, user, password, fresh);
-      if (outcome.kind === "partial") {
-        this.#showBanners();
-        this.#server.reject(outcome.methods, true);
-        return "asked";
-      }
-      if (outcome.kind !== "password-change") return outcome.kind;
-      if (proof.method !== "keyboard-interactive") {
-        this.#server.requestPasswordChange(outcome.prompt);
-        return "asked";
-      }
-      fresh = await askNewPassword(proof, outcome.prompt);
-      if (fresh === undefined) return "refused";
-    }
-  }
-
-  /** The client's end of what is relayed. The first question comes when it would come for a name that leads nowhere. */
-  #exchange(route: Route, user: string, proof: Proof): ClientExchange {
-    const { delays, clock } = this.#options;
-    if (proof.method !== "keyboard-interactive") throw new gatewayErrors.BUG_SESSION("nothing to relay");
-    const { submethods } = proof;
-    let first = true;
-    return {
-      ...(submethods === undefined ? {} : { submethods }),
-      ask: async (request) => {
-        if (first) {
-          delays.record(route.rule, "first-question", clock.monotonic() - this.#dialogue.heardMs);
-          await this.#pause(user, proof, "first-question", 0);
-        }
-        first = false;
-        return await proof.ask(request);
-      },
-    };
-  }
-
-  #showBanners(): void {
-    for (const text of this.#upstream.takeBanners()) this.#server.banner(text);
-  }
-
-  /** For a name that cannot log in like this: the work, the questions and the time of one that could, and the same answer. */
-  async #pretend(user: string, proof: Proof, kind: AttemptKind): Promise<void> {
-    const { router, delays } = this.#options;
-    const judges = ({ methods }: AuthMethod): boolean => methods.includes(proof.method);
-    const shadow = delays.shadow(
-      user,
-      router.rules.filter(({ login }) => login[0]?.some(judges)),
-    );
-    let atLeastMs = 0;
-    for (const [at, method] of (shadow?.login[0] ?? []).filter(judges).entries()) {
-      if (at > 0) await this.#pause(user, proof, kind, atLeastMs);
-      if (method.relays === true)
-        await this.#pause(user, proof, "first-question", delays.sample(shadow?.name ?? "", "first-question"));
-      const verdict = await this.#attempt(method, proof, user, undefined);
-      if (verdict.kind === "undecided") {
-        this.#server.acceptKey();
-        return;
-      }
-      if (verdict.kind === "deferred") atLeastMs = delays.sample(shadow?.name ?? "", kind);
-    }
-    const reason = "no rule lets this name in like this";
-    const key = proof.method === "publickey" ? { key: fingerprint(proof.blob) } : {};
-    await this.#deny(user, kind, atLeastMs, { method: proof.method, ...key, reason });
-  }
-
-  /** Between two methods of one exchange: the next question would tell how long the last answer was thought about. */
-  async #pause(user: string, proof: Proof, kind: AttemptKind, atLeastMs: number): Promise<void> {
-    if (proof.method !== "keyboard-interactive") return;
-    await this.#options.delays.wait(user, kind, this.#dialogue.heardMs, atLeastMs, this.#over.signal);
-  }
-
-  /** Refuses, no sooner than refusals are due. The reason is for the log alone. */
-  async #deny(
-    user: string,
-    kind: AttemptKind,
-    atLeastMs: number,
-    fields: RefusedAttempt & { readonly proven?: boolean },
-  ): Promise<void> {
-    const { delays, log } = this.#options;
-    // A client asks about every key that it has: that is no news.
-    const level = fields.proven === false ? "debug" : "info";
-    log[level]("auth-denied", { user, ...fields });
-    this.#audit.refused(user, fields);
-    await delays.wait(user, kind, this.#dialogue.heardMs, atLeastMs, this.#over.signal);
-    if (!this.#over.signal.aborted) this.#reject();
-  }
-
-  #notOffered(user: string, method: string): undefined {
-    this.#audit.refused(user, { method, reason: "the method is not offered" });
-    this.#reject();
-    return undefined;
-  }
-
-  #reject(): void {
-    this.#server.reject(this.#offers);
-  }
-
   /** What the client may go on with. Only who has proven something is told of a rule's further steps. */
   get #offers(): readonly string[] {
     return this.#progress?.offered ?? this.#offered;
-  }
-
-  #passwordKind(): AttemptKind {
-    return this.#passwords++ === 0 ? "first-password" : "next-password";
   }
 
   #begin(user: string, proof: Proof): LoginProgress | undefined {
@@ -428,17 +337,10 @@ export class Authentication implements AsyncDisposable {
     return refusal;
   }
 
-  /** Without progress: the name leads nowhere, and what the verdict is does not count. */
-  async #attempt(
-    method: AuthMethod,
-    proof: Proof,
-    user: string,
-    progress: LoginProgress | undefined,
-  ): Promise<Verdict> {
-    const { from, via, to, sessionId, clock, limits } = this.#options;
-    const { signal } = this.#over;
+  async #attempt(method: AuthMethod, proof: Proof, user: string, progress: LoginProgress): Promise<Verdict> {
+    const { via, to, sessionId, clock, limits } = this.#options;
     const context = contextOf(proof, progress, {
-      who: { user, from, nowMs: clock.now(), signal },
+      who: this.#asking(user),
       entry: () => new UpstreamEntry({ ...this.#entryOptions, aside: true }),
       readMs: limits.upstreamLoginSeconds * 1000,
       clock,
@@ -446,6 +348,11 @@ export class Authentication implements AsyncDisposable {
       arrival: { via, ...(to === undefined ? {} : { to }) },
     });
     return await method.attempt(proof, context);
+  }
+
+  #asking(user: string): Asking {
+    const { from, clock } = this.#options;
+    return { user, from, nowMs: clock.now(), signal: this.#over.signal };
   }
 
   /** A step is done: on to the next, or in. */
@@ -472,8 +379,7 @@ export class Authentication implements AsyncDisposable {
     const proven: Omit<Principal, symbol> = { user, ...progress.proven };
     const { method, by } = proven;
     this.#options.log.info("auth-success", { user, method, by, rule: route.rule });
-    // Only now: to a name that is not let in, an upstream's words would tell that there is an upstream.
-    this.#showBanners();
+    this.#upstreamProof.showBanners();
     this.#server.accept();
     const principal = proven as Principal;
     if (route.serve !== undefined) progress.forget();

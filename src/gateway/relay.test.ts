@@ -84,6 +84,24 @@ test("rounds go through as they are, and the upstream's answer is the answer", a
   assert.equal(gate.dialled.length, 1, "one connection for all tries");
 });
 
+test("the banner comes before the first question where the rule says so, and is not told twice", async () => {
+  const methods = ["keyboard-interactive"];
+  await using gate = new FakeGateway({
+    clock,
+    rules: [{ ...rule, login: [{ ...relayed, tellsBanner: true }] }],
+    upstream: () => ({ methods, answer: asking(["Password: ", "a"]), banner: "hello" }),
+  });
+  const client = await gate.connect();
+  const login = await client.start("ada");
+  login.tryKeyboardInteractive();
+  const event = await client.next();
+  assert.equal(event.kind, "prompts");
+  assert.deepEqual(client.banners, ["hello"]);
+  login.answer([Buffer.from("a")]);
+  assert.equal(outcomeOf(await client.next()), "success");
+  assert.deepEqual(client.banners, ["hello"]);
+});
+
 test("what the client would rather be asked is the upstream's to read", async () => {
   const heard: string[] = [];
   const answer = asking(["Code: ", "1"]);

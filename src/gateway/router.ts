@@ -403,7 +403,7 @@ function checkServed({ upstream, login }: Rule, invalid: (detail: string) => Err
 }
 
 /** Names that templates may use with these conditions. */
-function capturesOf({ userPattern, certificate, to }: RuleMatch): ReadonlySet<string> {
+export function capturesOf({ userPattern, certificate, to }: RuleMatch): ReadonlySet<string> {
   const names = new Set(["user", "0", ...(to === undefined ? [] : ["to", "toPort"])]);
   for (let index = 1; index <= (userPattern?.groupCount ?? 0); index++) names.add(String(index));
   for (const name of [...(userPattern?.names ?? []), ...(certificate?.keyId?.names ?? [])]) names.add(name);

@@ -44,13 +44,18 @@ before(async () => {
   one = await pam("keyboard-interactive password");
   two = await pam("keyboard-interactive,keyboard-interactive");
   mixed = await pam("password,keyboard-interactive");
-  const rule = (name: string, sshd: Sshd): object => ({
+  const rule = (name: string, sshd: Sshd, more: object = {}): object => ({
     name,
     match: { user: name },
-    login: [{ kind: "relay" }],
+    login: [{ kind: "relay", ...more }],
     upstream: upstreamTo({ ...world, sshd }, { credentials: [{ kind: "relay" }] }),
   });
-  await world.gateway.rewrite([rule("one", one), rule("two", two), rule("mixed", mixed)] as never);
+  await world.gateway.rewrite([
+    rule("one", one),
+    rule("two", two),
+    rule("mixed", mixed),
+    rule("open", one, { bannerFirst: true }),
+  ] as never);
   world.gateway.signal("SIGHUP");
   await world.gateway.waitForLog("reload", ({ event }) => event === "reloaded");
 });
@@ -132,6 +137,23 @@ test("a wrong answer is a wrong answer", { skip }, async () => {
     assert.equal(code, 255, way);
     assert.match(stderr, /Permission denied/, way);
   }
+});
+
+test("the banner: after a proof, or before the first question where the rule says so", { skip }, async () => {
+  const banner = /Authorised people only/g;
+  const shown = async (where: SshTarget, method: string): Promise<number> => {
+    const { code, stderr } = await login(where, ["wrong"], method);
+    assert.equal(code, 255);
+    return stderr.match(banner)?.length ?? 0;
+  };
+  for (const method of ["keyboard-interactive", "password"]) {
+    assert.equal(await shown(direct(one), method), 1, method);
+    assert.equal(await shown(world.gateway.target("open"), method), 1, method);
+    assert.equal(await shown(world.gateway.target("one"), method), 0, method);
+    assert.equal(await shown(world.gateway.target("nobody-here"), method), 0, method);
+  }
+  const right = await login(world.gateway.target("open"), [world.user.password ?? ""]);
+  assert.deepEqual([right.code, right.stderr.match(banner)?.length], [0, 1]);
 });
 
 test("two proofs one after the other: partial success", { skip }, async () => {

@@ -1,10 +1,11 @@
-import { z } from "zod";
+import * as z from "zod";
 import type { AuthKind, AuthMethod } from "#contract";
 
 export interface RelayConfig {
   readonly kind: "relay";
   readonly methods: readonly ("keyboard-interactive" | "password")[];
   readonly prompt: string;
+  readonly bannerFirst?: boolean | undefined;
 }
 
 const schema: z.ZodType<RelayConfig> = z.strictObject({
@@ -24,6 +25,12 @@ const schema: z.ZodType<RelayConfig> = z.strictObject({
     .describe(
       "What a name that leads nowhere is asked. Write what the upstream asks first, so that nobody can tell the difference.",
     ),
+  bannerFirst: z
+    .boolean()
+    .optional()
+    .describe(
+      "The upstream's banner comes before its first question, as without a gateway, and not only after the login. It tells strangers that the name leads to an upstream: for rules whose names are no secret.",
+    ),
 });
 
 /** The upstream's own login: its questions go to the client, the client's answers to it. */
@@ -32,12 +39,13 @@ export const relay: AuthKind<RelayConfig> = {
   summary:
     "The upstream's own login, passed on in both directions: its questions (PAM, one-time codes, Duo), password changes and partial successes. Needs the credential `relay`.",
   schema,
-  create: async ({ methods, prompt }) =>
+  create: async ({ methods, prompt, bannerFirst = false }) =>
     ({
       kind: "relay",
       methods,
       defers: true,
       relays: true,
+      tellsBanner: bannerFirst,
       givesPassword: false,
       attempt: async (proof, { pretended }) => {
         if (proof.method === "keyboard-interactive" && pretended)
