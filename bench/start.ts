@@ -24,10 +24,9 @@ async function start(stage: Stage, subject: string): Promise<Sample> {
   const { host, port, knownHosts } = await stage.upstream();
   const launcher = subject === "release" ? await (release ??= built()) : undefined;
   const place = { host, port, hostKey: { knownHosts } };
-  const spawned = performance.now();
   await using gateway = await stage.startGateway(place, launcher === undefined ? {} : { launcher });
   return {
-    readyMs: performance.now() - spawned,
+    readyMs: performance.now() - gateway.child.spawnedAt,
     idleMegabytes: (await treeResidentBytes(gateway.child.pid)) / 1e6,
   };
 }

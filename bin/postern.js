@@ -16,10 +16,12 @@ const program = existsSync(source) ? source : join(root, "dist", "main.js");
 const [major, minor] = process.versions.node.split(".").map(Number);
 
 if (major > oldestMajor || (major === oldestMajor && minor >= oldestMinor)) {
-  // Loading makes much that is soon forgotten: V8's room for new objects would grow by some ten megabytes for it, and stay so. Later it
-  // may grow as it likes, which many logins at once need.
-  setFlagsFromString("--semi-space-growth-factor=1");
-  setTimeout(() => setFlagsFromString("--semi-space-growth-factor=2"), 1_000).unref();
+  // Loading makes much that is soon forgotten: V8's room for new objects would grow by some ten megabytes for it, and stay so, and what
+  // runs once would be compiled as if it ran for ever, which takes another eight. Later both may go on as they like.
+  for (const flag of ["--semi-space-growth-factor=1", "--no-opt", "--no-maglev"]) setFlagsFromString(flag);
+  setTimeout(() => {
+    for (const flag of ["--semi-space-growth-factor=2", "--opt", "--maglev"]) setFlagsFromString(flag);
+  }, 1_000).unref();
   await import(pathToFileURL(program).href);
 } else {
   const node = join(root, "node_modules", "node", "bin", "node");

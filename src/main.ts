@@ -1,5 +1,9 @@
+import { readDocumentsOnce } from "#base";
 import type { CliContext } from "#cli";
-import { run } from "#cli";
+
+// Before any schema is made, so all else is imported later.
+readDocumentsOnce();
+const { run } = await import("#cli");
 
 const context: CliContext = {
   stdin: process.stdin,

@@ -127,7 +127,7 @@ const table: Readonly<Record<string, Row>> = {
   // What other programs import as "postern/ssh": it passes on, and nothing here imports it.
   library: { rooms: ["base", ...engine, "link"], outside: [] },
   // main.ts alone.
-  "": { rooms: ["cli", "app"], outside: [] },
+  "": { rooms: ["base", "cli", "app"], outside: [] },
 };
 
 const sourceDir = resolve(import.meta.dirname, "../src");

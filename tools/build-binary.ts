@@ -3,9 +3,10 @@
  * application). One bundle of src/ and its dependencies is put into a copy of the Node binary that runs this.
  */
 import { execFileSync } from "node:child_process";
-import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { basename, dirname, join, resolve } from "node:path";
-import { build, type Metafile } from "esbuild";
+import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { build } from "esbuild";
+import { licences } from "./licences.ts";
 import { projectDir } from "./project.ts";
 
 const buildDir = join(projectDir, "build");
@@ -44,23 +45,3 @@ writeFileSync(seaConfig, JSON.stringify(sea, undefined, 2));
 execFileSync(process.execPath, ["--build-sea", seaConfig], { cwd: projectDir, stdio: "inherit" });
 chmodSync(output, 0o755);
 writeFileSync(`${output}.licences.txt`, licences(metafile));
-
-/** The licences of what the bundle holds, which ask to go with every copy. */
-function licences(made: Metafile): string {
-  const folders = new Set<string>();
-  for (const input of Object.keys(made.inputs)) {
-    const folder = /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+/.exec(input)?.[0];
-    if (folder !== undefined) folders.add(folder);
-  }
-  const parts = [...folders].sort().map((folder) => {
-    const from = join(projectDir, folder);
-    const { name, version, license } = JSON.parse(readFileSync(join(from, "package.json"), "utf8")) as Record<
-      string,
-      string
-    >;
-    const file = readdirSync(from).find((entry) => /^licen[cs]e/i.test(basename(entry)));
-    const text = file === undefined ? "" : readFileSync(join(from, file), "utf8");
-    return `${name} ${version} (${license})\n\n${text.trim()}\n`;
-  });
-  return parts.join(`\n${"-".repeat(72)}\n\n`);
-}

@@ -1,7 +1,12 @@
-/** `npm run build [FOLDER]`: src/ as JavaScript in dist/ (or that folder), which starts faster and takes less memory than type stripping. */
+/**
+ * `npm run build [FOLDER]`: src/ as JavaScript in dist/ (or that folder), with the types of the library. The code and its dependencies are put
+ * into a few files: to find and read hundreds of them takes most of a start, and what nobody uses would be kept in memory.
+ */
 import { execFileSync } from "node:child_process";
 import { cpSync, existsSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { build, type Plugin } from "esbuild";
+import { licences } from "./licences.ts";
 import { projectDir, projectPackage } from "./project.ts";
 
 const ownDir = join(projectDir, "dist");
@@ -18,7 +23,50 @@ execFileSync(
     stdio: "inherit",
   },
 );
-// The doors by name: the nearest package.json decides what "#base" means, so dist/ has one of its own.
+/**
+ * Node gives an ES module that imports these all that they export, and WebSocket and its kind at the end of node:http are ten megabytes
+ * of a client for HTTP that nobody here asks for.
+ */
+const wholeModules: Plugin = {
+  name: "whole modules",
+  setup: ({ onResolve, onLoad }) => {
+    onResolve({ filter: /^node:https?$/ }, ({ path }) => ({ path, namespace: "whole" }));
+    onLoad({ filter: /./, namespace: "whole" }, ({ path }) => ({
+      contents: `module.exports = process.getBuiltinModule(${JSON.stringify(path)});`,
+    }));
+  },
+};
+const { metafile } = await build({
+  absWorkingDir: projectDir,
+  // All in one folder, so that code finds what lies beside it, whichever file it went into.
+  entryPoints: {
+    main: "src/main.ts",
+    client: "src/client/index.ts",
+    library: "src/library/index.ts",
+    "bcrypt-thread": "src/auth/password/bcrypt-thread.ts",
+  },
+  outdir: outDir,
+  bundle: true,
+  splitting: true,
+  platform: "node",
+  format: "esm",
+  target: "node24",
+  plugins: [wholeModules],
+  // Names stay, and lines are short: a stack must say something. The maps are for `node --enable-source-maps`.
+  minifyWhitespace: true,
+  minifySyntax: true,
+  lineLimit: 160,
+  sourcemap: "linked",
+  sourcesContent: false,
+  // Dependencies that are CommonJS ask for Node's own modules by require(); ES modules have none unless they make one.
+  banner: {
+    js: `import { createRequire as postern$require } from "node:module"; const require = postern$require(import.meta.url);`,
+  },
+  metafile: true,
+  logLevel: "warning",
+});
+writeFileSync(join(outDir, "licences.txt"), licences(metafile));
+// The doors by name, as the types have them: the nearest package.json decides what "#base" means, so dist/ has one of its own.
 const { name, version, description, license } = projectPackage();
 const manifest = {
   name,

@@ -64,6 +64,7 @@ export {
   size,
   template,
   withPaths,
+  readDocumentsOnce,
 } from "./schema.ts";
 export { Secret } from "./secret.ts";
 export { type Captures, parseTemplate, type Template, templateErrors } from "./template.ts";

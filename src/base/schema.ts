@@ -4,7 +4,7 @@
  */
 import { accessSync } from "node:fs";
 import { isAbsolute, resolve } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { PosternError } from "./errors.ts";
 import { Cidr, type Endpoint, parseEndpoint } from "./net.ts";
 import { Pattern } from "./pattern.ts";
@@ -12,6 +12,14 @@ import { Place } from "./place.ts";
 import { formatBytes, formatSeconds, parseBytes, parseSeconds } from "./quantity.ts";
 import { Secret } from "./secret.ts";
 import { parseTemplate, type Template } from "./template.ts";
+
+/**
+ * For a program that reads each document once, called before any schema is made: compiling a function for each object of it costs more
+ * than it saves.
+ */
+export function readDocumentsOnce(): void {
+  z.config({ jitless: true });
+}
 
 export interface Bounds {
   readonly min?: number;

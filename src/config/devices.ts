@@ -1,7 +1,7 @@
 import { cidr, count, duration, type Endpoint, endpoint, path } from "#base";
 import type { DevicePort } from "#contract";
 import { type WebConfig, webSchema } from "#http-proxy";
-import { z } from "zod";
+import * as z from "zod";
 import { withoutAbsent } from "./absent.ts";
 import { shortName } from "./short-name.ts";
 

@@ -2,7 +2,7 @@ import { auditKinds } from "#audit";
 import { authKinds } from "#auth";
 import { blameOf, blames, type ErrorCode, type ErrorRow, formatBytes, formatSeconds } from "#base";
 import { credentialKinds } from "#credential";
-import { z } from "zod";
+import * as z from "zod";
 import { type FixedLimit, fixedLimits } from "./fixed-limits.ts";
 import { formatExample } from "./issue.ts";
 import { type LimitRow, limitRows } from "./limits.ts";

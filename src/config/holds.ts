@@ -1,5 +1,5 @@
 import { type Cidr, cidr, instant } from "#base";
-import { z } from "zod";
+import * as z from "zod";
 
 /** Conditions of place and time, which rules of all modes have. */
 interface Holds {

@@ -1,6 +1,6 @@
 import { path, type Pattern, pattern } from "#base";
 import type { CertificateMatch, RuleMatch } from "#contract";
-import { z } from "zod";
+import * as z from "zod";
 import { withoutAbsent } from "./absent.ts";
 import type { RuleConfig } from "./rule.ts";
 

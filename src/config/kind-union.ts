@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 
 /** What config needs to know of a kind of login method or credential. */
 interface KindShape<Config> {

@@ -1,5 +1,5 @@
 import { type Bounds, count, duration, size } from "#base";
-import { z } from "zod";
+import * as z from "zod";
 
 /** As sshd's MaxStartups: from `start` waiting logins on, `ratePercent` of new connections are dropped, rising to all at `full`. */
 export interface Startups {

@@ -1,7 +1,7 @@
 import { cidr, duration, type Endpoint, endpoint, path, Pattern, pattern } from "#base";
 import type { DevicePort, ListenPlan, TlsPlan } from "#contract";
 import { isIPv4 } from "node:net";
-import { z } from "zod";
+import * as z from "zod";
 import { withoutAbsent } from "./absent.ts";
 
 /** What can be spoken at one listener. */

@@ -1,6 +1,6 @@
 import { dirname, resolve } from "node:path";
 import { withPaths } from "#base";
-import type { z } from "zod";
+import type * as z from "zod";
 import { YamlDocument } from "./document.ts";
 import { ConfigInvalid } from "./errors.ts";
 import { deepFreeze } from "./freeze.ts";

@@ -1,7 +1,7 @@
 import { path as pathShape, withPaths } from "#base";
 import { glob, stat } from "node:fs/promises";
 import { basename, dirname, join, relative, resolve } from "node:path";
-import type { z } from "zod";
+import type * as z from "zod";
 import { adviceOn, type PlacedRule, secretsInClear, unrecorded, usersInClear } from "./advice.ts";
 import {
   checkTargets,

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 
 /** The key `require` of a rule: kinds of its `login`, each once; those of one inner list are choices. */
 export type RequiredKinds = readonly (readonly string[])[];

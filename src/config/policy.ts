@@ -1,6 +1,6 @@
 import { template } from "#base";
 import type { Policy } from "#contract";
-import { z } from "zod";
+import * as z from "zod";
 import { withoutAbsent } from "./absent.ts";
 
 const flag = (about: string): z.ZodType<boolean> => z.boolean().default(false).describe(about);

@@ -1,6 +1,6 @@
 import { count, duration, formatHostPort, parseHostPort, PosternError, size } from "#base";
 import type { Allowance, CheckPlan, PoolPlan } from "#contract";
-import { z } from "zod";
+import * as z from "zod";
 import { withoutAbsent } from "./absent.ts";
 
 const allowance = {

@@ -1,7 +1,7 @@
 import { type AuthConfig, authKinds } from "#auth";
 import { pattern, place, type Template } from "#base";
 import type { Policy, RuleMatch, ServePlan, SftpPlan } from "#contract";
-import { z } from "zod";
+import * as z from "zod";
 import { withoutAbsent } from "./absent.ts";
 import { holds } from "./holds.ts";
 import { keyLoginProblems, keyMatch, revokedSchema } from "./key-match.ts";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 
 /** A schema as zod keeps it, as far as walking needs it. */
 export type Schema = z.core.$ZodType;

@@ -11,7 +11,7 @@ import {
   signatureAlgorithms,
 } from "#ssh/algorithms";
 import type { ListenPlan, TlsPlan } from "#contract";
-import { z } from "zod";
+import * as z from "zod";
 import { revokedSchema } from "./key-match.ts";
 import { type DevicesConfig, devicesSchema } from "./devices.ts";
 import { kindUnion } from "./kind-union.ts";

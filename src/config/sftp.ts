@@ -1,6 +1,6 @@
 import { size, template } from "#base";
 import { type FileRight, fileRights, type Policy, type SftpPlan } from "#contract";
-import { z } from "zod";
+import * as z from "zod";
 import { withoutAbsent } from "./absent.ts";
 import { policySchema } from "./policy.ts";
 

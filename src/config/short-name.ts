@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 
 /** A name that stands in logs. */
 export const shortName: z.ZodString = z

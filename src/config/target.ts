@@ -1,7 +1,7 @@
 import { type AuthConfig, authKinds } from "#auth";
 import { type HostPort, pattern, place } from "#base";
 import type { CheckPlan, PoolPlan, SpliceRule, Target } from "#contract";
-import { z } from "zod";
+import * as z from "zod";
 import { withoutAbsent } from "./absent.ts";
 import { holds } from "./holds.ts";
 import { kindUnion } from "./kind-union.ts";

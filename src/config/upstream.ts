@@ -1,7 +1,7 @@
 import { baseErrors, duration, parseTemplate, path, PosternError, type Template, template } from "#base";
 import type { AddressPlan, HostKeyPolicy, UpstreamPlan } from "#contract";
 import { type CredentialConfig, credentialKinds } from "#credential";
-import { z } from "zod";
+import * as z from "zod";
 import { kindUnion } from "./kind-union.ts";
 import { shortName } from "./short-name.ts";
 import { withoutAbsent } from "./absent.ts";

@@ -2,7 +2,7 @@ import { duration, type HostPort, parseHostPort, PosternError } from "#base";
 import type { HostKeyPolicy } from "#contract";
 import { type CredentialConfig, credentialKinds } from "#credential";
 import { type HopConfig, hopKinds } from "#dialer";
-import { z } from "zod";
+import * as z from "zod";
 import { kindUnion } from "./kind-union.ts";
 import { hostKey } from "./upstream.ts";
 

@@ -1,5 +1,5 @@
 import { duration, type HostPort, parseHostPort, path, PosternError, Secret, secret } from "#base";
-import { z } from "zod";
+import * as z from "zod";
 
 export interface GateConfig {
   readonly address: HostPort;

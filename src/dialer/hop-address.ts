@@ -1,5 +1,5 @@
 import { type HostPort, parseHostPort, PosternError } from "#base";
-import { z } from "zod";
+import * as z from "zod";
 
 /** Where a hop is: `host:port`, with a port that is usual for its kind. */
 export function hopAddress(defaultPort: number): z.ZodType<HostPort> {

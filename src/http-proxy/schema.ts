@@ -1,5 +1,5 @@
 import { count, duration } from "#base";
-import { z } from "zod";
+import * as z from "zod";
 
 /** What a device's web server is told for `Host`: the name that the browser said, or another one. */
 export interface SiteConfig {

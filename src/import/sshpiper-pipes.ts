@@ -1,6 +1,6 @@
 import type { Problem } from "#config";
 import { isNode, LineCounter, parseDocument } from "yaml";
-import { z } from "zod";
+import * as z from "zod";
 import { ImportInvalid, type Place, problemAt } from "./errors.ts";
 
 /** How somebody comes in. Empty: not given. */

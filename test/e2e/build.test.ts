@@ -1,9 +1,9 @@
 /** `npm run build`: what it makes runs as JavaScript, by itself and through bin/postern.js, without the source. */
 import assert from "node:assert/strict";
-import { cp, symlink } from "node:fs/promises";
+import { cp, readdir, readFile, symlink } from "node:fs/promises";
 import { test } from "node:test";
 import { run, succeed } from "#test/support/child";
-import { repository, startGateway } from "#test/support/gateway";
+import { type LogLine, repository, startGateway } from "#test/support/gateway";
 import { runSsh } from "#test/support/ssh";
 import { missing } from "#test/support/strangers";
 import { tempDir } from "#test/support/temp-dir";
@@ -20,13 +20,34 @@ test("a release: dist/ and bin/, without the source", { skip: missing("ssh", "ss
     assert.equal(code, 0, stderr);
     assert.match(stdout.toString(), /^\d+\.\d+\.\d+\n$/);
   }
+  const [names, licences] = [
+    await readdir(release.at("dist")),
+    await readFile(release.at("dist", "licences.txt"), "utf8"),
+  ];
+  assert.match(licences, /^zod [0-9]/m);
+  for (const name of names.filter((each) => each.endsWith(".map"))) {
+    const { sources } = JSON.parse(await readFile(release.at("dist", name), "utf8")) as { sources: string[] };
+    const locale = sources.find((source) => source.endsWith("zod/v4/locales/de.js"));
+    assert.equal(
+      locale,
+      undefined,
+      `whoever imports { z } from "zod", not * as z, brings fifty languages along`,
+    );
+  }
+  const use = `import { connect } from "${release.at("dist", "client.js")}"; import * as ssh from "${release.at("dist", "library.js")}";
+    if (typeof connect !== "function" || Object.keys(ssh).length === 0) process.exit(1);`;
+  await succeed(process.execPath, ["--input-type=module", "-e", use]);
   await using parts = await startParts();
+  await using source = await startGateway();
   await using gateway = await startGateway({
     config: { workers: 2 },
     rules: [keyRule(parts)],
     // In place of the program that the command line names.
     launcher: ["/bin/sh", "-c", `node=$1; shift 2; exec "$node" ${bin} "$@"`, "sh"],
   });
+  // The native part, where there is one, is found beside the code.
+  const ciphers = ({ ciphers: kind }: LogLine): unknown => kind;
+  assert.deepEqual(gateway.events("started").map(ciphers), source.events("started").map(ciphers));
   const target = gateway.target(parts.user.name, parts.identity.path);
   const { stdout, stderr } = await runSsh(target, ["echo in"]);
   assert.equal(stdout.toString(), "in\n", stderr);

@@ -14,7 +14,7 @@ import { succeed, type Outcome } from "#test/support/child";
 import { type KeyFiles, makeKey } from "#test/support/test-keys";
 import { until } from "#test/support/waiting";
 import { keyLogin, startWorld, upstreamTo, type World } from "#test/support/world";
-import { z } from "zod";
+import * as z from "zod";
 
 const skip = missing("ssh", "sshd", "openssl");
 const password = "correct horse battery staple";

@@ -37,6 +37,8 @@ export class Child implements AsyncDisposable {
   /** Settles when it has ended and its output is read. */
   readonly ended: Promise<Outcome>;
   stdoutBytes = 0;
+  /** Milliseconds of `performance`. */
+  readonly spawnedAt: number;
   #stdout: Buffer[] = [];
   #stderr = "";
   #over = false;
@@ -46,6 +48,7 @@ export class Child implements AsyncDisposable {
     this.name = `${command} ${args.join(" ")}`.slice(0, 300);
     const stdin = options.stdin ?? "none";
     const input = stdin === "none" ? ("ignore" as const) : ("pipe" as const);
+    this.spawnedAt = performance.now();
     this.process = spawn(command, [...args], {
       stdio: [input, "pipe", "pipe", ...(options.descriptors ?? [])],
       env: { ...process.env, LC_ALL: "C.UTF-8", ...options.env },

@@ -3,7 +3,7 @@ import { isIPv6 } from "node:net";
 import { hostname } from "node:os";
 import { formatHostPort, type HostPort, parseHostPort } from "#base";
 import type { AuditKind, AuditPorts, AuditRecord, AuditSink } from "#contract";
-import { z } from "zod";
+import * as z from "zod";
 import { Losses } from "../losses.ts";
 import { SyslogStream } from "./stream.ts";
 

@@ -16,7 +16,7 @@ import {
   missingPresence,
   parsePublicKeyLine,
 } from "#ssh/keys";
-import { z } from "zod";
+import * as z from "zod";
 import { deviceErrors } from "./errors.ts";
 
 export interface DeviceLoginConfig {

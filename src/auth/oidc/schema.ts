@@ -1,5 +1,5 @@
 import { duration, path, type Secret, secret, type Template, template } from "#base";
-import { z } from "zod";
+import * as z from "zod";
 import { problemOf } from "../https/index.ts";
 
 /** Who may go by which name. */

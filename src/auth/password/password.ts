@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import type { AuthContext, AuthKind, AuthMethod, AuthPorts, Proof, Verdict } from "#contract";
 import { referredUser, type UsersReference, usersReference } from "../users/index.ts";
 import { parsePasswordHash, plainPassword, type PasswordHash } from "./hash.ts";

@@ -1,5 +1,5 @@
 import { duration, path, pathTemplate, type Template, template } from "#base";
-import { z } from "zod";
+import * as z from "zod";
 import { type UsersReference, usersReference } from "../users/index.ts";
 
 export interface PublicKeyConfig {

@@ -2,7 +2,7 @@ import { createHmac, hash } from "node:crypto";
 import { join } from "node:path";
 import type { Secret } from "#base";
 import type { FileUpdater } from "#contract";
-import { z } from "zod";
+import * as z from "zod";
 import { totpErrors } from "./errors.ts";
 
 /** Wrong codes in a row that cost nothing: people mistype, and clocks turn. */

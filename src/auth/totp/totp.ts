@@ -1,6 +1,6 @@
 import { PosternError } from "#base";
 import type { AuthContext, AuthKind, AuthPorts, Proof, Verdict } from "#contract";
-import { z } from "zod";
+import * as z from "zod";
 import { referredUser, type UsersReference, usersReference } from "../users/index.ts";
 import { stepOf } from "./code.ts";
 import { type Spending, SpentCodes } from "./spent-codes.ts";

@@ -1,7 +1,7 @@
 import { path, Secret, type Template, template } from "#base";
 import type { TotpSecret, User } from "#contract";
 import { Secret as CodeSecret } from "otpauth";
-import { z } from "zod";
+import * as z from "zod";
 import { parsePasswordHash } from "../password/hash.ts";
 
 /** RFC 4226, section 4 asks for 128 bits at least, and wishes for 160; much that is in use has 80. */

@@ -1,6 +1,6 @@
 import type { LoginDirection, Restrictions } from "#contract";
 import { parseKeyOptions, type Permit } from "#ssh/keys";
-import { z } from "zod";
+import * as z from "zod";
 import { webhookErrors } from "./errors.ts";
 
 /** Texts that stand in lines of log and audit, or at somebody's terminal: no control characters. */

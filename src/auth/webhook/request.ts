@@ -1,6 +1,6 @@
 import type { AuthContext, KeyProof, Proof } from "#contract";
 import { type Certificate, fingerprint, formatPublicKey } from "#ssh/keys";
-import { z } from "zod";
+import * as z from "zod";
 
 const text = z.string();
 const port = z.int().min(0).max(65_535);

@@ -1,5 +1,5 @@
 import { duration, path, type Secret, secret } from "#base";
-import { z } from "zod";
+import * as z from "zod";
 import { problemOf } from "../https/index.ts";
 
 const methods = ["publickey", "password", "keyboard-interactive"] as const;

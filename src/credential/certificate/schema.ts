@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { Cidr, cidr, duration, path, type Secret, secret, type Template, template } from "#base";
 import { agentKeyFields } from "../local-agent/index.ts";
 

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { path, type Secret, secret } from "#base";
 import type { CredentialKind } from "#contract";
 import { readKeyFile } from "../key-file.ts";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { duration, path } from "#base";
 import type { CredentialKind } from "#contract";
 import { keyNameProblem, openAgentKey } from "./agent-key.ts";

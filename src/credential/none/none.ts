@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import type { CredentialKind } from "#contract";
 
 const schema = z.strictObject({ kind: z.literal("none") });

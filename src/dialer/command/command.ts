@@ -2,7 +2,7 @@ import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { formatHostPort, type HostPort, isHost, type Log, type Template, template } from "#base";
 import type { DialOptions, HopKind, HopPorts } from "#contract";
 import { Duplex, type Readable, type Writable } from "node:stream";
-import { z } from "zod";
+import * as z from "zod";
 import { dialerErrors } from "../errors.ts";
 
 export interface CommandConfig {

@@ -3,7 +3,7 @@ import type { DialOptions, FileReader, HopKind, HopPorts } from "#contract";
 import { isIP } from "node:net";
 import type { Duplex } from "node:stream";
 import { connect } from "node:tls";
-import { z } from "zod";
+import * as z from "zod";
 import { Conversation, within } from "../conversation.ts";
 import { dialerErrors } from "../errors.ts";
 import { hopAddress } from "../hop-address.ts";

@@ -1,7 +1,7 @@
 import { formatHostPort, type HostPort, Secret, secret } from "#base";
 import type { DialOptions, HopKind, HopPorts } from "#contract";
 import type { Duplex } from "node:stream";
-import { z } from "zod";
+import * as z from "zod";
 import { Conversation, within } from "../conversation.ts";
 import { dialerErrors } from "../errors.ts";
 import { hopAddress } from "../hop-address.ts";

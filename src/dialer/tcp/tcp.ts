@@ -1,5 +1,5 @@
 import { connect, type Socket } from "node:net";
-import { z } from "zod";
+import * as z from "zod";
 import { formatHostPort } from "#base";
 import type { DialerKind } from "#contract";
 import { dialerErrors } from "../errors.ts";

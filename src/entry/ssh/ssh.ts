@@ -1,5 +1,5 @@
 import type { Server, Socket } from "node:net";
-import { z } from "zod";
+import * as z from "zod";
 import {
   type Cidr,
   cidr,

@@ -36,23 +36,23 @@ export interface NativePackets {
   free(direction: NativeDirection): void;
 }
 
-/** Beside the code of a release, and where `npm ci` builds it. */
-const places = ["../../native/packets.node", "../../../native/build/packets.node"];
+/** Where `npm ci` builds it, seen from this file; in a release, beside the code. */
+const place = import.meta.url.endsWith(".ts")
+  ? "../../../native/build/packets.node"
+  : "./native/packets.node";
 
 function load(): NativePackets | undefined {
   if (process.env["POSTERN_NATIVE"] === "off") return undefined;
   // In the executable file there is no folder beside the code, and nothing on the disk is trusted to be part of it.
   if (import.meta.url.startsWith("file:///dev/null/")) return undefined;
-  for (const place of places) {
-    const loaded: { exports: Partial<NativePackets> } = { exports: {} };
-    try {
-      process.dlopen(loaded, fileURLToPath(new URL(place, import.meta.url)));
-      return loaded.exports as NativePackets;
-    } catch {
-      // Not built, or for another machine: the pure path does the same.
-    }
+  const loaded: { exports: Partial<NativePackets> } = { exports: {} };
+  try {
+    process.dlopen(loaded, fileURLToPath(new URL(place, import.meta.url)));
+    return loaded.exports as NativePackets;
+  } catch {
+    // Not built, or for another machine: the pure path does the same.
+    return undefined;
   }
-  return undefined;
 }
 
 /** The native part, where it was built and is not switched off by POSTERN_NATIVE=off. */
