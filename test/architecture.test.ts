@@ -85,11 +85,15 @@ const table: Readonly<Record<string, Row>> = {
     // Types of sockets that it is handed; it opens none.
     outside: ["node:crypto", "node:http", "node:http2", "node:net", "node:path", "node:stream", "zod"],
   },
+  admin: {
+    rooms: ["base", "contract"],
+    outside: ["node:crypto", "zod"],
+  },
   // Beside the gateway, on the same engine: what people run at the other end of the wire.
   client: { rooms: ["base", ...engine, "link"] },
   // On devices: what the client does, for years and by itself.
   "device-agent": { rooms: ["base", "client", "ssh/keys"] },
-  config: { rooms: ["base", "contract", "ssh/algorithms", ...adapters, "http-proxy"] },
+  config: { rooms: ["base", "contract", "ssh/algorithms", ...adapters, "http-proxy", "admin"] },
   // Files of other programs in, text of ours out: it needs to know what our configuration says, and nothing of what becomes of it.
   import: { rooms: ["base", "contract", "config"] },
   app: {
@@ -105,6 +109,7 @@ const table: Readonly<Record<string, Row>> = {
       "gateway",
       ...adapters,
       "http-proxy",
+      "admin",
       "config",
     ],
   },
@@ -120,6 +125,7 @@ const table: Readonly<Record<string, Row>> = {
       "import",
       "auth",
       "audit",
+      "admin",
       "ssh/keys",
     ],
     typesOnly: ["contract"],

@@ -7,12 +7,12 @@ import { createCredential } from "#credential";
 import { tcp } from "#dialer";
 import { createReception } from "#entry";
 import { PinnedKeys, Router, TargetRouter, type World } from "#gateway";
-import { DeviceSite, SiteFront, ticketKey } from "#http-proxy";
+import { DeviceSite, ProgramSite, type Site, SiteFront, ticketKey } from "#http-proxy";
 import { createDeviceServer, createJump } from "#serve";
 import { signatureAlgorithms } from "#ssh/algorithms";
 import { formatPublicKey, type PrivateKey } from "#ssh/keys";
 import { AuditTrail } from "./audit-trail.ts";
-import { authorityOf, type Devices } from "./devices.ts";
+import { apiOf, authorityOf, type Devices } from "./devices.ts";
 import { appErrors } from "./errors.ts";
 import type { Files } from "./files.ts";
 import { HostKeys } from "./host-keys.ts";
@@ -137,10 +137,14 @@ function createAuthority(
 
 function createWeb({ devices: plan, stateDir }: Config, ports: ComposePorts): SiteFront | undefined {
   const { devices, clock, log, files } = ports;
-  if (plan?.web === undefined || devices === undefined) return undefined;
-  const key = ticketKey(files, stateDir);
-  const pages = new DeviceSite(plan.web, { clock, devices: devices.store, tunnels: devices.tunnels, key });
-  return new SiteFront([pages], { clock, log });
+  if (plan === undefined || devices === undefined) return undefined;
+  const sites: Site[] = [];
+  if (plan.api !== undefined) sites.push(new ProgramSite(apiOf(plan, plan.api, devices, ports), clock));
+  if (plan.web !== undefined) {
+    const key = ticketKey(files, stateDir);
+    sites.push(new DeviceSite(plan.web, { clock, devices: devices.store, tunnels: devices.tunnels, key }));
+  }
+  return sites.length === 0 ? undefined : new SiteFront(sites, { clock, log });
 }
 
 async function createRule(rule: RuleConfig, shared: LoginPorts, made: AsyncDisposableStack): Promise<Rule> {

@@ -1,10 +1,11 @@
 import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
+import { type ApiConfig, ApiDesk } from "#admin";
 import type { Clock, Log } from "#base";
 import type { Config } from "#config";
-import type { DeviceAuthority, DeviceStore, Tunnels } from "#contract";
+import type { DeviceAuthority, DeviceOffice, DeviceStore, ProgramDesk, Tunnels } from "#contract";
 import { openMemoryStore, openSqliteStore } from "#store";
-import { Enrolment, TunnelRegistry } from "#tunnel";
+import { Enrolment, Operator, TunnelRegistry } from "#tunnel";
 import { appErrors } from "./errors.ts";
 import { type Account, handOver } from "./privileges.ts";
 
@@ -63,6 +64,17 @@ function devicesOf({ devices }: Config, store: DeviceStore, ports: DevicesPorts)
       await store[Symbol.asyncDispose]();
     },
   };
+}
+
+/** The authority, for programs: by HTTP. */
+export function apiOf(
+  { ports }: Config["devices"] & {},
+  config: ApiConfig,
+  { store, tunnels }: Devices,
+  { clock, log }: DevicesPorts,
+): ProgramDesk {
+  const office = (by: string): DeviceOffice => new Operator(store, clock, by, () => tunnels.list());
+  return new ApiDesk(config, { clock, log, office, ports });
 }
 
 /** The authority by the rules of one configuration. */

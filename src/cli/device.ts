@@ -2,6 +2,7 @@ import type { DeviceOffice, HeldTunnel, SeenDevice } from "#contract";
 import { Argument, Command, Option } from "commander";
 import { resolve } from "node:path";
 import type { ConfigOptions } from "./config-option.ts";
+import { apiTokenCommand } from "./device-api-token.ts";
 import type { CliContext } from "./context.ts";
 import { askGateway } from "./control-client.ts";
 import {
@@ -60,6 +61,7 @@ export function deviceCommand(context: CliContext): Command {
     )
     .addCommand(logCommand(context))
     .addCommand(tokenCommand(context))
+    .addCommand(apiTokenCommand(context))
     .addCommand(backupCommand(context));
 }
 

@@ -1,3 +1,4 @@
+import { openApiText } from "#admin";
 import { auditJsonSchema, auditPage } from "#audit";
 import { webhookJsonSchema } from "#auth";
 import { definedErrors } from "#base";
@@ -21,6 +22,7 @@ export function generatedPages(program: Command): ReadonlyMap<string, string> {
     ["audit.md", auditPage()],
     ["audit.schema.json", auditJsonSchema()],
     ["webhook.schema.json", webhookJsonSchema()],
+    ["device-api.openapi.json", openApiText()],
   ]);
 }
 

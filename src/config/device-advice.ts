@@ -34,6 +34,28 @@ export function* checkDevices(
     if (rule.serve?.kind === "devices") yield document.problem(["rules", at, "serve"], text);
 }
 
+/** Whether programs can reach the authority, and nothing else is at its name. */
+function* checkApi(
+  { devices, tls }: Pick<MainFile, "devices" | "tls">,
+  main: YamlDocument,
+  isTaken: boolean,
+): Generator<Problem> {
+  if (devices?.api === undefined) return;
+  const { host, tokens } = devices.api;
+  const place = ["devices", "api"];
+  const warning = { severity: "warning" } as const;
+  if (!isTaken) yield main.problem(place, "has no effect: no listener takes web", warning);
+  else if (tls.certificates.length === 0)
+    yield main.problem(place, `needs a certificate for ${host} in tls.certificates`);
+  if (tokens.length === 0)
+    yield main.problem(place, "nobody can use it: postern device api-token makes a token", warning);
+  if (devices.web !== undefined && host.endsWith(`.${devices.web.domain}`))
+    yield main.problem(
+      [...place, "host"],
+      `a device could have that name: take one that is not in ${devices.web.domain}`,
+    );
+}
+
 /** Whether devices' pages can be reached at all. */
 function* checkWeb(
   { devices, listen, tls }: Pick<MainFile, "devices" | "listen" | "tls">,
@@ -42,11 +64,12 @@ function* checkWeb(
 ): Generator<Problem> {
   const warning = { severity: "warning" } as const;
   const taking = listen.flatMap(({ entries }, at) => (entries.includes("web") ? [{ entries, at }] : []));
+  yield* checkApi({ devices, tls }, main, taking.length > 0);
   if (devices?.web === undefined) {
-    for (const { at } of taking)
+    for (const { at } of devices?.api === undefined ? taking : [])
       yield main.problem(
         ["listen", at, "entries"],
-        "takes web: add devices.web, with the domain of the pages",
+        "takes web: add devices.web, with the domain of the pages, or devices.api",
       );
     return;
   }

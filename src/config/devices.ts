@@ -1,5 +1,6 @@
 import { cidr, count, duration, type Endpoint, endpoint, path } from "#base";
 import type { DevicePort } from "#contract";
+import { type ApiConfig, apiSchema } from "#admin";
 import { type WebConfig, webSchema } from "#http-proxy";
 import * as z from "zod";
 import { withoutAbsent } from "./absent.ts";
@@ -20,6 +21,8 @@ export interface DevicesConfig {
   readonly gate: { readonly host: string; readonly port: number };
   /** Absent: no device has a web address. */
   readonly web?: WebConfig;
+  /** Absent: the authority is asked on this machine alone. */
+  readonly api?: ApiConfig;
   /** Ports of ours that are one device's. */
   readonly tcp: readonly DevicePortConfig[];
 }
@@ -75,6 +78,7 @@ export const devicesSchema: z.ZodType<DevicesConfig> = z
       .prefault({})
       .describe("Where devices find this gateway: for the unit that a new device is given."),
     web: webSchema.optional(),
+    api: apiSchema.optional(),
     tcp: z
       .array(
         z.strictObject({

@@ -210,6 +210,22 @@ const rows = {
       reason: { type: "text", about: "Why it was refused or has ended.", optional: true },
     },
   },
+  office: {
+    about: "A program did something about devices by their HTTP API, or was not let: what is only looked at is not told.",
+    fields: {
+      outcome: {
+        type: "text",
+        about: "`failed`: by a fault of the gateway.",
+        oneOf: ["done", "refused", "failed"],
+      },
+      by: { type: "text", about: "The token's name; absent: it is unknown.", optional: true },
+      act: { type: "text", about: "What was asked for, as the API's description names it.", optional: true },
+      said: { type: "text", about: "Of which device or join token, as it was said.", optional: true },
+      id: { type: "text", about: "The id of the device or join token.", optional: true },
+      device: { type: "text", about: "The device's name now.", optional: true },
+      reason: { type: "text", about: "Why it was refused.", optional: true },
+    },
+  },
   "file-open": {
     about: "A file was opened (`sftp` with `record`).",
     fields: {

@@ -165,4 +165,14 @@ export type {
   TunnelRequest,
   Tunnels,
 } from "./tunnel.ts";
-export type { WebAnswer, WebClient, WebDesk, WebFront, WebProof, WebQuestion } from "./web.ts";
+export type {
+  ProgramAnswer,
+  ProgramDesk,
+  ProgramRequest,
+  WebAnswer,
+  WebClient,
+  WebDesk,
+  WebFront,
+  WebProof,
+  WebQuestion,
+} from "./web.ts";

@@ -48,10 +48,41 @@ export interface WebClient {
   readonly certificate?: readonly string[];
 }
 
+/** What a program asks, read by whoever speaks HTTP. */
+export interface ProgramRequest {
+  readonly method: string;
+  /** Path and query. */
+  readonly path: string;
+  /** Its only such field; undefined too when there are several. */
+  readonly authorization: string | undefined;
+  readonly contentType: string | undefined;
+  /** Whether anything follows the head. */
+  readonly hasBody: boolean;
+  /** Undefined: it is longer, or does not come whole, or in time. */
+  body(maxBytes: number): Promise<string | undefined>;
+  readonly from: PeerAddress;
+  readonly audit: Auditor | undefined;
+}
+
+export interface ProgramAnswer {
+  readonly status: number;
+  readonly fields: readonly (readonly [name: string, value: string])[];
+  readonly text: string;
+}
+
+/** Answers programs at one host, by TLS alone. */
+export interface ProgramDesk {
+  /** In lower case. */
+  readonly host: string;
+  answer(request: ProgramRequest): Promise<ProgramAnswer>;
+}
+
 /** Serves the web pages of devices. */
 export interface WebFront extends AsyncDisposable {
   /** Whether a host's name is, or might be, that of a device. */
   takes(host: string): boolean;
+  /** What it speaks there by ALPN, the best first. Absent: both. */
+  protocols?(host: string): readonly WebClient["protocol"][];
   /** Takes the stream over; resolves when it has ended. */
   serve(stream: Duplex, client: WebClient): Promise<void>;
 }

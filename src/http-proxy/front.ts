@@ -98,6 +98,10 @@ export class SiteFront implements WebFront {
     return this.#siteOf(host) !== undefined;
   }
 
+  protocols(host: string): readonly WebClient["protocol"][] {
+    return this.#siteOf(host)?.protocols ?? ["h2", "http/1.1"];
+  }
+
   async serve(stream: Duplex, client: WebClient): Promise<void> {
     const visitor = new Visitor(stream, client, this.#ports.clock);
     this.#visitors.set(stream, visitor);

@@ -1,9 +1,9 @@
-import type { Readable } from "node:stream";
 import type { Clock } from "#base";
 import type { Device, DeviceStore, ShownLogin, WebAnswer, WebClient, WebProof } from "#contract";
 import { type Asked, isForeign, isProgram, isVisit } from "./asked.ts";
 import { Attempts } from "./attempts.ts";
 import { basicLogin } from "./basic.ts";
+import { bodyOf } from "./body.ts";
 import { cookiesOf, type Fields, valueOf, withoutCookie } from "./fields.ts";
 import { goTo, loginPage, logoutPage, ownPaths, type Page, plainPage, safePath } from "./pages.ts";
 import type { WebConfig } from "./schema.ts";
@@ -11,9 +11,6 @@ import { clearCookie, cookieName, readTicket, setCookie, signTicket } from "./ti
 
 /** What is read of a form; the login page's own has two short fields. */
 export const maxFormBytes = 8192;
-
-/** Time for a form to come whole. */
-const formMs = 30_000;
 
 export type LetIn = "public" | "ticket" | "certificate" | "password";
 
@@ -164,7 +161,7 @@ export class Gate {
       const query = new URLSearchParams(asked.path.slice(path.length));
       return loginPage(host, safePath(query.get("next")));
     }
-    const text = await formOf(asked.body, this.#ports.clock);
+    const text = await bodyOf(asked.body, maxFormBytes, this.#ports.clock);
     if (text === undefined) return plainPage(413, "Too long", "That is more than a name and a password.");
     const form = new URLSearchParams(text);
     const next = safePath(form.get("next"));
@@ -196,24 +193,4 @@ function stripped(fields: Fields): Fields {
     const rest = withoutCookie(value, cookieName);
     return rest === undefined ? [] : [[name, rest] as const];
   });
-}
-
-/** Undefined: it is too long, or does not come whole, or in time. */
-async function formOf(body: Readable, clock: Clock): Promise<string | undefined> {
-  const read = Promise.withResolvers<boolean>();
-  const chunks: Buffer[] = [];
-  let length = 0;
-  const take = (chunk: Buffer): void => {
-    length += chunk.length;
-    if (length > maxFormBytes) read.resolve(false);
-    else chunks.push(chunk);
-  };
-  body.on("data", take);
-  body.once("end", () => read.resolve(true));
-  body.once("error", () => read.resolve(false));
-  body.once("close", () => read.resolve(false));
-  using _limit = clock.after(formMs, () => read.resolve(false));
-  const whole = await read.promise;
-  body.off("data", take);
-  return whole ? Buffer.concat(chunks).toString("utf8") : undefined;
 }

@@ -5,6 +5,7 @@
  * and the gateway's rules name: this room asks, and decides no rule. It opens no socket of its own.
  */
 export { DeviceSite, type DeviceSitePorts } from "./device-site.ts";
+export { ProgramSite } from "./program-site.ts";
 export { type FrontPorts, SiteFront } from "./front.ts";
 export { ticketKey } from "./key.ts";
 export { type SiteConfig, type SiteException, type WebConfig, webSchema } from "./schema.ts";

@@ -1,5 +1,6 @@
 import type { Duplex } from "node:stream";
 import type { PosternError } from "#base";
+import type { WebClient } from "#contract";
 import type { Asked, Reply } from "./asked.ts";
 import type { Page } from "./pages.ts";
 import type { Visitor } from "./visitor.ts";
@@ -10,6 +11,8 @@ export interface Site {
   readonly plain: "redirect" | "serve";
   /** `host` in lower case. */
   takes(host: string): boolean;
+  /** What is spoken there. Absent: all. */
+  readonly protocols?: readonly WebClient["protocol"][];
   /** Answers one request; UPSTREAM_ errors may be thrown for as long as nothing has been answered. */
   answer(asked: Asked, reply: Reply, visitor: Visitor): Promise<void>;
   /** The same for a WebSocket. Absent: there are none. */

@@ -171,7 +171,10 @@ class Front implements Reception {
     if (name !== undefined && entries.includes("web") && this.#web?.takes(name) === true) {
       const ends = await this.#certificates.find(name);
       if (ends === undefined) return refuse(`no certificate for ${name}`);
-      const { stream: client, ...shown } = await ends[plan.clientCertificate].take(stream, webAlpnNames);
+      const { stream: client, ...shown } = await ends[plan.clientCertificate].take(
+        stream,
+        this.#web.protocols?.(name) ?? webAlpnNames,
+      );
       const protocol = client.alpnProtocol === "h2" ? "h2" : "http/1.1";
       return this.#page(client, { desk, protocol, serverName: name, ...shown });
     }
