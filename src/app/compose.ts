@@ -1,14 +1,30 @@
 import { createHash } from "node:crypto";
 import { createAuthMethod, openRevocation, Users } from "#auth";
 import { type Clock, formatEndpoint, type Log, PosternError } from "#base";
-import { type Config, loginSteps, type RuleConfig, type SpliceRuleConfig } from "#config";
-import type { AuthMethod, AuthPorts, Pools, Revocation, Rule, SpliceRule } from "#contract";
+import {
+  type Config,
+  loginSteps,
+  type RuleConfig,
+  type SpliceRuleConfig,
+  type UpstreamConfig,
+} from "#config";
+import type {
+  AuthMethod,
+  AuthPorts,
+  MountPlan,
+  Pools,
+  Revocation,
+  Rule,
+  SftpPlan,
+  SpliceRule,
+  UpstreamPlan,
+} from "#contract";
 import { createCredential } from "#credential";
 import { tcp } from "#dialer";
 import { createReception } from "#entry";
 import { PinnedKeys, Router, TargetRouter, type World } from "#gateway";
 import { DeviceSite, ProgramSite, type Site, SiteFront, ticketKey } from "#http-proxy";
-import { createDeviceServer, createJump } from "#serve";
+import { createDeviceServer, createFiles, createJump } from "#serve";
 import { signatureAlgorithms } from "#ssh/algorithms";
 import { formatPublicKey, type PrivateKey } from "#ssh/keys";
 import { AuditTrail } from "./audit-trail.ts";
@@ -90,6 +106,7 @@ export async function compose(config: Config, ports: ComposePorts): Promise<Comp
     targets,
     servers: {
       jump: createJump(ports),
+      files: createFiles(ports),
       ...(authority === undefined || devices === undefined || config.devices === undefined
         ? {}
         : {
@@ -152,13 +169,9 @@ async function createRule(rule: RuleConfig, shared: LoginPorts, made: AsyncDispo
     const ports = { ...shared, revocation: await revocationOf(rule, shared) };
     const login = [];
     for (const each of rule.login) login.push(made.use(await createAuthMethod(each, ports)));
-    const credentials = [];
-    for (const each of rule.upstream.credentials)
-      credentials.push(made.use(await createCredential(each, ports)));
-    // Parsed only to find mistakes now and not at the first login.
-    void new PinnedKeys(rule.upstream.hostKey);
-    const { name, match, targets, serve, policy, sftp } = rule;
-    const upstream = { ...rule.upstream, credentials };
+    const upstream = await createUpstream(rule.upstream, ports, made);
+    const sftp = rule.sftp === undefined ? undefined : await createFilePlan(rule.sftp, ports, made);
+    const { name, match, targets, serve, policy } = rule;
     return {
       name,
       match,
@@ -172,6 +185,30 @@ async function createRule(rule: RuleConfig, shared: LoginPorts, made: AsyncDispo
   } catch (error) {
     throw unusable(error, rule);
   }
+}
+
+async function createUpstream(
+  plan: UpstreamConfig,
+  ports: LoginPorts,
+  made: AsyncDisposableStack,
+): Promise<UpstreamPlan> {
+  const credentials = [];
+  for (const each of plan.credentials) credentials.push(made.use(await createCredential(each, ports)));
+  // Parsed only to find mistakes now and not at the first login.
+  void new PinnedKeys(plan.hostKey);
+  return { ...plan, credentials };
+}
+
+async function createFilePlan(
+  { mounts, ...plan }: NonNullable<RuleConfig["sftp"]>,
+  ports: LoginPorts,
+  made: AsyncDisposableStack,
+): Promise<SftpPlan> {
+  if (mounts === undefined) return plan;
+  const ready: MountPlan[] = [];
+  for (const mount of mounts)
+    ready.push({ ...mount, upstream: await createUpstream(mount.upstream, ports, made) });
+  return { ...plan, mounts: ready };
 }
 
 /** Of all rules, and of this one. */

@@ -6,6 +6,7 @@ import { adviceOn, type PlacedRule, secretsInClear, unrecorded, usersInClear } f
 import {
   checkTargets,
   checkUpstreamTargets,
+  placedMounts,
   placedUpstream,
   type PlacedSplice,
   type PlacedTarget,
@@ -279,6 +280,7 @@ class Loader {
       rules: this.#rules.map(({ rule, document: holder, at }) => ({
         ...rule,
         upstream: placedUpstream(rule.upstream, this.#targets),
+        ...(rule.sftp === undefined ? {} : { sftp: placedMounts(rule.sftp, this.#targets) }),
         place: placeOf(holder, at),
       })),
       spliceRules: this.#splices.map(({ rule, document: holder, at }) => ({

@@ -1,6 +1,6 @@
 import { type AuthConfig, authKinds } from "#auth";
 import { pattern, place, type Template } from "#base";
-import type { Policy, RuleMatch, ServePlan, SftpPlan } from "#contract";
+import type { Policy, RuleMatch, ServePlan } from "#contract";
 import * as z from "zod";
 import { withoutAbsent } from "./absent.ts";
 import { holds } from "./holds.ts";
@@ -8,6 +8,7 @@ import { keyLoginProblems, keyMatch, revokedSchema } from "./key-match.ts";
 import { kindUnion } from "./kind-union.ts";
 import { faultInSteps, type RequiredKinds, requireSchema } from "./login-steps.ts";
 import { outsideLoginProblems } from "./outside-login.ts";
+import { completeMounts, type SftpConfig, withoutEffect } from "./mounts.ts";
 import { policyNames, policySchema } from "./policy.ts";
 import { sftpPolicy, sftpSchema } from "./sftp.ts";
 import { shortName } from "./short-name.ts";
@@ -29,7 +30,7 @@ export interface RuleConfig {
   /** Absent: everything passes. */
   readonly policy?: Policy;
   /** Absent: files are not looked at. */
-  readonly sftp?: SftpPlan;
+  readonly sftp?: SftpConfig;
   /** Where it stands, for people: `file:line`. */
   readonly place: string;
 }
@@ -135,11 +136,25 @@ export const ruleSchema: z.ZodType<Omit<RuleConfig, "place">> = z
         "What may be done with files, and what is told of them. See [sftp.md](sftp.md). With more than `record` and without a policy, nothing but SFTP is allowed.",
       ),
   })
-  .transform(({ mode, serve, upstream, targets, ...given }, ctx) => {
+  .transform(({ mode, serve, upstream, targets, sftp: files, ...given }, ctx) => {
     void mode;
-    const rule = { ...given, policy: sftpPolicy(given, ctx) };
+    const mounts = files?.mounts === undefined ? undefined : completeMounts(files.mounts, upstream, ctx);
+    const plan = files === undefined ? undefined : withoutAbsent({ ...files, mounts });
+    const rule = { ...given, sftp: plan, policy: sftpPolicy({ ...given, sftp: plan }, ctx) };
     const missing = (key: string, message: string): void =>
       ctx.addIssue({ code: "custom", path: [key], message });
+    if (mounts !== undefined && serve === undefined) {
+      for (const key of given.policy === undefined ? [] : withoutEffect(given.policy))
+        ctx.addIssue({
+          code: "custom",
+          path: ["policy", key],
+          message: "has no effect with mounts: there is SFTP alone",
+        });
+      if (rule.match.targets !== undefined)
+        missing("match", "targets have no effect with mounts: each has its own place");
+      const kind: ServePlan = { kind: "files", targets: [] };
+      return withoutAbsent({ ...rule, targets, serve: kind, upstream: noUpstream });
+    }
     if (serve !== undefined) {
       if (rule.sftp !== undefined) missing("sftp", "has no effect with serve");
       if (serve === "jump" && targets === undefined)
@@ -167,7 +182,9 @@ export const ruleSchema: z.ZodType<Omit<RuleConfig, "place">> = z
   .superRefine((rule, ctx) => {
     const names = [
       ...namesOf(rule.match),
-      ...(rule.serve === undefined && rule.match.targets === undefined ? [] : ["target"]),
+      ...((rule.serve === undefined || rule.serve.kind === "files") && rule.match.targets === undefined
+        ? []
+        : ["target"]),
     ];
     for (const { template, path } of templatesIn(rule, [])) {
       const more: readonly string[] = path[0] === "policy" ? policyNames : [];
@@ -236,10 +253,25 @@ export function pathAsWritten(
 
 function openHosts(rule: Omit<RuleConfig, "place">): { path: (string | number)[]; message: string }[] {
   if (rule.targets !== undefined) return [];
-  return rule.upstream.addresses.flatMap(({ host }, at) => {
-    const fixed = host.text.replace(/\{[^{}]*\}/g, "");
-    if (host.names.length === 0 || /[A-Za-z0-9]/.test(fixed)) return [];
-    const message = `"${host.text}" lets the client name any host; list the allowed ones in targets`;
-    return [{ path: ["upstream", "addresses", at, "host"], message }];
-  });
+  return [...upstreamsOf(rule)].flatMap(({ upstream, path }) =>
+    upstream.addresses.flatMap(({ host }, at) => {
+      const fixed = host.text.replace(/\{[^{}]*\}/g, "");
+      if (host.names.length === 0 || /[A-Za-z0-9]/.test(fixed)) return [];
+      const message = `"${host.text}" lets the client name any host; list the allowed ones in targets`;
+      return [{ path: [...path, "addresses", at, "host"], message }];
+    }),
+  );
+}
+
+/** All that a rule leads to, and where that stands in it. */
+export function* upstreamsOf({
+  upstream,
+  sftp,
+}: Pick<RuleConfig, "upstream" | "sftp">): Generator<{
+  upstream: UpstreamConfig;
+  path: (string | number)[];
+}> {
+  yield { upstream, path: ["upstream"] };
+  for (const [at, mount] of (sftp?.mounts ?? []).entries())
+    yield { upstream: mount.upstream, path: ["sftp", "mounts", at, "upstream"] };
 }

@@ -1,7 +1,9 @@
 import type { PlacedRule } from "./advice.ts";
 import type { Target } from "#contract";
 import type { YamlDocument } from "./document.ts";
+import type { SftpConfig } from "./mounts.ts";
 import type { Problem } from "./problem.ts";
+import { upstreamsOf } from "./rule.ts";
 import { fixedAddresses, type SpliceRuleConfig, type TargetConfig } from "./target.ts";
 import type { UpstreamConfig } from "./upstream.ts";
 
@@ -76,22 +78,26 @@ export function* checkUpstreamTargets(
   rules: readonly PlacedRule[],
 ): Generator<Problem> {
   for (const { rule, document, at } of rules) {
-    const name = rule.upstream.target;
-    if (name === undefined) continue;
-    const found = targets.find(({ target }) => target.name === name)?.target;
-    const path = ["rules", at, "upstream", "target"];
-    const placed = rule.upstream.addresses.length > 0;
-    if (found === undefined) yield document.problem(path, `there is no target called "${name}"`);
-    else if (found.devices === true && !placed)
-      yield document.problem(path, `"${name}" stands for devices: say which one in host`);
-    else if (found.devices !== true && placed)
-      yield document.problem(path, "give target, or host and port, or addresses");
-    else if (fixedAddresses(found.addresses).length < found.addresses.length)
-      yield document.problem(
-        path,
-        `the addresses of "${name}" come from the name that a client says; here there is none`,
-      );
+    for (const { upstream, path } of upstreamsOf(rule)) {
+      const text = faultInTarget(upstream, targets);
+      if (text !== undefined) yield document.problem(["rules", at, ...path, "target"], text);
+    }
   }
+}
+
+function faultInTarget(
+  { target: name, addresses }: UpstreamConfig,
+  targets: readonly PlacedTarget[],
+): string | undefined {
+  if (name === undefined) return undefined;
+  const found = targets.find(({ target }) => target.name === name)?.target;
+  const placed = addresses.length > 0;
+  if (found === undefined) return `there is no target called "${name}"`;
+  if (found.devices === true && !placed) return `"${name}" stands for devices: say which one in host`;
+  if (found.devices !== true && placed) return "give target, or host and port, or addresses";
+  if (fixedAddresses(found.addresses).length < found.addresses.length)
+    return `the addresses of "${name}" come from the name that a client says; here there is none`;
+  return undefined;
 }
 
 /** The upstream of a rule with the addresses of its target, if it has one. */
@@ -100,6 +106,16 @@ export function placedUpstream(upstream: UpstreamConfig, targets: readonly Place
   if (upstream.target === undefined || found === undefined) return upstream;
   const addresses = found.devices === true ? upstream.addresses : found.addresses;
   return { ...upstream, addresses, connectTimeoutMs: found.connectTimeoutMs };
+}
+
+/** The files of a rule, its mounts with the addresses of their targets. */
+export function placedMounts(sftp: SftpConfig, targets: readonly PlacedTarget[]): SftpConfig {
+  const { mounts } = sftp;
+  if (mounts === undefined) return sftp;
+  return {
+    ...sftp,
+    mounts: mounts.map((mount) => ({ ...mount, upstream: placedUpstream(mount.upstream, targets) })),
+  };
 }
 
 function* twice(targets: readonly PlacedTarget[]): Generator<Problem> {

@@ -178,6 +178,46 @@ export const upstreamSchema: z.ZodType<UpstreamConfig> = fields
   })
   .describe("Where the session goes.");
 
+/** What of the rule's own upstream is another for one mount; where it is, goes by the whole. */
+export const mountUpstreamSchema: z.ZodType<Partial<UpstreamConfig>> = z
+  .strictObject({
+    target: fields.shape.target,
+    host: addressFields.host,
+    port: addressFields.port,
+    addresses: addressFields.addresses,
+    spread: z.enum(["in-order", "random"]).optional().describe("Which address comes first."),
+    user: template.optional().describe("User name there; may use {captures}."),
+    credentials: fields.shape.credentials.optional().describe("How the gateway logs in there."),
+    hostKey: hostKey.optional().describe("How its host key is checked."),
+    connectTimeoutSeconds: duration({ min: 0.1, max: 600 })
+      .optional()
+      .describe("Time to connect to one address."),
+    dangerouslyAllowSha1: fields.shape.dangerouslyAllowSha1
+      .unwrap()
+      .optional()
+      .describe("Accept ssh-rsa signatures (SHA-1)."),
+  })
+  .transform((value, ctx): Partial<UpstreamConfig> => {
+    const { target, host, port, addresses, connectTimeoutSeconds, ...rest } = value;
+    const written = host !== undefined || port !== undefined || addresses !== undefined;
+    const placed = written ? { addresses: addressesOf(value, ctx) } : {};
+    if (target !== undefined && addresses !== undefined)
+      ctx.addIssue({
+        code: "custom",
+        path: ["target"],
+        message: "give target, or host and port, or addresses",
+      });
+    return withoutAbsent({
+      ...rest,
+      target,
+      ...(target === undefined ? placed : { addresses: placed.addresses ?? [] }),
+      connectTimeoutMs: connectTimeoutSeconds === undefined ? undefined : connectTimeoutSeconds * 1000,
+    });
+  })
+  .describe(
+    "Where it leads, and how the gateway logs in there. What is absent is as in the rule's upstream.",
+  );
+
 /** What host and port, or `addresses`, stand for. */
 export function addressesOf(value: WrittenAddresses, ctx: z.core.$RefinementCtx): AddressPlan[] {
   const addresses: AddressPlan[] = [];

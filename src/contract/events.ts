@@ -211,7 +211,8 @@ const rows = {
     },
   },
   office: {
-    about: "A program did something about devices by their HTTP API, or was not let: what is only looked at is not told.",
+    about:
+      "A program did something about devices by their HTTP API, or was not let: what is only looked at is not told.",
     fields: {
       outcome: {
         type: "text",
@@ -230,6 +231,8 @@ const rows = {
     about: "A file was opened (`sftp` with `record`).",
     fields: {
       channel: { type: "number", about: "The client's number of the channel." },
+      mount: { type: "text", about: "The mount that it is in, of a rule with `mounts`.", optional: true },
+      upstream: { type: "text", about: "Where that mount leads: user, host and port.", optional: true },
       path: { type: "text", about: "As the client sees it." },
       upstreamPath: { type: "text", about: "As it is at the upstream, where that is known.", optional: true },
       access: {
@@ -244,6 +247,8 @@ const rows = {
     about: "A file was closed, or its channel has ended.",
     fields: {
       channel: { type: "number", about: "The client's number of the channel." },
+      mount: { type: "text", about: "The mount that it is in, of a rule with `mounts`.", optional: true },
+      upstream: { type: "text", about: "Where that mount leads: user, host and port.", optional: true },
       path: { type: "text", about: "As the client sees it." },
       upstreamPath: { type: "text", about: "As it is at the upstream, where that is known.", optional: true },
       outcome: {
@@ -270,6 +275,8 @@ const rows = {
     about: "A folder was listed.",
     fields: {
       channel: { type: "number", about: "The client's number of the channel." },
+      mount: { type: "text", about: "The mount that it is in, of a rule with `mounts`.", optional: true },
+      upstream: { type: "text", about: "Where that mount leads: user, host and port.", optional: true },
       path: { type: "text", about: "As the client sees it." },
       upstreamPath: { type: "text", about: "As it is at the upstream, where that is known.", optional: true },
       entries: { type: "number", about: "Names that the client was told." },
@@ -279,6 +286,8 @@ const rows = {
     about: "Something was done to a file or folder by its name.",
     fields: {
       channel: { type: "number", about: "The client's number of the channel." },
+      mount: { type: "text", about: "The mount that it is in, of a rule with `mounts`.", optional: true },
+      upstream: { type: "text", about: "Where that mount leads: user, host and port.", optional: true },
       path: { type: "text", about: "As the client sees it." },
       upstreamPath: { type: "text", about: "As it is at the upstream, where that is known.", optional: true },
       action: {
@@ -310,6 +319,8 @@ const rows = {
     about: "Something with a file was not allowed.",
     fields: {
       channel: { type: "number", about: "The client's number of the channel." },
+      mount: { type: "text", about: "The mount that it is in, of a rule with `mounts`.", optional: true },
+      upstream: { type: "text", about: "Where that mount leads: user, host and port.", optional: true },
       action: {
         type: "text",
         about: "What was asked for; `look`: what a path is.",

@@ -71,6 +71,7 @@ export type {
   AddressPlan,
   CertificateMatch,
   HostKeyPolicy,
+  MountRoute,
   Route,
   Rule,
   RuleMatch,
@@ -78,6 +79,10 @@ export type {
   UpstreamPlan,
 } from "./route.ts";
 export type {
+  FilesChannel,
+  FilesDesk,
+  FilesEnd,
+  FilesServer,
   JumpDesk,
   JumpJoined,
   JumpOpened,
@@ -105,7 +110,7 @@ export type {
   SignInWays,
   WaitingLogin,
 } from "./sign-in.ts";
-export { type FileRight, fileRights, type SftpPlan } from "./sftp-plan.ts";
+export { type FileRight, fileRights, type MountPlan, type SftpPlan } from "./sftp-plan.ts";
 export type {
   NameEntry,
   SpliceMatch,

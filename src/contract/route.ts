@@ -2,7 +2,7 @@ import type { Captures, Cidr, HostPort, Pattern, Place, Template } from "#base";
 import type { LoginStep } from "./auth-method.ts";
 import type { Credential } from "./credential.ts";
 import type { Policy } from "./policy.ts";
-import type { SftpPlan } from "./sftp-plan.ts";
+import type { MountPlan, SftpPlan } from "./sftp-plan.ts";
 
 declare const brand: unique symbol;
 
@@ -38,10 +38,10 @@ export interface CertificateMatch {
   readonly keyId?: Pattern;
 }
 
-/** The session ends here: its client is a jump host's, or a device that holds tunnels. */
+/** The session ends here: its client is a jump host's, or a device that holds tunnels, or one of a tree of mounts. */
 export interface ServePlan {
-  readonly kind: "jump" | "devices";
-  /** What clients of a jump host reach: names of targets, `tag:NAME`, or `*` for all. Devices reach none. */
+  readonly kind: "jump" | "devices" | "files";
+  /** What clients of a jump host reach: names of targets, `tag:NAME`, or `*` for all. Others reach none. */
   readonly targets: readonly string[];
 }
 
@@ -120,4 +120,14 @@ export interface Route {
   readonly policy?: Policy;
   /** How its files are looked at; absent: not at all. */
   readonly sftp?: SftpPlan;
+  /** Of a rule with mounts: the way to each, in their order. */
+  readonly mounts?: readonly MountRoute[];
+}
+
+/** Where one mount leads. */
+export interface MountRoute {
+  /** Its place in the client's tree: absolute. */
+  readonly at: string;
+  readonly plan: MountPlan;
+  readonly route: Route;
 }

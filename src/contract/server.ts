@@ -1,5 +1,5 @@
 import type { Duplex } from "node:stream";
-import type { Clock, Log } from "#base";
+import type { Clock, Log, PosternError } from "#base";
 import type { ConnClose, PacketConn } from "#ssh/transport";
 import type { Auditor } from "./audit-sink.ts";
 import type { DeviceSubject } from "./device.ts";
@@ -120,4 +120,47 @@ export interface Menu {
   /** What was pressed last may mean two things: when nothing has followed for a moment, `idle` decides it. */
   readonly pending: boolean;
   idle(): MenuStep;
+}
+
+/** An SFTP channel of a client, as far as its end here speaks to it. */
+export interface FilesChannel {
+  /** The client's number. */
+  readonly number: number;
+  /** Takes bytes at once; they are not changed afterwards. */
+  toClient(bytes: Uint8Array): void;
+  /** Bytes that the client has not taken. */
+  queuedBytes(): number;
+  /** Words for the person. */
+  tell(text: string): void;
+  /** There may be room for more of the client's bytes, or nothing left to be answered. */
+  progressed(): void;
+  /** It cannot go on. */
+  failed(error: PosternError): void;
+}
+
+/** The end of such a channel. */
+export interface FilesEnd {
+  /** No more is to be read from the client until `progressed`. */
+  readonly full: boolean;
+  /** All that the client has asked is answered. */
+  readonly idle: boolean;
+  /** The next bytes of the client's, lent for the call. */
+  fromClient(bytes: Uint8Array): void;
+  /** The client has taken some of what waited for it. */
+  drained(): void;
+  close(): void;
+}
+
+/** The files that one client sees. */
+export interface FilesDesk {
+  /** Why it may not have what it asks for, in a sentence; undefined: it may. */
+  refusal(asked: "shell" | "exec" | "sftp" | "subsystem"): string | undefined;
+  open(channel: FilesChannel): FilesEnd;
+}
+
+/** An end of connections that carry SFTP and nothing else. */
+export interface FilesServer {
+  readonly kind: "files";
+  /** Takes the connection over; resolves with its end. */
+  serve(session: Omit<ServedSession, "desk"> & { readonly desk: FilesDesk }): Promise<ConnClose>;
 }

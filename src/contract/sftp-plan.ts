@@ -1,4 +1,5 @@
 import type { Template } from "#base";
+import type { UpstreamPlan } from "./route.ts";
 
 /** What may be done with files. `write` is changing what is there; a new file needs `create`. */
 export const fileRights = [
@@ -36,4 +37,13 @@ export interface SftpPlan {
   readonly confining: boolean;
   /** Tells the audit what becomes of each file. */
   readonly record: boolean;
+  /** The tree is put together of several; then there is no root, and the rule has no upstream of its own. */
+  readonly mounts?: readonly MountPlan[];
+}
+
+/** A folder of some upstream, and its place in the client's tree. What is said of files holds by their paths in it. */
+export interface MountPlan extends Omit<SftpPlan, "mounts"> {
+  /** Absolute. */
+  readonly at: Template;
+  readonly upstream: UpstreamPlan;
 }

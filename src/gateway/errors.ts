@@ -119,6 +119,10 @@ const rows = {
     user: "The server behind this gateway took too long to answer the login.",
     operator: "the upstream did not finish the login in time",
   },
+  UPSTREAM_NO_SFTP: {
+    user: "The server behind this gateway has no SFTP for this login.",
+    operator: "the host of a mount opens no channel for SFTP",
+  },
   UPSTREAM_LOST: {
     user: "The connection to the server behind this gateway was lost.",
     operator: "the upstream closed or lost the connection",

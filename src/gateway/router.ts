@@ -1,14 +1,16 @@
 import { type Captures, formatHostPort, type HostPort, type Template } from "#base";
 import type {
   AddressPlan,
-  LoginDirection,
   Arrival,
+  LoginDirection,
+  MountRoute,
   Route,
   Rule,
   RuleMatch,
   SpliceRoute,
   Tunnels,
 } from "#contract";
+import { fillRoot, mountClash } from "#sftp";
 import { gatewayErrors } from "./errors.ts";
 import { KeyCondition, type KeyHolder } from "./key-condition.ts";
 import { HostPatterns, isDialable } from "./host-pattern.ts";
@@ -56,6 +58,7 @@ type Unbranded = Pick<
   | "serve"
   | "policy"
   | "sftp"
+  | "mounts"
 >;
 
 interface PreparedRule {
@@ -154,6 +157,8 @@ export class Router {
     if (user === undefined) return `"${plan.user.text}" names a capture that took no part in the match`;
     if (user === "") return "the upstream's user name is empty";
     if (plan.spread === "random") shuffle(addresses, this.#random);
+    const mounts = this.#mounts({ rule, targets, key }, captures);
+    if (typeof mounts === "string") return mounts;
     const { name, login, serve, policy, sftp, targets: allowed } = rule;
     const matchedKey = key === undefined ? undefined : query.key?.blob;
     const more = {
@@ -163,9 +168,34 @@ export class Router {
       ...(serve === undefined ? {} : { serve }),
       ...(policy === undefined ? {} : { policy }),
       ...(sftp === undefined ? {} : { sftp }),
+      ...(mounts === undefined ? {} : { mounts }),
     };
     const route: Unbranded = { rule: name, addresses, user, captures, login, plan, ...more };
     return route as Route;
+  }
+
+  /** The way to each mount of a rule that has some, or the reason why one has none. */
+  #mounts({ rule, targets }: PreparedRule, captures: Captures): MountRoute[] | string | undefined {
+    const { mounts } = rule.sftp ?? {};
+    if (mounts === undefined) return undefined;
+    const found: MountRoute[] = [];
+    for (const mount of mounts) {
+      const { upstream: plan } = mount;
+      const at = fillRoot(mount.at, captures);
+      if (at === undefined) return `the name brings into "${mount.at.text}" what is no folder's name`;
+      const addresses = fillAddresses(plan.addresses, captures, (template, host) =>
+        refuseHost(template, host, captures, targets, this.#tagsOf(plan, host)),
+      );
+      if (typeof addresses === "string") return addresses;
+      const user = plan.user.expand(captures);
+      if (user === undefined || user === "") return `"${plan.user.text}" makes no user name for ${at}`;
+      if (plan.spread === "random") shuffle(addresses, this.#random);
+      const target = plan.target === undefined ? {} : { target: plan.target };
+      const { name, login } = rule;
+      const route: Unbranded = { rule: name, addresses, user, captures, login, plan, ...target };
+      found.push({ at, plan: mount, route: route as Route });
+    }
+    return mountClash(found.map(({ at }) => at)) ?? found;
   }
 }
 
@@ -347,13 +377,20 @@ export function checkRule(rule: Rule): void {
     throw invalid("the upstream has no address");
   else if (plan.credentials.length === 0) throw invalid("the upstream has no credentials");
   const known = new Set([...capturesOf(match), ...(namesTarget(rule) ? ["target"] : [])]);
-  for (const template of [plan.user, ...plan.addresses.flatMap(({ host, port }) => [host, port])]) {
+  const mounts = rule.sftp?.mounts ?? [];
+  const places = [plan, ...mounts.map(({ upstream }) => upstream)].flatMap(({ addresses }) => addresses);
+  const users = [plan, ...mounts.map(({ upstream }) => upstream)].map(({ user }) => user);
+  const ats = mounts.map(({ at }) => at);
+  for (const template of [...users, ...ats, ...places.flatMap(({ host, port }) => [host, port])]) {
     const unknown = template.names.find((name) => !known.has(name));
     if (unknown !== undefined) {
       throw invalid(`"${template.text}" uses {${unknown}}, but there are only ${[...known].join(", ")}`);
     }
   }
-  for (const { host } of plan.addresses) {
+  const fixedPlaces = ats.filter(({ names }) => names.length === 0).map(({ text }) => text);
+  const clash = mountClash(fixedPlaces);
+  if (clash !== undefined) throw invalid(clash);
+  for (const { host } of places) {
     const fixed = host.text.replace(/\{[^{}]*\}/g, "");
     if (host.names.length > 0 && rule.targets === undefined && !/[A-Za-z0-9]/.test(fixed)) {
       throw invalid(`"${host.text}" lets the client name any host: list the allowed ones in targets`);
@@ -379,7 +416,7 @@ export function checkRule(rule: Rule): void {
 
 /** There is a target when its templates are filled in. */
 function namesTarget({ serve, match }: Rule): boolean {
-  return serve !== undefined || match.targets !== undefined;
+  return (serve !== undefined && serve.kind !== "files") || match.targets !== undefined;
 }
 
 /** Both halves, or none. */

@@ -1,12 +1,12 @@
 import { type Clock, formatHostPort, type Log, PosternError } from "#base";
 import type { Arrival, Auditor, Principal, Route, SessionEnd, SessionPhase, SessionRecord } from "#contract";
 import { Link } from "#link";
-import { hostKeyNews, joinPipe, type Pipe, type PipeEnd } from "#pipe";
-import { isCertificateType } from "#ssh/keys";
+import { joinPipe, type Pipe, type PipeEnd } from "#pipe";
 import { fileRulesFor, type PathLocks } from "#sftp";
-import { DISCONNECT, type Extensions } from "#ssh/messages";
+import { DISCONNECT } from "#ssh/messages";
 import type { PacketConn } from "#ssh/transport";
 import type { Ticket } from "./admission.ts";
+import { announced, plainKeys } from "./announced.ts";
 import { auditorOf } from "./auditor.ts";
 import { type Authenticated, Authentication } from "./authenticate.ts";
 import { ClientLeft, whyClosed } from "./client-left.ts";
@@ -17,9 +17,10 @@ import { LateEntry } from "./late-entry.ts";
 import { MenuEntry } from "./menu-entry.ts";
 import { Permissions } from "./permissions.ts";
 import { Passages } from "./passages.ts";
+import { serveHere } from "./serve-here.ts";
 import { SessionTaps } from "./session-taps.ts";
 import { TerminalNotices } from "./terminal-notice.ts";
-import type { DownstreamLeg } from "./upstream.ts";
+import type { DownstreamLeg, UpstreamPorts } from "./upstream.ts";
 import type { UpstreamLogin } from "./upstream-login.ts";
 import { versionLines } from "./version-line.ts";
 import type { World } from "./world.ts";
@@ -49,6 +50,11 @@ interface Ends {
   readonly route?: Route;
 }
 
+/** Somebody is in, and what was to be joined is. */
+interface Joined {
+  readonly end: Promise<SessionEnd>;
+}
+
 /** One client's story, from its arrival to its end: it owns the link, the login, the upstream and the pipe, and releases them. */
 export class Session {
   readonly id: string;
@@ -69,6 +75,7 @@ export class Session {
   /** Address and port of the upstream. */
   #place = "";
   #files: FileChannels | undefined;
+  #limit: Disposable | undefined;
   /** Why it is to end, when that was decided here. */
   #decided: PosternError | undefined;
 
@@ -133,6 +140,12 @@ export class Session {
   }
 
   async #live(): Promise<SessionEnd> {
+    const joined = await this.#enter();
+    return joined === undefined ? { blame: "none", reason: "the person left the menu" } : await joined.end;
+  }
+
+  /** A frame of its own: what belongs to the login is forgotten with it, and would be half of what an idle session holds. */
+  async #enter(): Promise<Joined | undefined> {
     const { world, clock } = this.#options;
     using grace = clock.after(world.limits.loginGraceSeconds * 1000, () =>
       this.close(new gatewayErrors.PEER_LOGIN_GRACE()),
@@ -146,20 +159,18 @@ export class Session {
       cipher: negotiated.toServer.cipher,
     });
     this.#phase = "authenticating";
-    const authentication = this.#authenticate(link, {
-      cipher: bulkCipher,
-      version: peerVersion,
-    });
+    const leg = { cipher: bulkCipher, version: peerVersion };
+    const authentication = this.#authenticate(link, leg);
     const authenticated = await authentication.run();
     this.#principal = authenticated.principal;
     this.#rule = authenticated.route.rule;
-    using _end = this.#timeLimit(authenticated.principal);
+    this.#limit = this.#timeLimit(authenticated.principal);
     // An upstream that comes later has as much time as the login had.
     grace.refresh();
     // Who chooses has all the time of a menu.
     if (authenticated.route.serve !== undefined) grace[Symbol.dispose]();
     const ends = await this.#ends(link, authentication, authenticated);
-    if (ends === undefined) return { blame: "none", reason: "the person left the menu" };
+    if (ends === undefined) return undefined;
     const { downstream, upstream, route = authenticated.route } = ends;
     this.#own(route, upstream);
     // From here to the join nothing may wait: who is gone by now would not tell again.
@@ -168,9 +179,18 @@ export class Session {
     if (this.#decided !== undefined) throw this.#decided;
     grace[Symbol.dispose]();
     this.#options.ticket.authenticated();
+    this.#authentication = undefined;
+    this.#late = undefined;
     const { principal } = authenticated;
-    if (upstream === undefined) return await this.#serve(downstream, principal, route);
-    const pipe = this.#join(downstream, { principal, route }, upstream.link);
+    return {
+      end:
+        upstream === undefined
+          ? this.#serve(downstream, principal, route, leg)
+          : this.#whenOver(this.#join(downstream, { principal, route }, upstream.link)),
+    };
+  }
+
+  async #whenOver(pipe: Pipe): Promise<SessionEnd> {
     return this.#explain(await pipe.closed);
   }
 
@@ -266,19 +286,7 @@ export class Session {
       router: world.router,
       delays,
       limits: world.limits,
-      upstream: {
-        dialer: world.dialer,
-        reach: {
-          reach: world.reach,
-          asker: () => ({
-            ...arrival,
-            ...(this.#principal === undefined ? {} : { user: this.#principal.user, proven: true }),
-          }),
-        },
-        files: world.files,
-        settings: { ...world.settings, handshakeMs: world.limits.upstreamLoginSeconds * 1000 },
-        log,
-      },
+      upstream: this.#upstreamPorts(),
       downstream,
       signatureAlgorithms: world.signatureAlgorithms,
       clock,
@@ -292,6 +300,19 @@ export class Session {
     return this.#authentication;
   }
 
+  #upstreamPorts(): UpstreamPorts {
+    const { world, arrival, log } = this.#options;
+    const proven = (): object =>
+      this.#principal === undefined ? {} : { user: this.#principal.user, proven: true };
+    return {
+      dialer: world.dialer,
+      reach: { reach: world.reach, asker: () => ({ ...arrival, ...proven() }) },
+      files: world.files,
+      settings: { ...world.settings, handshakeMs: world.limits.upstreamLoginSeconds * 1000 },
+      log,
+    };
+  }
+
   #own(route: Route, upstream: UpstreamLogin | undefined): void {
     if (upstream === undefined) return;
     this.#upstream = upstream.link;
@@ -300,22 +321,24 @@ export class Session {
   }
 
   /** The connection ends here. */
-  async #serve(conn: PacketConn, principal: Principal, route: Route): Promise<SessionEnd> {
-    const { world, log } = this.#options;
-    const server = route.serve?.kind === "devices" ? world.servers.devices : world.servers.jump;
-    if (server === undefined) throw new gatewayErrors.BUG_SESSION("a rule for devices without devices");
+  async #serve(
+    conn: PacketConn,
+    principal: Principal,
+    route: Route,
+    leg: DownstreamLeg,
+  ): Promise<SessionEnd> {
+    const { log } = this.#options;
     this.#phase = "open";
-    log.info("session-opened", { user: principal.user, rule: route.rule, serve: server.kind });
-    const close = await server.serve({
+    log.info("session-opened", { user: principal.user, rule: route.rule, serve: route.serve?.kind });
+    const close = await serveHere({
+      ...this.#options,
       conn,
-      desk: this.#passages(principal, route),
-      user: principal.user,
-      ...(principal.device === undefined ? {} : { device: principal.device }),
-      keepalive: world.keepalive,
-      maxChannels: world.limits.maxChannels,
-      hostKeys: hostKeyNews(plainKeys(world), conn),
+      principal,
+      route,
+      permissions: this.#permissions(principal, route),
+      passages: () => this.#passages(principal, route),
+      entry: { ports: this.#upstreamPorts(), downstream: leg, sessionId: this.id },
       audit: this.#audit,
-      log,
     });
     return this.#explain({ by: close.kind === "local" ? "gateway" : "downstream", close });
   }
@@ -434,6 +457,7 @@ export class Session {
   async #release(): Promise<void> {
     this.#phase = "ending";
     this.#files?.close();
+    this.#limit?.[Symbol.dispose]();
     await this.#authentication?.[Symbol.asyncDispose]();
     this.#upstream?.disconnect(DISCONNECT.BY_APPLICATION, "");
     this.#link?.disconnect(DISCONNECT.BY_APPLICATION, "");
@@ -466,31 +490,8 @@ export class Session {
   }
 }
 
-/** Not Buffer.from: a few bytes of Node's pool, kept as long as a session, would keep all 64 KiB of it. */
-const utf8 = new TextEncoder();
-
-/** What we can, told to the client in EXT_INFO (RFC 8308; PROTOCOL of OpenSSH for the other two). */
-const extensionsFor = new WeakMap<readonly string[], Extensions>();
-
-function announced(signatureAlgorithms: readonly string[]): Extensions {
-  const known = extensionsFor.get(signatureAlgorithms);
-  if (known !== undefined) return known;
-  const extensions = new Map([
-    ["server-sig-algs", utf8.encode(signatureAlgorithms.join(","))],
-    ["publickey-hostbound@openssh.com", utf8.encode("0")],
-    ["ping@openssh.com", utf8.encode("0")],
-  ]);
-  extensionsFor.set(signatureAlgorithms, extensions);
-  return extensions;
-}
-
 function codeOf(error: unknown): string {
   if (error instanceof PosternError) return error.code;
   const { code } = (error ?? {}) as NodeJS.ErrnoException;
   return code ?? String(error);
-}
-
-/** Clients keep what is announced as plain keys (PROTOCOL of OpenSSH, section 2.5). */
-function plainKeys({ hostKeys }: Pick<World, "hostKeys">): World["hostKeys"] {
-  return hostKeys.filter(({ algorithms }) => !algorithms.some(isCertificateType));
 }

@@ -3,6 +3,7 @@ import type {
   Dialer,
   FileAppender,
   FileReader,
+  FilesServer,
   JumpServer,
   Reach,
   Reception,
@@ -24,7 +25,11 @@ export interface World extends AsyncDisposable {
   /** For names that come by other ways than the user name. */
   readonly targets: TargetRouter;
   /** Ends of connections that are not piped, by the kind of a rule's `serve`. */
-  readonly servers: { readonly jump: JumpServer; readonly devices?: Server };
+  readonly servers: {
+    readonly jump: JumpServer;
+    readonly devices?: Server;
+    readonly files: FilesServer;
+  };
   readonly reception: Reception;
   /** How they are reached. */
   readonly reach: Reach;

@@ -9,6 +9,9 @@ export interface KeepaliveOptions {
   readonly maxMissed: number;
 }
 
+/** What is asked whether it is there. */
+export type KeptAlive = Pick<PacketConn, "bytesIn" | "writable" | "send">;
+
 /** A question that every peer answers, if only to say that it does not know it. */
 export const keepaliveRequest: Uint8Array = encodeGlobalRequest({
   type: "keepalive@openssh.com",
@@ -21,7 +24,7 @@ export const keepaliveRequest: Uint8Array = encodeGlobalRequest({
  * it. Anything that comes counts as a sign of life.
  */
 export class Keepalive implements Disposable {
-  readonly #conn: PacketConn;
+  readonly #conn: KeptAlive;
   readonly #options: KeepaliveOptions;
   readonly #asked: () => void;
   readonly #dead: () => void;
@@ -30,13 +33,7 @@ export class Keepalive implements Disposable {
   #bytesIn = 0;
 
   /** `asked`: a request was sent, whose answer is ours. `dead`: too many in a row stayed unanswered. */
-  constructor(
-    conn: PacketConn,
-    clock: Clock,
-    options: KeepaliveOptions,
-    asked: () => void,
-    dead: () => void,
-  ) {
+  constructor(conn: KeptAlive, clock: Clock, options: KeepaliveOptions, asked: () => void, dead: () => void) {
     this.#conn = conn;
     this.#options = options;
     this.#asked = asked;

@@ -10,6 +10,10 @@ const rows = {
     operator:
       "a user name cannot stand in the root of a rule's sftp: it is empty, or has a slash or dots alone",
   },
+  BUG_SFTP_MOUNT: {
+    user: "The gateway failed, and has noted why.",
+    operator: "a mount's host could not be reached because of a fault of ours",
+  },
 } as const;
 
 export const sftpRoomErrors: ErrorTable<typeof rows> = defineErrors(rows);

@@ -6,8 +6,11 @@
  * has until it was (ADR 12).
  */
 export type { Usage } from "./open-files.ts";
+export type { MountEnd, MountWay } from "./mount-leg.ts";
+export { mountClash } from "./mount-paths.ts";
+export { type Mount, MountedSftp } from "./mounted.ts";
 export { PathLocks } from "./locks.ts";
-export { type FileRules, fileRulesFor } from "./rules.ts";
+export { type FileRules, fileRulesFor, fillRoot } from "./rules.ts";
 export { ScpWatch } from "./scp.ts";
 export { Recorder } from "./record.ts";
 export { type SftpPorts, SftpSession } from "./session.ts";

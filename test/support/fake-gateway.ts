@@ -115,6 +115,7 @@ export class FakeGateway implements AsyncDisposable {
             throw new Error("nobody is shown a menu here");
           },
         },
+        files: { kind: "files", serve: () => Promise.reject(new Error("nobody is served files here")) },
       },
       reception: {
         takes: () => false,
