@@ -12,6 +12,8 @@ import { runSsh, spawnSsh, sshReady, sshSettings, sshPlace, type SshOptions } fr
 import { freePort } from "#test/support/ports";
 import { noTerminal } from "#test/support/pty";
 import { missing } from "#test/support/strangers";
+import { bareKey } from "#test/support/test-keys";
+import { isRoot } from "#test/support/test-user";
 import { until } from "#test/support/waiting";
 import { keyRule, startWorld, type World } from "#test/support/world";
 
@@ -44,6 +46,7 @@ const policies = (port: number): Readonly<Record<string, object>> => ({
     env: true,
   },
   jailed: { forcedCommand: "internal-sftp" },
+  others: { exec: true, other: true },
 });
 
 before(async () => {
@@ -56,6 +59,9 @@ before(async () => {
     rules: (parts) => [
       ...Object.entries(policies(echoPort)).map(([name, policy]) => keyRule(parts, name, { policy })),
       keyRule(parts, "free"),
+      keyRule(parts, "numbered", {
+        login: [{ kind: "publickey", keys: [`tunnel="7" ${bareKey(parts.identity.publicLine)}`] }],
+      }),
     ],
   });
   const { sshd, keys } = world;
@@ -304,6 +310,37 @@ test("X11 goes where it is named alone", { skip: skip === false ? missing("xauth
   const refused = await show("any");
   assert.equal(refused.stdout.toString(), "none\n");
   assert.match(refused.stderr, /X11 forwarding request failed/);
+});
+
+test("network tunnels (-w): refused in words without `other`, and all but the number that a key has", {
+  skip: isRoot ? skip : "needs root: makes network interfaces",
+}, async (t) => {
+  const open = async (user: string, remote: string): Promise<string> => {
+    const { stderr, stdout } = await ssh(user, ["echo fine"], {
+      flags: ["-w", `any:${remote}`],
+      options: ["Tunnel=point-to-point"],
+    });
+    if (!/Tunnel device open failed/.test(stderr)) assert.equal(stdout.toString(), "fine\n", stderr);
+    return stderr;
+  };
+  const refused = await open("any", "any");
+  if (/Tunnel device open failed/.test(refused)) {
+    t.skip("this machine does not permit tunnel devices");
+    return;
+  }
+  assert.match(refused, /administratively prohibited: Tunnels are not allowed here\./);
+  assert.match(await open("numbered", "3"), /Your key does not allow this tunnel\./);
+  // The upstream says no in its own words, because its sshd permits no tunnels: so it was asked.
+  for (const [user, unit] of [
+    ["others", "any"],
+    ["numbered", "7"],
+  ] as const) {
+    const before = world.sshd.count(/tun\.[a-z]+|tun@openssh\.com/);
+    const stderr = await open(user, unit);
+    assert.match(stderr, /open failed/);
+    assert.doesNotMatch(stderr, /not allow/);
+    assert.ok(world.sshd.count(/tun\.[a-z]+|tun@openssh\.com/) > before, user);
+  }
 });
 
 test("a forced command runs in place of all else, and knows what was asked and by whom", {
