@@ -3,7 +3,6 @@ import { test } from "node:test";
 import { Cidr, silentLog } from "#base";
 import type { AuditEvent, ProgramRequest } from "#contract";
 import { ask, startAuthority, type TestAuthority } from "#test/support/devices";
-import { Operator } from "#tunnel";
 import { type Act, acts } from "./acts.ts";
 import { ApiDesk, maxApiBodyBytes } from "./desk.ts";
 import { type ApiConfig, type ApiTokenConfig, apiSchema } from "./schema.ts";
@@ -36,12 +35,12 @@ interface Stand extends TestAuthority {
 
 function start(more: Partial<ApiConfig> = {}): Stand {
   const authority = startAuthority({ maxPending: 3000 });
-  const { store, clock } = authority;
+  const { clock, operator } = authority;
   const config = { ...apiSchema.parse({ host: "API.example.com", tokens: all }), ...more };
   const desk = new ApiDesk(config, {
     clock,
     log: silentLog,
-    office: (by) => new Operator(store, clock, by, () => []),
+    office: operator,
     ports: [22],
   });
   const audit: AuditEvent[] = [];

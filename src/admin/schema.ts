@@ -66,7 +66,8 @@ export const apiSchema: z.ZodType<ApiConfig> = z
           if (names.indexOf(name) < at)
             ctx.addIssue({ code: "custom", path: [at, "name"], message: "stands there twice" });
       })
-      .describe("Who may use it."),
+      .describe("Who may use it: `postern device api-token` makes one.")
+      .meta({ "x-form": "list: { name, hash, scopes, from, until }" }),
     requestsPerMinute: count({ min: 1, max: 100_000 })
       .prefault(600)
       .describe("Of one token; more are told to come later."),

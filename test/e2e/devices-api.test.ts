@@ -187,17 +187,15 @@ test("without TLS nothing is asked, and elsewhere nothing answers", { skip }, as
   ]);
   assert.equal(plain.stdout.toString(), "403");
   const other = await run(stranger("curl"), [
-    ...[
-      "-sS",
-      "--noproxy",
-      "*",
-      "--cacert",
-      certificate.certificate,
-      "-w",
-      "%{http_code}",
-      "-o",
-      "/dev/null",
-    ],
+    "-sS",
+    "--noproxy",
+    "*",
+    "--cacert",
+    certificate.certificate,
+    "-w",
+    "%{http_code}",
+    "-o",
+    "/dev/null",
     "--resolve",
     `${host}:${port}:127.0.0.1`,
     "-H",

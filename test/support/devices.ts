@@ -1,9 +1,9 @@
 /** An authority over devices with a store in memory and a clock that stands still. */
 import { silentLog } from "#base";
-import type { Admission, Device, DeviceConnection, DeviceStore, Newcomer } from "#contract";
+import type { Admission, Device, DeviceConnection, DeviceOffice, DeviceStore, Newcomer } from "#contract";
 import { openMemoryStore } from "#store";
 import { FakeClock } from "#test/support/fake-clock";
-import { Enrolment, type EnrolmentPlan, Office } from "#tunnel";
+import { Enrolment, type EnrolmentPlan, Office, Operator } from "#tunnel";
 
 export { openMemoryStore };
 
@@ -14,6 +14,8 @@ export interface TestAuthority {
   readonly store: DeviceStore;
   readonly enrolment: Enrolment;
   readonly office: Office;
+  /** The office for somebody, while no device is there. */
+  readonly operator: (by: string) => DeviceOffice;
 }
 
 export function startAuthority(plan: Partial<EnrolmentPlan> = {}): TestAuthority {
@@ -28,7 +30,8 @@ export function startAuthority(plan: Partial<EnrolmentPlan> = {}): TestAuthority
     ...plan,
   };
   const enrolment = new Enrolment({ store, plan: whole, clock, log: silentLog });
-  return { clock, store, enrolment, office: new Office(store, clock) };
+  const operator = (by: string): DeviceOffice => new Operator(store, clock, by, () => []);
+  return { clock, store, enrolment, office: new Office(store, clock), operator };
 }
 
 export function newcomerOf(id: string): Newcomer {
