@@ -18,6 +18,11 @@ export interface ByteStream {
   resume(): void;
   /** Writes pieces in order, not to be changed until `done`. Returns true when the kernel has taken all: `done` is then not called. */
   write(pieces: readonly Uint8Array[], done: () => void): boolean;
+  /**
+   * Where there is such a way: writes what of `bytes[start, end)` goes without being kept, and says how much; what is left is for
+   * `write`. Bytes before `start` and those written may be overwritten.
+   */
+  writeLent?(bytes: Uint8Array, start: number, end: number): number;
   /** Ends our direction after what was written, and calls `done` when the kernel has all of it. */
   finish(done: () => void): void;
   destroy(): void;
@@ -37,6 +42,9 @@ const readBytes = 1024 * 1024;
 /** The same while somebody types on another socket: a turn then takes a quarter of a millisecond, and costs a tenth more by the byte. */
 const shortReadBytes = 256 * 1024;
 
+/** The same where many read what cannot be passed on at once: each of them keeps one read. */
+const crowdReadBytes = 32 * 1024;
+
 const typing = new Typing();
 
 /**
@@ -49,25 +57,28 @@ interface LentBuffer {
   readonly whole: Uint8Array;
   readonly read: Uint8Array;
   readonly shortRead: Uint8Array;
+  readonly crowdRead: Uint8Array;
 }
 
 function lentBuffer(): LentBuffer {
   if (lent === undefined) {
     const whole = alignedBytes(headroomBytes + readBytes);
     const read = whole.subarray(headroomBytes);
-    lent = { whole, read, shortRead: read.subarray(0, shortReadBytes) };
+    const [shortRead, crowdRead] = [read.subarray(0, shortReadBytes), read.subarray(0, crowdReadBytes)];
+    lent = { whole, read, shortRead, crowdRead };
   }
   return lent;
 }
 
 /**
  * The byte stream of any Duplex: a socket by its handle, a channel by what its connection lends, everything else by its events. What others have read of it and put back
- * (`unshift`) comes first.
+ * (`unshift`) comes first. A socket asks `crowded` before each read: whether many others wait to pass on what they have read.
  */
-export function byteStreamOf(stream: Duplex): ByteStream {
+export function byteStreamOf(stream: Duplex, crowded: () => boolean = () => false): ByteStream {
+  if (stream instanceof Channel) return new ChannelStream(stream);
   const handle = stream instanceof Socket ? handleOf(stream) : undefined;
   if (handle === undefined) return new DuplexStream(stream);
-  return new SocketStream(stream as Socket, handle, takeUnread(stream as Socket));
+  return new SocketStream(stream as Socket, handle, takeUnread(stream as Socket), crowded);
 }
 
 /** Stops a socket's reading for the rest of this turn of the event loop, and takes out what it has read already. */
@@ -174,10 +185,10 @@ class SocketStream extends StreamBase {
   readonly #unread: Uint8Array;
 
   /** Takes the handle over into a socket that reads into the lent buffer; the socket given is an empty shell afterwards. */
-  constructor(socket: Socket, handle: object, unread: Uint8Array) {
+  constructor(socket: Socket, handle: object, unread: Uint8Array, crowded: () => boolean) {
     super();
     this.#unread = unread;
-    const { read, shortRead, whole } = lentBuffer();
+    const { read, shortRead, crowdRead, whole } = lentBuffer();
     // `handle` and `pauseOnCreate` are what net.Server itself uses for the sockets that it accepts.
     const options: Omit<SocketConstructorOpts, "handle"> & { handle: object; pauseOnCreate: boolean } = {
       handle,
@@ -185,7 +196,7 @@ class SocketStream extends StreamBase {
       pauseOnCreate: true,
       onread: {
         buffer: () => {
-          const buffer = typing.going(performance.now()) ? shortRead : read;
+          const buffer = crowded() ? crowdRead : typing.going(performance.now()) ? shortRead : read;
           this.#bufferBytes = buffer.length;
           return buffer;
         },
@@ -262,9 +273,28 @@ class DuplexStream extends StreamBase {
     end: (error: Error | undefined) => void,
   ): void {
     this.listen(end);
-    const take = (bytes: Uint8Array): void => chunk(bytes, 0, bytes.length);
-    if (this.stream instanceof Channel) this.stream.readLent(take);
-    else this.stream.on("data", take);
+    this.read((bytes) => chunk(bytes, 0, bytes.length));
     this.stream.resume();
+  }
+
+  protected read(take: (bytes: Uint8Array) => void): void {
+    this.stream.on("data", take);
+  }
+}
+
+class ChannelStream extends DuplexStream {
+  readonly #channel: Channel;
+
+  constructor(channel: Channel) {
+    super(channel);
+    this.#channel = channel;
+  }
+
+  protected override read(take: (bytes: Uint8Array) => void): void {
+    this.#channel.readLent(take);
+  }
+
+  writeLent(bytes: Uint8Array, start: number, end: number): number {
+    return this.#channel.sendLent(bytes, start, end);
   }
 }

@@ -19,6 +19,11 @@ const longArenas = new ArenaPool(1024 * 1024, 8);
 /** Less than this is written from a copy of its size: who does not read what little there is holds no large buffer. */
 const smallBytes = 16 * 1024;
 
+/** Outlets whose last write has not been taken yet; from so many on, each reads little at a time. */
+let waiting = 0;
+const manyWaiting = 4;
+const crowded = (): boolean => waiting >= manyWaiting;
+
 interface Gathered {
   readonly pool: ArenaPool;
   readonly arena: Uint8Array;
@@ -39,7 +44,13 @@ class Outlet {
     this.#to = to;
   }
 
-  add(lent: Uint8Array): void {
+  add(bytes: Uint8Array, start: number, end: number): void {
+    // What leaves at once need not be kept.
+    const gone = this.#gathered.length === 0 ? (this.#to.writeLent?.(bytes, start, end) ?? 0) : 0;
+    if (start + gone < end) this.#gather(bytes.subarray(start + gone, end));
+  }
+
+  #gather(lent: Uint8Array): void {
     let last = this.#gathered.at(-1);
     if (last === undefined) process.nextTick(() => this.flush());
     if (last === undefined || lent.length > last.arena.length - last.at) {
@@ -65,11 +76,14 @@ class Outlet {
     const written = small ? [Uint8Array.from(first)] : pieces;
     if (small) giveBack();
     const taken = this.#to.write(written, () => {
+      waiting -= 1;
       if (!small) giveBack();
       this.#from.resume();
     });
-    if (!taken) this.#from.pause();
-    else if (!small) giveBack();
+    if (!taken) {
+      waiting += 1;
+      this.#from.pause();
+    } else if (!small) giveBack();
   }
 }
 
@@ -99,7 +113,7 @@ interface Side {
 
 function sideOf(stream: Duplex): Side {
   if (stream instanceof Socket) stream.setNoDelay(true);
-  return { stream: byteStreamOf(stream), ended: false, finished: false, closed: false };
+  return { stream: byteStreamOf(stream, crowded), ended: false, finished: false, closed: false };
 }
 
 function whenClosed({ stream }: Side): Promise<void> {
@@ -111,7 +125,7 @@ function flow(from: Side, to: Side, add: (bytes: number) => void): void {
   from.stream.start(
     (bytes, start, end) => {
       add(end - start);
-      outlet.add(bytes.subarray(start, end));
+      outlet.add(bytes, start, end);
     },
     (error) => {
       outlet.flush();

@@ -7,6 +7,7 @@ import {
   encodeChannelRequest,
   encodeChannelSignal,
   encodeWindowAdjust,
+  frameChannelData,
   MSG,
   channelDataHeadBytes,
   messageName,
@@ -156,6 +157,23 @@ export class ChannelCore {
     this.#writes.push({ dataType, chunk, offset: 0, done });
     if (this.#port.contended) this.#port.waitForRoom(this);
     else this.sendSome();
+  }
+
+  /**
+   * Sends as much of `bytes[start, end)` as may leave at this moment, and says how much that was; nothing is kept. Heads are written
+   * before the data: `channelDataHeadBytes` before `start`, and what has been sent, are overwritten.
+   */
+  sendLent(bytes: Uint8Array, start: number, end: number): number {
+    if (this.#sentEof || this.#sentClose || this.#gotClose) return end - start;
+    let at = start;
+    while (at < end && this.#writes.length === 0 && this.#sendWindow.leftBytes > 0) {
+      if (this.#port.contended || !this.#port.writable) break;
+      const length = Math.min(end - at, this.#sendWindow.leftBytes, this.#maxSendBytes);
+      this.#sendWindow.take(length);
+      this.#port.sendData(frameChannelData(bytes, at, at + length, this.ends.theirs));
+      at += length;
+    }
+    return at - start;
   }
 
   /** Sends one message of data at a time until there is no data, no window or no room; for the last it asks to be called again. */

@@ -123,9 +123,9 @@ test("the window is given back only for what the reader has taken", async () => 
   peer.send(data(50), data(50));
   await settled();
   assert.deepEqual(peer.take(), []);
-  channel.read(30);
+  channel.read(5);
   assert.deepEqual(peer.take(), [], "a small credit waits");
-  channel.read(30);
+  channel.read(55);
   const [adjust] = peer.take();
   assert(adjust);
   assert.deepEqual(decodeWindowAdjust(adjust), { recipient: theirs, bytes: 60 });
@@ -439,4 +439,22 @@ test("lent bytes are shown without a copy, kept while the stream is paused, and 
   peer.send(eof);
   await settled();
   assert.equal(channel.readableEnded, true);
+});
+
+test("what is lent for sending leaves as window and connection allow, framed where it lies; the rest is the caller's", async () => {
+  const { conn, peer, channel } = await opened({ window: 120 });
+  const lent = Buffer.concat([Buffer.alloc(20), Buffer.alloc(200, "x")]);
+  assert.equal(channel.sendLent(lent, 5, 220), 0, "no room for the head");
+  assert.equal(channel.sendLent(lent, 20, 220), 120);
+  const sent = peer.take();
+  assert.deepEqual(sizes(sent), [50, 50, 20]);
+  assert.ok(sent.every((payload) => decodeChannelData(payload).data.every((byte) => byte === 0x78)));
+  peer.send(encodeWindowAdjust({ recipient: 0, bytes: 1000 }));
+  channel.write("first");
+  assert.equal(channel.sendLent(lent, 20, 30), 10, "nothing waits before it");
+  conn.hold();
+  channel.write("waits");
+  assert.equal(channel.sendLent(lent, 20, 30), 0, "what waits comes first");
+  channel.destroy();
+  assert.equal(channel.sendLent(lent, 20, 30), 0);
 });

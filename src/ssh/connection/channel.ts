@@ -1,5 +1,11 @@
 import { Duplex } from "node:stream";
-import { EXTENDED_DATA_STDERR, encodeExitSignal, encodeExitStatus, type ExitSignal } from "#ssh/messages";
+import {
+  channelDataHeadBytes,
+  EXTENDED_DATA_STDERR,
+  encodeExitSignal,
+  encodeExitStatus,
+  type ExitSignal,
+} from "#ssh/messages";
 import { ChannelCore, type ChannelEnds, type ChannelPort, type RequestHandler } from "./channel-core.ts";
 
 /** How a command ended (RFC 4254, section 6.10). */
@@ -148,6 +154,16 @@ export class Channel extends WindowedDuplex {
   /** For the connection that made it. */
   get core(): ChannelCore {
     return this.#core;
+  }
+
+  /**
+   * Writing without a copy: sends what of `bytes[start, end)` may leave at this moment and says how much; what is left is for `write`.
+   * The `channelDataHeadBytes` before `start`, and what has been sent, are overwritten.
+   */
+  sendLent(bytes: Uint8Array, start: number, end: number): number {
+    if (start < channelDataHeadBytes || this.writableLength > 0 || this.writableEnded || this.destroyed)
+      return 0;
+    return this.#core.sendLent(bytes, start, end);
   }
 
   /**

@@ -75,6 +75,12 @@ type Entry =
 const none = new Uint8Array(0);
 
 /**
+ * Bytes of data that are gathered before they are written out within a turn: many channels that have much to send would otherwise
+ * seal all of it before anybody looks whether the connection takes it.
+ */
+const burstBytes = 1024 * 1024;
+
+/**
  * The connection protocol (RFC 4254) where we are an end ourselves, as client or as server: channels as streams, requests answered in
  * order. Takes over the PacketConn that it is given.
  */
@@ -93,6 +99,7 @@ export class ConnectionMux {
   readonly #tellEnded: (close: ConnClose) => void;
   #over = false;
   #sentWhileFull = 0;
+  #gatheredBytes = 0;
   #stalled = false;
 
   /** Throws nothing; errors of the peer close the connection. */
@@ -174,7 +181,7 @@ export class ConnectionMux {
       get contended() {
         return contended();
       },
-      sendData: (payload) => this.#conn.send(payload),
+      sendData: (payload) => this.#sendData(payload),
       sendControl: (payload) => this.#sendControl(payload),
       waitForRoom: (core) => {
         this.#waiting.add(core);
@@ -355,6 +362,14 @@ export class ConnectionMux {
     let number = 0;
     while (this.#entries.has(number)) number++;
     return number;
+  }
+
+  #sendData(payload: Uint8Array): void {
+    this.#conn.send(payload);
+    this.#gatheredBytes += payload.length;
+    if (this.#gatheredBytes < burstBytes) return;
+    this.#gatheredBytes = 0;
+    this.#conn.flush();
   }
 
   #sendControl(payload: Uint8Array): void {

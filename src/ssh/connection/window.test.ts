@@ -8,14 +8,14 @@ test("a receive window admits its size and not a byte more", () => {
   assert.throws(() => window.take(1), { code: "PEER_WINDOW_EXCEEDED" });
 });
 
-test("credit is given from half of the window on, and then for all that was consumed", () => {
-  const window = new ReceiveWindow(10);
-  window.take(10);
-  assert.equal(window.consume(4), 0);
+test("credit is given from a sixteenth of the window on, and then for all that was consumed", () => {
+  const window = new ReceiveWindow(160);
+  window.take(160);
+  assert.equal(window.consume(9), 0);
   assert.equal(window.leftBytes, 0);
-  assert.equal(window.consume(2), 6);
-  assert.equal(window.leftBytes, 6);
-  assert.equal(window.consume(4), 0);
+  assert.equal(window.consume(3), 12);
+  assert.equal(window.leftBytes, 12);
+  assert.equal(window.consume(9), 0);
 });
 
 test("a send window takes adjustments up to 2³²-1", () => {

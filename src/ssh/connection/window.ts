@@ -3,6 +3,12 @@ import { connectionErrors } from "./errors.ts";
 /** RFC 4254, section 5.2: a window never exceeds this. */
 const maxWindowBytes = 0xffff_ffff;
 
+/**
+ * The part of a window whose room is worth a message. On a long way the sender stands still for as much as this in every round trip:
+ * with half the window it reached half the speed.
+ */
+const creditPart = 16;
+
 /** How much the peer may still send on a channel. */
 export class ReceiveWindow {
   readonly #sizeBytes: number;
@@ -29,7 +35,7 @@ export class ReceiveWindow {
   /** The reader has consumed data. Returns the bytes to adjust the window by now; 0 while it is not worth a message. */
   consume(bytes: number): number {
     this.#creditBytes += bytes;
-    if (this.#creditBytes * 2 < this.#sizeBytes) return 0;
+    if (this.#creditBytes * creditPart < this.#sizeBytes) return 0;
     const credit = this.#creditBytes;
     this.#creditBytes = 0;
     this.#leftBytes += credit;

@@ -167,6 +167,24 @@ export function encodeChannelDataInto(
   return buffer.subarray(0, at + data.length);
 }
 
+/**
+ * SSH_MSG_CHANNEL_DATA around `bytes[start, end)` where it lies: its head overwrites what is before `start`, where
+ * `channelDataHeadBytes` must be free.
+ */
+export function frameChannelData(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  recipient: number,
+): Uint8Array {
+  const head = start - 9;
+  const view = new DataView(bytes.buffer, bytes.byteOffset + head, 9);
+  view.setUint8(0, MSG.CHANNEL_DATA);
+  view.setUint32(1, recipient);
+  view.setUint32(5, end - start);
+  return bytes.subarray(head, end);
+}
+
 export function decodeChannelData(payload: Uint8Array): ChannelData {
   const reader = new Reader(payload);
   const extended = reader.u8() === MSG.CHANNEL_EXTENDED_DATA;

@@ -310,3 +310,12 @@ test("a message of data written into a buffer that is used again is the same mes
     assert.ok(written.length <= message.data.length + messages.channelDataHeadBytes);
   }
 });
+
+test("data are framed where they lie", () => {
+  const whole = Buffer.from(`${"-".repeat(20)}some data${"+".repeat(5)}`).subarray(3);
+  const framed = messages.frameChannelData(whole, 17, 26, 0x01020304);
+  const message = { recipient: 0x01020304, data: Buffer.from("some data") };
+  assert.deepEqual(Buffer.from(framed), Buffer.from(messages.encodeChannelData(message)));
+  assert.equal(whole.subarray(0, 8).toString(), "--------");
+  assert.equal(whole.subarray(26).toString(), "+++++");
+});
