@@ -23,7 +23,16 @@ import { createCredential } from "#credential";
 import { tcp } from "#dialer";
 import { createReception } from "#entry";
 import { PinnedKeys, Router, TargetRouter, type World } from "#gateway";
-import { DeviceSite, ProgramSite, type Site, SiteFront, ticketKey } from "#http-proxy";
+import {
+  DeviceSignIn,
+  DeviceSite,
+  ProgramSite,
+  SignInSite,
+  SignIns,
+  type Site,
+  SiteFront,
+  ticketKey,
+} from "#http-proxy";
 import { createDeviceServer, createFiles, createJump } from "#serve";
 import { signatureAlgorithms } from "#ssh/algorithms";
 import { formatPublicKey, type PrivateKey } from "#ssh/keys";
@@ -43,11 +52,15 @@ export interface ComposePorts {
   readonly pools: Pools;
   /** Absent: the configuration that the program was started with has none. */
   readonly devices?: Devices | undefined;
+  /** Those of the process, which outlive a configuration. Absent: nobody will come. */
+  readonly signIns?: SignIns;
 }
 
 /** What rules are made with, besides. */
-type LoginPorts = Omit<ComposePorts, "devices"> &
-  Pick<AuthPorts, "users" | "updates" | "stateDir" | "devices"> & { readonly revocation: Revocation };
+type LoginPorts = Omit<ComposePorts, "devices" | "signIns"> &
+  Pick<AuthPorts, "users" | "updates" | "stateDir" | "devices" | "signIn"> & {
+    readonly revocation: Revocation;
+  };
 
 /** A world, and what the process that holds it needs to know besides. */
 export interface Composed {
@@ -69,10 +82,11 @@ export async function compose(config: Config, ports: ComposePorts): Promise<Comp
   for (const reason of await users.check()) ports.log.warn("user-ignored", { reason });
   const authority = createAuthority(config, ports);
   if (authority !== undefined) made.use(authority);
-  const { devices, ...shared } = ports;
+  const { devices, signIns = new SignIns(ports.clock), ...shared } = ports;
   const loginPorts: LoginPorts = {
     ...shared,
     ...(authority === undefined ? {} : { devices: authority }),
+    ...(config.signIn === undefined ? {} : { signIn: signIns.desk(config.signIn.address) }),
     updates: ports.files,
     users,
     stateDir: config.stateDir,
@@ -83,7 +97,7 @@ export async function compose(config: Config, ports: ComposePorts): Promise<Comp
   const router = new Router(rules, Math.random, devices?.tunnels);
   const dialer = made.use(await tcp.create({ kind: "tcp" }, ports));
   const audit = made.use(await AuditTrail.open(config.audit, ports));
-  const web = createWeb(config, ports);
+  const web = createWeb(config, { ...ports, signIns });
   if (web !== undefined) made.use(web);
   const reception = made.use(
     await createReception(config, {
@@ -152,14 +166,25 @@ function createAuthority(
   return authorityOf(config, devices, ports);
 }
 
-function createWeb({ devices: plan, stateDir }: Config, ports: ComposePorts): SiteFront | undefined {
-  const { devices, clock, log, files } = ports;
-  if (plan === undefined || devices === undefined) return undefined;
+function createWeb(
+  { devices: plan, signIn, stateDir }: Config,
+  ports: ComposePorts & Required<Pick<ComposePorts, "signIns">>,
+): SiteFront | undefined {
+  const { devices, clock, log, files, signIns } = ports;
   const sites: Site[] = [];
-  if (plan.api !== undefined) sites.push(new ProgramSite(apiOf(plan, plan.api, devices, ports), clock));
-  if (plan.web !== undefined) {
-    const key = ticketKey(files, stateDir);
-    sites.push(new DeviceSite(plan.web, { clock, devices: devices.store, tunnels: devices.tunnels, key }));
+  if (signIn !== undefined) sites.push(new SignInSite(signIn, { clock, log, signIns }));
+  if (plan !== undefined && devices !== undefined) {
+    if (plan.api !== undefined) sites.push(new ProgramSite(apiOf(plan, plan.api, devices, ports), clock));
+    if (plan.web !== undefined)
+      sites.push(
+        new DeviceSite(plan.web, {
+          clock,
+          devices: devices.store,
+          tunnels: devices.tunnels,
+          key: ticketKey(files, stateDir),
+          ...(signIn === undefined ? {} : { signIn: new DeviceSignIn(signIn, signIns) }),
+        }),
+      );
   }
   return sites.length === 0 ? undefined : new SiteFront(sites, { clock, log });
 }

@@ -2,6 +2,7 @@ import type { Clock, Log, PosternError, RootLog } from "#base";
 import type { Arrival, Pools, SessionRecord } from "#contract";
 import { FailureDelays, Gateway, gatewayErrors, type Ticket } from "#gateway";
 import { compose, type Composed } from "./compose.ts";
+import type { SignIns } from "#http-proxy";
 import type { Devices } from "./devices.ts";
 import type { Files } from "./files.ts";
 import type { ReadConfig } from "./read-config.ts";
@@ -40,6 +41,7 @@ export interface LocalCrewOptions {
   readonly files: Files;
   readonly pools: Pools;
   readonly devices?: Devices | undefined;
+  readonly signIns?: SignIns;
   /** Where there are no workers. */
   readonly watch?: TargetWatch;
 }

@@ -1,6 +1,7 @@
 import { openLog, type RootLog, systemClock, version } from "#base";
 import { type Config, formatProblem } from "#config";
 import { Acceptor, Admission } from "#gateway";
+import { SignIns } from "#http-proxy";
 import { nativePackets } from "#ssh/algorithms";
 import { compose } from "./compose.ts";
 import { ControlServer } from "./control.ts";
@@ -68,7 +69,7 @@ async function start(
   const { pools } = watch;
   const devices = openDevices(config, { clock, log }, account);
   if (devices !== undefined) stack.use(devices);
-  const ports = { clock, log, files, pools, devices };
+  const ports = { clock, log, files, pools, devices, signIns: new SignIns(clock) };
   const composed = await files.keepWhile(() => compose(config, ports));
   const checks = await files.keepWhile(() => watch.prepare(config));
   if (account !== undefined) giveAudit(config, account);

@@ -7,11 +7,17 @@ import type { PlacedTarget } from "./target-advice.ts";
 
 /** What is wrong about devices as the whole configuration has them. */
 export function* checkDevices(
-  { devices, workers, listen, tls }: Pick<MainFile, "devices" | "workers" | "listen" | "tls">,
+  {
+    devices,
+    workers,
+    listen,
+    tls,
+    signIn,
+  }: Pick<MainFile, "devices" | "workers" | "listen" | "tls" | "signIn">,
   main: YamlDocument,
   named: { readonly targets: readonly PlacedTarget[]; readonly rules: readonly PlacedRule[] },
 ): Generator<Problem> {
-  yield* checkWeb({ devices, listen, tls }, main, named.targets);
+  yield* checkWeb({ devices, listen, tls, signIn }, main, named.targets);
   const taken = new Set(listen.map(({ endpoint }) => formatEndpoint(endpoint)));
   for (const [at, { listen: own }] of (devices?.tcp ?? []).entries()) {
     const place = formatEndpoint(own);
@@ -58,7 +64,7 @@ function* checkApi(
 
 /** Whether devices' pages can be reached at all. */
 function* checkWeb(
-  { devices, listen, tls }: Pick<MainFile, "devices" | "listen" | "tls">,
+  { devices, listen, tls, signIn }: Pick<MainFile, "devices" | "listen" | "tls" | "signIn">,
   main: YamlDocument,
   targets: readonly PlacedTarget[],
 ): Generator<Problem> {
@@ -66,10 +72,10 @@ function* checkWeb(
   const taking = listen.flatMap(({ entries }, at) => (entries.includes("web") ? [{ entries, at }] : []));
   yield* checkApi({ devices, tls }, main, taking.length > 0);
   if (devices?.web === undefined) {
-    for (const { at } of devices?.api === undefined ? taking : [])
+    for (const { at } of devices?.api === undefined && signIn === undefined ? taking : [])
       yield main.problem(
         ["listen", at, "entries"],
-        "takes web: add devices.web, with the domain of the pages, or devices.api",
+        "takes web: add devices.web, with the domain of the pages, or devices.api, or signIn",
       );
     return;
   }

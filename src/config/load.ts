@@ -13,6 +13,7 @@ import {
 } from "./target-advice.ts";
 import { checkDevices } from "./device-advice.ts";
 import { checkEntries } from "./entry-advice.ts";
+import { checkSignIn } from "./sign-in-advice.ts";
 import { maxFileBytes, YamlDocument } from "./document.ts";
 import { ConfigInvalid } from "./errors.ts";
 import { deepFreeze } from "./freeze.ts";
@@ -110,6 +111,8 @@ class Loader {
       this.#problems.push(...checkEntries(main.found, main.document, named));
       const all = { targets: this.#targets, rules: this.#rules };
       this.#problems.push(...checkDevices(main.found, main.document, all));
+      const logins = { rules: this.#rules, splices: this.#splices };
+      this.#problems.push(...checkSignIn(main.found, main.document, logins));
     }
     const config = main === undefined ? undefined : this.#finish(name, main.found, main.document);
     const problems = inOrder(this.#problems);

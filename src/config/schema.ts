@@ -17,6 +17,7 @@ import { type DevicesConfig, devicesSchema } from "./devices.ts";
 import { kindUnion } from "./kind-union.ts";
 import { type Limits, limitsSchema } from "./limits.ts";
 import { listenSchema, refuseTakenAddresses, tlsSchema } from "./listen.ts";
+import { type SignInConfig, signInSchema } from "#http-proxy";
 import { type RuleConfig, ruleSchema } from "./rule.ts";
 import { type SpliceRuleConfig, spliceRuleSchema, type TargetConfig, targetSchema } from "./target.ts";
 
@@ -51,6 +52,8 @@ export interface Config {
   readonly algorithms: AlgorithmPreferences;
   readonly tls: TlsPlan;
   readonly users: UsersConfig;
+  /** Absent: there are no pages for browsers that sign in. */
+  readonly signIn?: SignInConfig | undefined;
   /** Absent: there are no devices. */
   readonly devices?: DevicesConfig | undefined;
   readonly targets: readonly TargetConfig[];
@@ -227,6 +230,7 @@ export const mainSchema: z.ZodType<MainFile> = z.strictObject({
   algorithms: algorithms.prefault({}),
   tls: tlsSchema.prefault({}),
   users: usersSchema.prefault({}),
+  signIn: signInSchema.optional(),
   devices: devicesSchema.optional(),
   revoked: revokedSchema,
   include,

@@ -220,7 +220,7 @@ export const spliceRuleSchema: z.ZodType<Omit<SpliceRuleConfig, "place">> = z
       .min(1)
       .optional()
       .describe(
-        "How the client proves itself by name and password, where the way in can carry them (http, websocket, web): any one suffices. With it, the rule holds for no other way in.",
+        "How the client proves itself: by password, where the way in can carry one (http, websocket, web), or by oidc in a browser (web). Any one suffices. With it, the rule holds for no other way in.",
       ),
   })
   .superRefine(({ match: { user, userPattern }, login }, ctx) => {
@@ -233,7 +233,11 @@ export const spliceRuleSchema: z.ZodType<Omit<SpliceRuleConfig, "place">> = z
     if (login === undefined && userPattern !== undefined)
       refuse(["match", "userPattern"], "needs login, which the name is given for");
     for (const [at, each] of login?.entries() ?? []) {
-      if (each.kind !== "password") refuse(["login", at, "kind"], "cannot be done over HTTP: give password");
+      if (each.kind === "oidc") {
+        if (each.flow === "device")
+          refuse(["login", at, "flow"], "cannot be done on the web: leave it out, or say browser");
+      } else if (each.kind !== "password")
+        refuse(["login", at, "kind"], "cannot be done over HTTP: give password or oidc");
       else if (each.check === "upstream")
         refuse(["login", at, "check"], "cannot be done here: the target is never logged in to; give hashes");
     }

@@ -6,6 +6,7 @@ import type { DeviceAuthority, DeviceSubject } from "./device.ts";
 import type { FileReader, FileUpdater, Kind } from "./kind.ts";
 import type { Restrictions } from "./policy.ts";
 import type { Revocation } from "./revocation.ts";
+import type { BrowserLogin, SignInDesk } from "./sign-in.ts";
 import type { UserDirectory } from "./users.ts";
 
 export interface PasswordProof {
@@ -120,10 +121,12 @@ export interface AuthMethod extends AsyncDisposable {
   readonly defers: boolean;
   /** The upstream's own questions go to the client: what is `deferred` needs no password. */
   readonly relays?: boolean;
-  /** Whoever it accepts has given a password, which credentials may send on. */
   /** With `relays`: the upstream's banner goes to the client before its first question, and so to people who have proven nothing. */
   readonly tellsBanner?: boolean;
+  /** Whoever it accepts has given a password, which credentials may send on. */
   readonly givesPassword: boolean;
+  /** Present: it can be done on the web, by a browser alone. */
+  readonly browser?: BrowserLogin;
   attempt(proof: Proof, context: AuthContext): Promise<Verdict>;
 }
 
@@ -142,6 +145,8 @@ export interface AuthPorts {
   readonly devices?: DeviceAuthority;
   /** Of the rule, and of all rules. Absent: no key is revoked. */
   readonly revocation?: Revocation;
+  /** Absent: the gateway has no pages for browsers that sign in. */
+  readonly signIn?: SignInDesk;
 }
 
 export type AuthKind<Config = unknown> = Kind<Config, AuthMethod, AuthPorts>;

@@ -3,6 +3,7 @@ import type { Auditor } from "./audit-sink.ts";
 import type { PeerAddress } from "./arrival.ts";
 import type { Device } from "./device.ts";
 import type { ShownLogin } from "./reception.ts";
+import type { Identity, SignInWays } from "./sign-in.ts";
 import type { WantedProof } from "./target.ts";
 
 /** Whose password was right, and the names of the rules for which it is. */
@@ -18,14 +19,16 @@ export interface WebQuestion {
   /** Names in the client's certificate, which an authority of ours vouches for. */
   readonly certificate?: readonly string[];
   readonly login?: ShownLogin;
+  /** Who has just signed in at a provider. */
+  readonly identity?: Identity;
   /** What an earlier login has proven. */
   readonly proof?: WebProof;
 }
 
 export type WebAnswer =
-  /** `proof`: by a password, and only for this rule. */
+  /** `proof`: by a password or a provider, and only for this rule. */
   | { readonly kind: "allowed"; readonly rule: string; readonly proof?: WebProof }
-  /** `proven`: name and password are right, and not for this device. */
+  /** `proven`: name and password, or who signed in, are right, and not for this device. */
   | { readonly kind: "refused"; readonly wants: readonly WantedProof[]; readonly proven: boolean };
 
 /** What whoever serves web pages asks the gateway. */
@@ -36,6 +39,8 @@ export interface WebDesk {
   readonly audit: Auditor | undefined;
   /** By the rules of entry `web`. A wrong password is answered no sooner than any other. */
   askWeb(question: WebQuestion): Promise<WebAnswer>;
+  /** How somebody with this certificate can log in. */
+  waysToLogIn(shown: Pick<WebQuestion, "certificate">): SignInWays;
 }
 
 /** A client that speaks HTTP. */

@@ -22,10 +22,17 @@ export function wantedBy(rule: SpliceRule, query: TargetQuery): WantedProof | un
       ? "certificate"
       : undefined;
   if (loginRefusal(rule, query) === undefined) return undefined;
-  return query.proven === undefined && loginEntries.includes(query.entry) ? "login" : undefined;
+  // A browser is sent elsewhere to sign in; other programs of HTTP cannot be.
+  const canCarry = query.entry === "web" || takesPasswords(rule);
+  return query.proven === undefined && loginEntries.includes(query.entry) && canCarry ? "login" : undefined;
 }
 
-/** Whether a rule asks for the password of this name. */
+/** Whether a rule can be met by name and password. */
+export function takesPasswords({ login = [] }: SpliceRule): boolean {
+  return login.some(({ browser }) => browser === undefined);
+}
+
+/** Whether a rule is for this name. */
 export function takesUser({ user: only, userPattern }: SpliceMatch, user: string): boolean {
   if (user === "" || user.length > maxUserNameChars) return false;
   if (only !== undefined) return only === user;

@@ -2,10 +2,12 @@ import type { Clock, Log } from "#base";
 import type {
   Arrival,
   Auditor,
+  Identity,
   PeerAddress,
   Reached,
   ReceptionDesk,
   ShownLogin,
+  SignInWays,
   SpliceRoute,
   SpliceRule,
   TargetQuery,
@@ -17,6 +19,7 @@ import type {
 } from "#contract";
 import type { FailureDelays } from "./failure-delays.ts";
 import { maxUserNameChars } from "./router.ts";
+import { signedInFor, waysIn } from "./signed-in.ts";
 import { takesUser, wantedBy } from "./splice-match.ts";
 import type { TargetRouter } from "./target-router.ts";
 
@@ -68,23 +71,28 @@ export class TargetDesk implements ReceptionDesk {
     return router.route(query) ?? { mode: "refused", wants: router.wants(query) };
   }
 
-  async askWeb({ device, login, proof, certificate }: WebQuestion): Promise<WebAnswer> {
-    const { router, arrival, clock } = this.#options;
-    const shown = certificate === undefined ? {} : { certificate };
-    const { from, to } = arrival;
-    const plain: TargetQuery = {
-      entry: "web",
-      name: device?.name ?? "",
-      from,
-      to,
-      nowMs: clock.now(),
-      ...shown,
-    };
+  waysToLogIn(shown: Pick<WebQuestion, "certificate">): SignInWays {
+    return waysIn(this.#asking(this.#webQuery(shown)));
+  }
+
+  async askWeb(question: WebQuestion): Promise<WebAnswer> {
+    const { device, login, identity, proof } = question;
+    const { router } = this.#options;
+    const plain = this.#webQuery(question);
     const ruleFor = (query: TargetQuery): SpliceRule | undefined =>
       device === undefined ? undefined : router.webRule(device, query);
     const open = ruleFor(plain);
     if (open !== undefined) return { kind: "allowed", rule: open.name };
     const wants = router.wants(plain);
+    if (identity !== undefined) {
+      const found = signedInFor(identity, this.#asking(plain));
+      this.#tellSignedIn(identity, found[0]?.user);
+      for (const { user, rule } of found) {
+        const opened = ruleFor({ ...plain, proven: { user, rules: new Set([rule]) } });
+        if (opened !== undefined) return { kind: "allowed", rule, proof: { user, rules: [rule] } };
+      }
+      return { kind: "refused", wants, proven: found.length > 0 };
+    }
     const proven = proof ?? (await this.#provenBy(login, wants, plain));
     if (proven === undefined) return { kind: "refused", wants, proven: false };
     const { user } = proven;
@@ -100,6 +108,30 @@ export class TargetDesk implements ReceptionDesk {
       : { kind: "allowed", rule: rule.name, proof: { user, rules: [rule.name] } };
   }
 
+  #webQuery({ device, certificate }: Pick<WebQuestion, "device" | "certificate">): TargetQuery {
+    const { arrival, clock } = this.#options;
+    const { from, to } = arrival;
+    const shown = certificate === undefined ? {} : { certificate };
+    return { entry: "web", name: device?.name ?? "", from, to, nowMs: clock.now(), ...shown };
+  }
+
+  /** Rules that would hold, but for a login. */
+  #asking(query: TargetQuery): SpliceRule[] {
+    return this.#options.router.rules.filter((rule) => wantedBy(rule, query) === "login");
+  }
+
+  #tellSignedIn({ who, by, subject }: Identity, user: string | undefined): void {
+    const { log, arrival } = this.#options;
+    const tried = { event: "auth", method: "browser", by, subject } as const;
+    if (user === undefined) {
+      log.info("auth-denied", { who, method: "browser", from: arrival.from.text });
+      this.audit?.({ ...tried, outcome: "refused", reason: `no rule takes ${who}` });
+    } else {
+      log.info("auth-accepted", { user, method: "browser", by });
+      this.audit?.({ ...tried, user, outcome: "accepted" });
+    }
+  }
+
   async #provenBy(
     login: ShownLogin | undefined,
     wants: TargetRefusal["wants"],
@@ -113,9 +145,9 @@ export class TargetDesk implements ReceptionDesk {
 
   /** The rules for which name and password are right. What it takes is the same for a name that no rule knows. */
   async #prove({ user, password }: ShownLogin, query: TargetQuery): Promise<ReadonlySet<string>> {
-    const { router, arrival, delays, clock, log } = this.#options;
+    const { arrival, delays, clock, log } = this.#options;
     const started = clock.monotonic();
-    const asking = router.rules.filter((rule) => wantedBy(rule, query) === "login");
+    const asking = this.#asking(query);
     const own = asking.filter(({ match }) => takesUser(match, user));
     const shadow = own.length > 0 ? undefined : delays.shadow(user, asking);
     const proven = new Set<string>();

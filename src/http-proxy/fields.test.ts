@@ -7,7 +7,7 @@ import {
   endToEnd,
   fieldsOf,
   requestFields,
-  withoutCookie,
+  withoutCookies,
 } from "./fields.ts";
 
 const told = {
@@ -98,16 +98,17 @@ test("who comes is told by us alone, however it is spelt", () => {
 test("cookies: ours is found, and taken away; the others stay as they are", () => {
   const fields = fieldsOf(["Cookie", "a=1; t=x=y;t2=z; t = w"]);
   assert.deepEqual(cookiesOf(fields, "t"), ["x=y", "w"]);
-  assert.equal(withoutCookie("a=1; t=x; b=2", "t"), "a=1;  b=2".replace("  ", " "));
-  assert.equal(withoutCookie("t=x", "t"), undefined);
-  assert.equal(withoutCookie("T=x; tt=1", "t"), "T=x; tt=1");
+  assert.equal(withoutCookies("a=1; t=x; b=2", "t"), "a=1;  b=2".replace("  ", " "));
+  assert.equal(withoutCookies("t=x", "t"), undefined);
+  assert.equal(withoutCookies("T=x; tt=1; u=2", "t"), "T=x;  u=2".replace("  ", " "));
 });
 
 test("a device's cookies are its own, and cannot be called as ours is", () => {
   assert.equal(deviceCookie("a=1; Path=/; domain=devices.example; HttpOnly", "t"), "a=1; Path=/; HttpOnly");
   assert.equal(deviceCookie("a=1;DOMAIN = x;Secure", "t"), "a=1;Secure");
   assert.equal(deviceCookie("a=domain=x; Max-Age=1", "t"), "a=domain=x; Max-Age=1");
-  for (const value of ["t=1", " t =1; Path=/", "T=1"]) assert.equal(deviceCookie(value, "t"), undefined);
+  for (const value of ["t=1", " t =1; Path=/", "T=1", "t-browser=1"])
+    assert.equal(deviceCookie(value, "t"), undefined);
   const fields = fieldsOf([
     "Set-Cookie",
     "t=1",

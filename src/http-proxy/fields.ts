@@ -92,9 +92,9 @@ export function requestFields(fields: Fields, { from, host, hostForDevice, secur
   ];
 }
 
-/** A Cookie field without the cookies of one name. Undefined: nothing is left. */
-export function withoutCookie(value: string, name: string): string | undefined {
-  const rest = value.split(";").filter((each) => each.split("=", 1)[0]?.trim() !== name);
+/** A Cookie field without the cookies whose names begin so. Undefined: nothing is left. */
+export function withoutCookies(value: string, prefix: string): string | undefined {
+  const rest = value.split(";").filter((each) => each.split("=", 1)[0]?.trim().startsWith(prefix) !== true);
   const text = rest.join(";").trim();
   return text === "" ? undefined : text;
 }
@@ -110,12 +110,12 @@ export function cookiesOf(fields: Fields, name: string): string[] {
 }
 
 /**
- * A device's cookies are its own: they may not be told to its siblings (`Domain`), and may not be called as ours is. Undefined: it is not
+ * A device's cookies are its own: they may not be told to its siblings (`Domain`), and may not be called as ours are. Undefined: it is not
  * passed on.
  */
 export function deviceCookie(value: string, ours: string): string | undefined {
   const [pair = "", ...attributes] = value.split(";");
-  if (pair.split("=", 1)[0]?.trim().toLowerCase() === ours.toLowerCase()) return undefined;
+  if (pair.trim().toLowerCase().startsWith(ours.toLowerCase())) return undefined;
   const kept = attributes.filter((each) => each.split("=", 1)[0]?.trim().toLowerCase() !== "domain");
   return [pair, ...kept].join(";");
 }

@@ -103,6 +103,7 @@ function start(
         signal: new AbortController().signal,
         from: { ip: "192.0.2.1", port: 5, text: "192.0.2.1:5" },
         audit: (event) => void audit.push(event),
+        waysToLogIn: () => ({ passwords: true, providers: [] }),
         askWeb: (question) => {
           asked.push(question);
           return Promise.resolve(answer(question));

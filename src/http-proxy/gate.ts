@@ -4,12 +4,14 @@ import { type Asked, isForeign, isProgram, isVisit } from "./asked.ts";
 import { Attempts } from "./attempts.ts";
 import { basicLogin } from "./basic.ts";
 import { bodyOf } from "./body.ts";
-import { cookiesOf, type Fields, valueOf, withoutCookie } from "./fields.ts";
+import { cookiesOf, type Fields, valueOf, withoutCookies } from "./fields.ts";
 import { goTo, loginPage, logoutPage, ownPaths, type Page, plainPage, safePath } from "./pages.ts";
 import type { WebConfig } from "./schema.ts";
+import type { DeviceSignIn } from "./sign-in/device.ts";
+import { overPage, strangerPage } from "./sign-in/pages.ts";
 import { clearCookie, cookieName, readTicket, setCookie, signTicket } from "./ticket.ts";
 
-/** What is read of a form; the login page's own has two short fields. */
+/** What is read of a form; those of our own pages have a few short fields. */
 export const maxFormBytes = 8192;
 
 export type LetIn = "public" | "ticket" | "certificate" | "password";
@@ -31,6 +33,8 @@ export interface GatePorts {
   readonly devices: Pick<DeviceStore, "byName">;
   /** Signs tickets; the same over restarts. */
   readonly key: () => Promise<Uint8Array>;
+  /** Absent: nobody can sign in at a provider. */
+  readonly signIn?: DeviceSignIn;
 }
 
 const page = (made: Page): Judged => ({ kind: "page", page: made });
@@ -147,6 +151,7 @@ export class Gate {
 
   async #ownPage(path: string, asked: Asked, device: Device | undefined, client: WebClient): Promise<Page> {
     const { method, host } = asked;
+    const { desk } = client;
     const posts = method === "POST";
     if (!posts && method !== "GET" && method !== "HEAD")
       return {
@@ -156,11 +161,15 @@ export class Gate {
     if (posts && isForeign(asked, client.serverName !== undefined, false)) return foreign;
     if (path === ownPaths.logout)
       return posts ? goTo(ownPaths.login, [["Set-Cookie", clearCookie]]) : logoutPage(host);
+    const query = new URLSearchParams(asked.path.slice(path.length));
+    if (path === ownPaths.signIn && method === "GET") return this.#toProvider(asked, query, client);
+    if (path === ownPaths.signedIn && method === "GET")
+      return await this.#fromProvider(asked, query, device, client);
     if (path !== ownPaths.login) return nothing;
-    if (!posts) {
-      const query = new URLSearchParams(asked.path.slice(path.length));
-      return loginPage(host, safePath(query.get("next")));
-    }
+    const { passwords, providers } = desk.waysToLogIn(certificateOf(client));
+    const titles = this.#ports.signIn === undefined ? [] : providers.map(({ title }) => title);
+    const ways = { passwords, providers: titles };
+    if (!posts) return loginPage(host, safePath(query.get("next")), ways);
     const text = await bodyOf(asked.body, maxFormBytes, this.#ports.clock);
     if (text === undefined) return plainPage(413, "Too long", "That is more than a name and a password.");
     const form = new URLSearchParams(text);
@@ -170,14 +179,47 @@ export class Gate {
     const answer = await this.#tryLogin(login, device, client);
     if (answer === undefined) return busy;
     if (answer.kind === "refused" || device === undefined || answer.proof === undefined) {
-      if (answer.kind === "refused" && !answer.proven) return loginPage(host, next, wrongText);
+      if (answer.kind === "refused" && !answer.proven) return loginPage(host, next, ways, wrongText);
       // Without a ticket for it, who comes by a certificate is let in as before.
       return answer.kind === "allowed" && device !== undefined ? goTo(next) : nothing;
     }
+    return await this.#welcome(host, device, answer.proof, next);
+  }
+
+  /** To the gateway's own host, and from there to the provider. */
+  #toProvider(asked: Asked, query: URLSearchParams, client: WebClient): Page {
+    const { signIn } = this.#ports;
+    const { providers } = client.desk.waysToLogIn(certificateOf(client));
+    const provider = providers[Number(query.get("provider")) - 1];
+    if (signIn === undefined || provider === undefined) return nothing;
+    return signIn.begin(asked, client.desk.from, provider, safePath(query.get("next")));
+  }
+
+  /** Back, with a ticket that says who it is; who may see the page is decided here and now. */
+  async #fromProvider(
+    asked: Asked,
+    query: URLSearchParams,
+    device: Device | undefined,
+    client: WebClient,
+  ): Promise<Page> {
+    const found = this.#ports.signIn?.finish(asked, query.get("ticket") ?? "");
+    if (found === undefined) return overPage;
+    const { identity, next } = found;
+    const shown = { ...(device === undefined ? {} : { device }), ...certificateOf(client) };
+    const answer = await client.desk.askWeb({ ...shown, identity });
+    if (answer.kind === "refused") return answer.proven ? nothing : strangerPage(identity.who);
+    if (device === undefined) return nothing;
+    // Who comes by a certificate is let in without a ticket.
+    return answer.proof === undefined
+      ? goTo(next)
+      : await this.#welcome(asked.host, device, answer.proof, next);
+  }
+
+  async #welcome(host: string, device: Device, proof: WebProof, next: string): Promise<Page> {
     const { sessionSeconds } = this.#config;
     const untilMs = this.#ports.clock.now() + sessionSeconds * 1000;
     const key = await this.#ports.key();
-    const ticket = signTicket({ host, device: device.id, proof: answer.proof, untilMs }, key);
+    const ticket = signTicket({ host, device: device.id, proof, untilMs }, key);
     return goTo(next, [["Set-Cookie", setCookie(ticket, sessionSeconds)]]);
   }
 }
@@ -190,7 +232,7 @@ function certificateOf({ certificate }: WebClient): Pick<WebClient, "certificate
 function stripped(fields: Fields): Fields {
   return fields.flatMap(([name, value]) => {
     if (name.toLowerCase() !== "cookie") return [[name, value] as const];
-    const rest = withoutCookie(value, cookieName);
+    const rest = withoutCookies(value, cookieName);
     return rest === undefined ? [] : [[name, rest] as const];
   });
 }

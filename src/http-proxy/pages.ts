@@ -6,6 +6,9 @@ import type { Fields } from "./fields.ts";
 export const ownPaths = {
   login: "/.postern/login",
   logout: "/.postern/logout",
+  /** To a provider, and back from it. */
+  signIn: "/.postern/sign-in",
+  signedIn: "/.postern/signed-in",
   prefix: "/.postern/",
 } as const;
 
@@ -16,7 +19,11 @@ main { width: min(22rem, 90vw); padding: 2rem 0; }
 h1 { font-size: 1.25rem; overflow-wrap: anywhere; }
 label { display: block; margin: 1rem 0 0.25rem; }
 input, button { font: inherit; width: 100%; box-sizing: border-box; padding: 0.5rem; }
-button { margin-top: 1.5rem; }
+button, .go { margin-top: 1.5rem; }
+.go { display: block; text-align: center; padding: 0.5rem; border: 1px solid; border-radius: 0.25rem; color: inherit; }
+dt { opacity: 0.7; }
+dd { margin: 0 0 0.75rem; font-weight: bold; overflow-wrap: anywhere; }
+#code { font-size: 1.25rem; letter-spacing: 0.05em; }
 .wrong { color: #c00; }
 @media (prefers-color-scheme: dark) { .wrong { color: #f88; } }
 `;
@@ -76,19 +83,44 @@ export function escaped(text: string): string {
   return text.replace(/[&<>"']/g, (mark) => `&#${mark.charCodeAt(0)};`);
 }
 
-function page(title: string, ...parts: readonly string[]): string {
+/** `parts` are HTML. */
+export function htmlPage(title: string, ...parts: readonly string[]): string {
   const head = `<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${escaped(title)}</title>`;
   return `<!doctype html>\n<html lang="en"><head>${head}<style>${style}</style></head>\n<body><main>\n<h1>${escaped(title)}</h1>\n${parts.join("\n")}\n</main></body></html>\n`;
 }
 
 /** One sentence, or a few. */
 export function plainPage(status: number, title: string, ...lines: readonly string[]): Page {
-  return { status, text: page(title, ...lines.map((line) => `<p>${escaped(line)}</p>`)) };
+  return { status, text: htmlPage(title, ...lines.map((line) => `<p>${escaped(line)}</p>`)) };
 }
 
-export function loginPage(host: string, next: string, wrong?: string): Page {
-  const form = [
+/** How a device's page can be logged in to. */
+export interface LoginWays {
+  readonly passwords: boolean;
+  /** Providers, by what people call them. */
+  readonly providers: readonly string[];
+}
+
+export function loginPage(
+  host: string,
+  next: string,
+  { passwords, providers }: LoginWays,
+  wrong?: string,
+): Page {
+  const links = providers.map((title, at) => {
+    const query = new URLSearchParams({ provider: String(at + 1), next });
+    return `<a class="go" href="${escaped(`${ownPaths.signIn}?${query.toString()}`)}">Sign in at ${escaped(title)}</a>`;
+  });
+  const parts = [
     ...(wrong === undefined ? [] : [`<p class="wrong" role="alert">${escaped(wrong)}</p>`]),
+    ...links,
+    ...(passwords || links.length === 0 ? passwordForm(next) : []),
+  ];
+  return { status: wrong === undefined ? 200 : 401, text: htmlPage(`Log in to ${host}`, ...parts) };
+}
+
+function passwordForm(next: string): string[] {
+  return [
     `<form method="post" action="${ownPaths.login}">`,
     `<input type="hidden" name="next" value="${escaped(next)}">`,
     '<label for="user">Name</label>',
@@ -98,12 +130,11 @@ export function loginPage(host: string, next: string, wrong?: string): Page {
     "<button>Log in</button>",
     "</form>",
   ];
-  return { status: wrong === undefined ? 200 : 401, text: page(`Log in to ${host}`, ...form) };
 }
 
 export function logoutPage(host: string): Page {
   const form = `<form method="post" action="${ownPaths.logout}"><button>Log out</button></form>`;
-  return { status: 200, text: page(`Log out of ${host}`, form) };
+  return { status: 200, text: htmlPage(`Log out of ${host}`, form) };
 }
 
 /** Elsewhere, at the same host. */

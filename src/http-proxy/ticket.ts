@@ -1,7 +1,7 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
 import type { WebProof } from "#contract";
 
-/** Browsers send it to the very host that gave it, never to another one, only in TLS, and no script reads it. */
+/** Names of all our cookies begin so. Browsers send it to the very host that gave it, never to another one, only in TLS, and no script reads it. */
 export const cookieName = "__Host-postern";
 
 /** More than this we never made. */

@@ -9,7 +9,7 @@ import {
   endToEnd,
   fieldsOf,
   requestFields,
-  withoutCookie,
+  withoutCookies,
 } from "../../src/http-proxy/fields.ts";
 import { deviceOfHost, plainHost } from "../../src/http-proxy/host.ts";
 import { safePath } from "../../src/http-proxy/pages.ts";
@@ -75,7 +75,7 @@ test("no device is sent our ticket, or is told a lie about who comes", () => {
       const fields = fieldsOf(pairs);
       for (const [each, said] of fields) {
         if (each.toLowerCase() !== "cookie") continue;
-        const rest = withoutCookie(said, cookieName);
+        const rest = withoutCookies(said, cookieName);
         assert.deepEqual(rest === undefined ? [] : cookiesOf([["cookie", rest]], cookieName), []);
       }
       const sent = requestFields(fields, {

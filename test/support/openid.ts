@@ -3,7 +3,7 @@ import { generateKeyPairSync } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { Provider } from "oidc-provider";
-import { FormBrowser } from "./form-browser.ts";
+import { FormBrowser, type Page } from "./form-browser.ts";
 import { startHttps } from "./https-server.ts";
 import type { TempDir } from "./temp-dir.ts";
 
@@ -20,6 +20,17 @@ export interface OpenIdProvider extends AsyncDisposable {
   readonly asked: string[];
   /** Opens the address that ssh has shown, signs in, and consents; or refuses. The text of the last page. */
   signIn(address: string, login: string, answer?: "consent" | "refuse"): Promise<string>;
+  /** From the provider's question for a name, to where it leads. */
+  answer(browser: FormBrowser, question: Page, login: string): Promise<Page>;
+}
+
+export interface OpenIdOptions {
+  /** Where browsers may come back to, for a provider at this origin. */
+  readonly callbacks?: (origin: string) => readonly string[];
+  /** Without the device authorization grant. */
+  readonly withoutDevices?: boolean;
+  /** What its files are called. */
+  readonly name?: string;
 }
 
 export const openIdClient = { id: "postern", secret: "a secret of the gateway's own" };
@@ -28,15 +39,16 @@ export const openIdClient = { id: "postern", secret: "a secret of the gateway's 
 export async function startOpenId(
   folder: TempDir,
   accounts: Readonly<Record<string, Account>>,
+  options: OpenIdOptions = {},
 ): Promise<OpenIdProvider> {
   let listener: (request: IncomingMessage, response: ServerResponse) => void = () => {};
   const asked: string[] = [];
-  const server = await startHttps(folder, "openid", (request, response) => {
+  const server = await startHttps(folder, options.name ?? "openid", (request, response) => {
     asked.push(request.url ?? "");
     if (found.trouble?.(request, response) !== true) listener(request, response);
   });
   const { origin, certificate } = server;
-  const provider = new Provider(origin, settings(accounts));
+  const provider = new Provider(origin, settings(origin, accounts, options));
   provider.use(async (context, next) => {
     await next();
     // Five seconds is the default of RFC 8628; a test is as well served by one.
@@ -57,27 +69,38 @@ export async function startOpenId(
       if (answer === "refuse") return (await browser.submit(confirm, { abort: "yes" })).text;
       const question = await browser.submit(confirm);
       assert.match(question.text, /name="login"/);
+      return (await found.answer(browser, question, login)).text;
+    },
+    answer: async (browser, question, login) => {
       const consent = await browser.submit(question, { login, password: "any" });
-      return (await browser.submit(consent)).text;
+      return await browser.submit(consent);
     },
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   };
   return found;
 }
 
-function settings(accounts: Readonly<Record<string, Account>>): object {
+function settings(
+  origin: string,
+  accounts: Readonly<Record<string, Account>>,
+  { callbacks = () => [], withoutDevices = false }: OpenIdOptions,
+): object {
   const { privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
+  const redirects = callbacks(origin);
   const device = {
-    grant_types: ["urn:ietf:params:oauth:grant-type:device_code"],
-    response_types: [],
-    redirect_uris: [],
+    grant_types: [
+      ...(withoutDevices ? [] : ["urn:ietf:params:oauth:grant-type:device_code"]),
+      ...(redirects.length === 0 ? [] : ["authorization_code"]),
+    ],
+    response_types: redirects.length === 0 ? [] : ["code"],
+    redirect_uris: redirects,
   };
   return {
     clients: [
       { client_id: openIdClient.id, client_secret: openIdClient.secret, ...device },
       { client_id: "public", token_endpoint_auth_method: "none", ...device },
     ],
-    features: { deviceFlow: { enabled: true }, devInteractions: { enabled: true } },
+    features: { deviceFlow: { enabled: !withoutDevices }, devInteractions: { enabled: true } },
     findAccount: (_: unknown, id: string) => ({
       accountId: id,
       claims: () => ({ sub: id, ...accounts[id] }),

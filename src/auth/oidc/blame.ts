@@ -1,5 +1,10 @@
 import { PosternError } from "#base";
-import { ClientError, ResponseBodyError, WWWAuthenticateChallengeError } from "openid-client";
+import {
+  AuthorizationResponseError,
+  ClientError,
+  ResponseBodyError,
+  WWWAuthenticateChallengeError,
+} from "openid-client";
 import { oidcErrors } from "./errors.ts";
 
 /** Of what does not fit the login: another issuer, client, time, signature. */
@@ -15,7 +20,7 @@ const untrusted = new Set([
 export function blame(error: unknown): PosternError {
   const known = ours(error);
   if (known !== undefined) return known;
-  if (error instanceof ResponseBodyError) {
+  if (error instanceof ResponseBodyError || error instanceof AuthorizationResponseError) {
     if (error.error === "access_denied") return new oidcErrors.DENIED_OIDC_REFUSED();
     if (error.error === "expired_token")
       return new oidcErrors.DENIED_OIDC_EXPIRED("the provider's time was over");

@@ -4,15 +4,19 @@ import type {
   AuthKind,
   AuthMethod,
   AuthPorts,
+  BrowserLogin,
+  Identity,
   InteractiveProof,
   Proof,
+  SignInDesk,
   Verdict,
 } from "#contract";
 import { authoritiesIn } from "../https/index.ts";
+import { browserLogin, identityOf } from "./browser.ts";
 import { oidcErrors } from "./errors.ts";
-import { type Claims, neededClaims, personOf, refusal } from "./person.ts";
+import { neededClaims } from "./person.ts";
 import { type DeviceCode, Provider } from "./provider.ts";
-import { type OidcConfig, schema } from "./schema.ts";
+import { defaults, type OidcConfig, schema } from "./schema.ts";
 
 /** Sign-ins that wait for somebody at a browser, by one method of one process. */
 const maxWaiting = 500;
@@ -25,15 +29,19 @@ export const oidc: AuthKind<OidcConfig> = {
   schema,
   create: async (config, ports) => {
     const invalid = (reason: string): Error => new oidcErrors.OPERATOR_OIDC_INVALID(reason);
+    if (config.flow === "browser" && ports.signIn === undefined)
+      throw invalid("flow: browser needs an address for browsers: add signIn");
     const authorities = await authoritiesIn(config.tlsAuthorities, ports.files, invalid);
     const { clock } = ports;
     const provider = new Provider({ config, claims: neededClaims(config), authorities, clock });
-    const judge = new OidcJudge(config, ports, provider);
+    const browser = browserLogin(config, provider);
+    const judge = new OidcJudge(config, ports, provider, browser);
     return {
       kind: "oidc",
       methods: ["keyboard-interactive"],
       defers: false,
       givesPassword: false,
+      browser,
       attempt: (proof, context) => judge.attempt(proof, context),
       [Symbol.asyncDispose]: async () => {},
     } satisfies AuthMethod;
@@ -44,12 +52,14 @@ class OidcJudge {
   readonly #config: OidcConfig;
   readonly #ports: AuthPorts;
   readonly #provider: Provider;
+  readonly #browser: BrowserLogin;
   #waiting = 0;
 
-  constructor(config: OidcConfig, ports: AuthPorts, provider: Provider) {
+  constructor(config: OidcConfig, ports: AuthPorts, provider: Provider, browser: BrowserLogin) {
     this.#config = config;
     this.#ports = ports;
     this.#provider = provider;
+    this.#browser = browser;
   }
 
   /** A name that leads nowhere is asked to sign in like any other, and told what a person without leave is told. */
@@ -59,34 +69,65 @@ class OidcJudge {
     if (this.#waiting >= maxWaiting)
       return await this.#refused(proof, new oidcErrors.DENIED_OIDC_BUSY(), context);
     this.#waiting += 1;
-    let claims: Claims & { readonly sub: string };
+    const { signIn: desk } = this.#ports;
+    const byOurPages = this.#config.flow === "browser" && desk !== undefined;
+    let identity: Identity;
     try {
-      const signIn = await this.#provider.begin();
-      await proof.ask(this.#request(signIn.code));
-      claims = await signIn.finished(context.signal);
+      identity = byOurPages
+        ? await this.#byBrowser(proof, context, desk)
+        : await this.#byDeviceGrant(proof, context);
     } catch (error) {
       if (!(error instanceof PosternError) || !isOurs(error)) throw error;
       return await this.#refused(proof, error, context);
     } finally {
       this.#waiting -= 1;
     }
-    return await this.#judge(proof, claims, context);
-  }
-
-  async #judge(
-    proof: InteractiveProof,
-    claims: Claims & { readonly sub: string },
-    { captures, pretended }: AuthContext,
-  ): Promise<Verdict> {
-    const { name: template, issuer } = this.#config;
-    const subject = printable(claims.sub);
-    const person = personOf(claims, claims.sub, this.#config);
-    const who = printable(person.email ?? claims.sub);
-    const name = template.expand(captures) ?? "";
-    const reason = pretended ? "the name leads nowhere" : refusal(person, claims, name, this.#config);
-    if (reason === undefined) return { kind: "accepted", by: `oidc ${who} at ${issuer}`, subject };
+    const { who, by, subject } = identity;
+    const reason = this.#refusal(identity, context);
+    if (reason === undefined) return { kind: "accepted", by, subject };
     await tell(proof, `You are signed in as ${who}, who may not log in here by this name.`);
     return { kind: "denied", reason: `${who} ${reason}`, subject };
+  }
+
+  #refusal(identity: Identity, { captures, pretended }: AuthContext): string | undefined {
+    return pretended ? "the name leads nowhere" : this.#browser.refusal(identity, captures);
+  }
+
+  async #byDeviceGrant(proof: InteractiveProof, { signal }: AuthContext): Promise<Identity> {
+    const signIn = await this.#provider.begin();
+    await proof.ask(this.#request(signIn.code));
+    return identityOf(await signIn.finished(signal), this.#config);
+  }
+
+  /** The code is ours, and so is the page that it is entered at. */
+  async #byBrowser(proof: InteractiveProof, context: AuthContext, desk: SignInDesk): Promise<Identity> {
+    const { user, from, signal } = context;
+    const { provider } = this.#browser;
+    const { waitSeconds = defaults.waitSeconds } = this.#config;
+    const agreed = Promise.withResolvers<Identity>();
+    agreed.promise.catch(() => {});
+    using open = desk.open({
+      user,
+      from,
+      provider,
+      mayBe: (identity) => this.#refusal(identity, context) === undefined,
+      settle: agreed.resolve,
+      refuse: () => agreed.reject(new oidcErrors.DENIED_OIDC_REFUSED()),
+      fail: agreed.reject,
+    });
+    if (open === undefined) throw new oidcErrors.DENIED_OIDC_BUSY();
+    const late = (): void => agreed.reject(new oidcErrors.DENIED_OIDC_EXPIRED(`${waitSeconds} seconds`));
+    using _limit = this.#ports.clock.after(waitSeconds * 1000, late);
+    const left = (): void => agreed.reject(signal.reason);
+    signal.addEventListener("abort", left, { once: true });
+    try {
+      signal.throwIfAborted();
+      const { code: userCode, address, addressWithCode } = open;
+      await proof.ask(this.#request({ userCode, address, addressWithCode }));
+      return await agreed.promise;
+    } finally {
+      signal.removeEventListener("abort", left);
+    }
   }
 
   /** The person is told why; the log is told more. */
@@ -125,9 +166,4 @@ async function tell(proof: InteractiveProof, text: string): Promise<void> {
 
 function isOurs({ code }: PosternError): boolean {
   return Object.hasOwn(oidcErrors, code);
-}
-
-/** For a line of the log, and for a terminal. */
-function printable(text: string): string {
-  return text.replaceAll(/[^\x20-\x7e]/g, "?").slice(0, 200);
 }

@@ -47,6 +47,20 @@ export function neededClaims({ allow, user, groupsClaim = defaults.groupsClaim }
   ];
 }
 
+/** Names that somebody is known to have: they may go by each, if they are among those who may log in. */
+export function namesOf(person: Person, claims: Claims, { user }: Policy): readonly string[] {
+  const { claim, emailDomain, map = {} } = user;
+  const { email } = person;
+  const said = claim === undefined ? undefined : claimed(claims, claim);
+  const end = `@${emailDomain}`;
+  const names = [
+    ...(typeof said === "string" ? [said] : []),
+    ...(emailDomain !== undefined && email?.endsWith(end) === true ? [email.slice(0, -end.length)] : []),
+    ...Object.values(map).flat(),
+  ];
+  return [...new Set(names)].filter((name) => mayBe(person, claims, name, user));
+}
+
 /** Why somebody may not go by a name, for the log; undefined if they may. */
 export function refusal(person: Person, claims: Claims, name: string, policy: Policy): string | undefined {
   if (!isAllowed(person, policy)) return "is not among those who may log in here";

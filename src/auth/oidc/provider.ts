@@ -1,14 +1,12 @@
 import type { Clock } from "#base";
+import type { SignInWants } from "#contract";
 import { createHash } from "node:crypto";
 import * as client from "openid-client";
-import { askAddress } from "../https/index.ts";
 import { oidcErrors } from "./errors.ts";
 import type { Claims } from "./person.ts";
 import { defaults, type OidcConfig } from "./schema.ts";
-import { blame, wordsOf } from "./blame.ts";
-
-/** A provider's documents and tokens are a few kilobytes. */
-const maxAnswerBytes = 512 * 1024;
+import { blame } from "./blame.ts";
+import { boundedFetch } from "./bounded-fetch.ts";
 
 /** How long what a provider says of itself holds. */
 const metadataMs = 3_600_000;
@@ -35,6 +33,14 @@ export interface SignIn {
   finished(signal: AbortSignal): Promise<Claims & { readonly sub: string }>;
 }
 
+/** A browser that is on its way there. */
+export interface Visit {
+  readonly address: string;
+  readonly state: string;
+  /** What the provider says of who came back. Rejects with UPSTREAM_OIDC_ and DENIED_OIDC_ errors. */
+  finish(query: string): Promise<Claims & { readonly sub: string }>;
+}
+
 export interface ProviderOptions {
   readonly config: OidcConfig;
   /** Claims to ask for at the provider's userinfo endpoint, if the token has not all of them. */
@@ -59,6 +65,10 @@ export class Provider {
     const { config, clock } = this.#options;
     const { scopes = defaults.scopes, waitSeconds = defaults.waitSeconds } = config;
     const configuration = await this.#configuration();
+    if (configuration.serverMetadata().device_authorization_endpoint === undefined)
+      throw new oidcErrors.UPSTREAM_OIDC_UNFIT(
+        "it has no device authorization (RFC 8628): take flow: browser",
+      );
     const startedMs = clock.now();
     const given = await client
       .initiateDeviceAuthorization(configuration, { scope: scopes.join(" ") })
@@ -68,6 +78,51 @@ export class Provider {
     const code = this.#codeIn(given);
     const seconds = Math.min(waitSeconds, given.expires_in);
     return { code, finished: (signal) => this.#finish(configuration, given, { seconds, startedMs, signal }) };
+  }
+
+  /**
+   * Sends a browser there (RFC 6749, section 4.1, with PKCE by RFC 7636): what it brings back can be cashed in here alone, and once.
+   * Rejects with UPSTREAM_OIDC_ errors.
+   */
+  async visit(callback: string, wants: SignInWants): Promise<Visit> {
+    const configuration = await this.#configuration();
+    const { authorization_endpoint: endpoint } = configuration.serverMetadata();
+    if (endpoint === undefined)
+      throw new oidcErrors.UPSTREAM_OIDC_UNFIT("it has no authorization endpoint (RFC 6749)");
+    const [verifier, state, nonce] = [
+      client.randomPKCECodeVerifier(),
+      client.randomState(),
+      client.randomNonce(),
+    ];
+    const startedMs = this.#options.clock.now();
+    const address = client.buildAuthorizationUrl(configuration, {
+      redirect_uri: callback,
+      scope: wants.scopes.join(" "),
+      state,
+      nonce,
+      code_challenge: await client.calculatePKCECodeChallenge(verifier),
+      code_challenge_method: "S256",
+    });
+    let isSpent = false;
+    return {
+      address: this.#shown(address.href),
+      state,
+      finish: async (query) => {
+        if (isSpent) throw new oidcErrors.UPSTREAM_OIDC_UNTRUSTED("it was answered twice");
+        isSpent = true;
+        try {
+          const tokens = await client.authorizationCodeGrant(configuration, new URL(`${callback}?${query}`), {
+            pkceCodeVerifier: verifier,
+            expectedState: state,
+            expectedNonce: nonce,
+            idTokenExpected: true,
+          });
+          return await this.#told(configuration, tokens, wants.claims, startedMs);
+        } catch (error) {
+          throw blame(error);
+        }
+      },
+    };
   }
 
   async #finish(
@@ -82,12 +137,7 @@ export class Provider {
       const tokens = await client.pollDeviceAuthorizationGrant(configuration, given, undefined, {
         signal: both,
       });
-      const claims = tokens.claims();
-      if (claims === undefined || tokens.id_token === undefined)
-        throw new oidcErrors.UPSTREAM_OIDC_UNTRUSTED("it gave no ID token");
-      this.#checkFresh(claims, startedMs);
-      this.#spend(tokens.id_token);
-      return await this.#completed(configuration, tokens.access_token, claims);
+      return await this.#told(configuration, tokens, this.#options.claims, startedMs);
     } catch (error) {
       if (signal.aborted) throw signal.reason;
       if (over.signal.aborted) throw new oidcErrors.DENIED_OIDC_EXPIRED(`${seconds} seconds`);
@@ -95,13 +145,29 @@ export class Provider {
     }
   }
 
+  /** Who it is, of tokens that the library has checked. */
+  async #told(
+    configuration: client.Configuration,
+    tokens: client.TokenEndpointResponse & client.TokenEndpointResponseHelpers,
+    wanted: readonly string[],
+    startedMs: number,
+  ): Promise<Claims & { readonly sub: string }> {
+    const claims = tokens.claims();
+    if (claims === undefined || tokens.id_token === undefined)
+      throw new oidcErrors.UPSTREAM_OIDC_UNTRUSTED("it gave no ID token");
+    this.#checkFresh(claims, startedMs);
+    this.#spend(tokens.id_token);
+    return await this.#completed(configuration, tokens.access_token, claims, wanted);
+  }
+
   /** What the token does not say, the provider may say when asked; about the same person alone. */
   async #completed(
     configuration: client.Configuration,
     accessToken: string,
     claims: client.IDToken,
+    wanted: readonly string[],
   ): Promise<Claims & { readonly sub: string }> {
-    const missing = this.#options.claims.some((name) => !Object.hasOwn(claims, name));
+    const missing = wanted.some((name) => !Object.hasOwn(claims, name));
     if (!missing || configuration.serverMetadata().userinfo_endpoint === undefined) return claims;
     const more = await client.fetchUserInfo(configuration, accessToken, claims.sub);
     return { ...more, ...claims };
@@ -139,7 +205,7 @@ export class Provider {
     const url = URL.parse(text);
     const { dangerouslyAllowHttp } = this.#options.config;
     const known = url?.protocol === "https:" || (url?.protocol === "http:" && dangerouslyAllowHttp === true);
-    if (!known || !/^[\x21-\x7e]{1,500}$/.test(text))
+    if (!known || !/^[\x21-\x7e]{1,2000}$/.test(text))
       throw new oidcErrors.UPSTREAM_OIDC_UNFIT("its address for people cannot be shown");
     return text;
   }
@@ -161,7 +227,7 @@ export class Provider {
     const { clientId, clientSecret, issuer, dangerouslyAllowHttp } = this.#options.config;
     const { timeoutSeconds = defaults.timeoutSeconds } = this.#options.config;
     const execute = dangerouslyAllowHttp === true ? [client.allowInsecureRequests] : [];
-    const ask = this.#fetch();
+    const ask = boundedFetch(this.#options);
     try {
       const found = await client.discovery(new URL(issuer), clientId, undefined, client.None(), {
         [client.customFetch]: ask,
@@ -171,8 +237,6 @@ export class Provider {
       const metadata = found.serverMetadata();
       if (metadata.issuer !== issuer && metadata.issuer !== new URL(issuer).href)
         throw new oidcErrors.UPSTREAM_OIDC_UNTRUSTED("it calls itself by another name than `issuer`");
-      if (metadata.device_authorization_endpoint === undefined)
-        throw new oidcErrors.UPSTREAM_OIDC_UNFIT("it has no device authorization (RFC 8628)");
       const secretText = clientSecret?.text().trim();
       const methods = metadata.token_endpoint_auth_methods_supported ?? ["client_secret_basic"];
       const proof =
@@ -191,48 +255,4 @@ export class Provider {
       throw blame(error);
     }
   }
-
-  /** How the library asks: by our own means, with their bounds. */
-  #fetch(): client.CustomFetch {
-    const { authorities, clock, config } = this.#options;
-    const { timeoutSeconds = defaults.timeoutSeconds } = config;
-    return async (address, { method, headers, body, signal }) => {
-      const late = new AbortController();
-      using _limit = clock.after(timeoutSeconds * 1000, () =>
-        late.abort(new oidcErrors.UPSTREAM_OIDC_UNREACHABLE(`no answer in ${timeoutSeconds} seconds`)),
-      );
-      const url = new URL(address);
-      try {
-        const answer = await askAddress(url, {
-          method: method === "POST" ? "POST" : "GET",
-          headers,
-          body: bytesOf(body),
-          authorities,
-          maxBytes: maxAnswerBytes,
-          signal: signal === undefined ? late.signal : AbortSignal.any([late.signal, signal]),
-        });
-        const named = new Headers();
-        for (const name of ["content-type", "retry-after", "www-authenticate", "cache-control"]) {
-          const value = answer.headers[name];
-          if (typeof value === "string") named.set(name, value);
-        }
-        const bare = [204, 205, 304].includes(answer.status);
-        return new Response(bare ? null : Uint8Array.from(answer.body), {
-          status: answer.status,
-          headers: named,
-        });
-      } catch (error) {
-        if (late.signal.aborted) throw late.signal.reason;
-        if (signal?.aborted === true) throw error;
-        throw new oidcErrors.UPSTREAM_OIDC_UNREACHABLE(`${url.origin}: ${wordsOf(error)}`);
-      }
-    };
-  }
-}
-
-function bytesOf(body: client.FetchBody): Uint8Array | undefined {
-  if (body === undefined || body === null) return undefined;
-  if (body instanceof URLSearchParams || typeof body === "string") return Buffer.from(body.toString());
-  if (body instanceof Uint8Array) return body;
-  throw new oidcErrors.UPSTREAM_OIDC_UNFIT("a question of a form that cannot be sent");
 }

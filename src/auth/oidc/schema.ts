@@ -26,6 +26,7 @@ export interface OidcConfig {
   readonly name: Template;
   readonly groupsClaim?: string | undefined;
   readonly dangerouslyTrustEmails?: boolean | undefined;
+  readonly flow?: "device" | "browser" | undefined;
   readonly confirm?: boolean | undefined;
   readonly waitSeconds?: number | undefined;
   readonly timeoutSeconds?: number | undefined;
@@ -126,6 +127,12 @@ export const schema: z.ZodType<OidcConfig> = z
       .optional()
       .describe(
         "Take addresses for verified of which the provider does not say so: only where people cannot choose them.",
+      ),
+    flow: z
+      .enum(["device", "browser"])
+      .optional()
+      .describe(
+        "How the person gets from ssh to the browser. device: with a code of the provider's (device authorization grant). browser: with a code of the gateway's, at the address `signIn`, for providers without that grant. Default: device.",
       ),
     confirm: z
       .boolean()

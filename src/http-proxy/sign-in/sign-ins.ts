@@ -1,0 +1,117 @@
+import type { Clock } from "#base";
+import type { Identity, SignInDesk, SignInProvider, SignInVisit, WaitingLogin } from "#contract";
+import type { Binding } from "./binding.ts";
+import { newCode } from "./code.ts";
+import { Kept } from "./kept.ts";
+import { WrongCodes } from "./tries.ts";
+
+/** Logins by SSH that wait for somebody at a browser. */
+export const maxWaitingSignIns = 1000;
+
+/** Visits at the provider that one code may begin: people change browsers, and no more. */
+export const maxVisitsPerCode = 5;
+
+/** Browsers that are on their way, of all networks and of one. */
+export const maxBrowsers = 10_000;
+export const maxBrowsersPerNetwork = 50;
+
+/** Time at the provider, with all that people may have to do there. */
+const visitMs = 600_000;
+
+/** Time from one redirect to the next. */
+const handOverMs = 60_000;
+
+/** A login by SSH, and how often its code has been used. */
+export interface WaitingCode {
+  readonly code: string;
+  readonly login: WaitingLogin;
+  visits: number;
+}
+
+/** Somebody who wants to see a device's page. */
+export interface PageLogin {
+  /** Of the device, with its port, as the browser says it. */
+  readonly authority: string;
+  /** The browser, as it is known at that host. */
+  readonly binding: Binding;
+  readonly provider: SignInProvider;
+  /** Where they want to go there. */
+  readonly next: string;
+}
+
+/** A browser at the provider. */
+export interface Visiting {
+  readonly visit: SignInVisit;
+  readonly provider: SignInProvider;
+  /** The browser, as it is known at the gateway's own host. */
+  readonly binding: Binding;
+  readonly purpose: WaitingCode | PageLogin;
+}
+
+/** Somebody who is to say that a login is theirs. */
+export interface Confirming {
+  readonly waiting: WaitingCode;
+  readonly identity: Identity;
+  readonly binding: Binding;
+}
+
+/** A proof on its way to a device's host. */
+export interface HandedOver extends PageLogin {
+  readonly identity: Identity;
+}
+
+/** All sign-ins of this process, whatever configuration they began with. */
+export class SignIns {
+  readonly wrongCodes: WrongCodes;
+  /** Asked for at a device's host, to be begun at the gateway's own. */
+  readonly asked: Kept<PageLogin>;
+  /** By their state. */
+  readonly visiting: Kept<Visiting>;
+  readonly confirming: Kept<Confirming>;
+  /** Tickets: proven at the gateway's own host, to be taken at a device's. */
+  readonly handedOver: Kept<HandedOver>;
+  readonly #codes = new Map<string, WaitingCode>();
+
+  constructor(clock: Clock) {
+    const kept = <T>(lifeMs: number): Kept<T> =>
+      new Kept({ clock, lifeMs, max: maxBrowsers, maxPerNetwork: maxBrowsersPerNetwork });
+    this.wrongCodes = new WrongCodes(clock);
+    this.asked = kept(handOverMs);
+    this.visiting = kept(visitMs);
+    this.confirming = kept(visitMs);
+    this.handedOver = kept(handOverMs);
+  }
+
+  /** Where logins wait, with codes to be entered at an address. */
+  desk(address: string): SignInDesk {
+    return {
+      open: (login) => {
+        if (this.#codes.size >= maxWaitingSignIns) return undefined;
+        let code = newCode();
+        while (this.#codes.has(code)) code = newCode();
+        this.#codes.set(code, { code, login, visits: 0 });
+        return {
+          code,
+          address: `${address}/`,
+          addressWithCode: `${address}/?code=${code}`,
+          [Symbol.dispose]: () => void this.#codes.delete(code),
+        };
+      },
+    };
+  }
+
+  /** Who waits with a code. */
+  waiting(code: string): WaitingCode | undefined {
+    return this.#codes.get(code);
+  }
+
+  /** Whether it waits still, and was not decided. */
+  isOpen({ code, login }: WaitingCode): boolean {
+    return this.#codes.get(code)?.login === login;
+  }
+
+  /** Decided: its code is of no use any more. */
+  close({ code }: WaitingCode): void {
+    this.#codes.delete(code);
+  }
+}
