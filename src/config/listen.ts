@@ -20,7 +20,7 @@ const fields = z.strictObject({
     .min(1)
     .default(["ssh"])
     .describe(
-      "What is taken there: ssh (logins at the gateway), version (a target's name in the version line), tls (in SNI), http (CONNECT), websocket (/ssh/NAME), host (HTTP by its Host), address (the target that stands at the address connected to), web (pages of devices, by their host names).",
+      "What is taken there: ssh (logins at the gateway), version (a target's name in the version line), tls (in SNI), http (CONNECT), websocket (/ssh/NAME), host (HTTP by its Host), address (the target that stands at the address connected to), web (pages of devices and of sign-ins, by their host names).",
     ),
   proxyProtocol: z
     .strictObject({

@@ -102,4 +102,55 @@ export const webLimits: readonly FixedLimit[] = [
     about: "Devices that are looked at for one answer, where few of them fit what was asked for.",
     precedent: "None: some 50 ms",
   },
+  {
+    constant: "http-proxy/sign-in/sign-ins:maxWaitingSignIns",
+    value: 1000,
+    unit: "count",
+    about:
+      "Logins by SSH that wait, each with a code, for somebody at a browser; more are told to try later.",
+    precedent: "limits.startups lets 100 wait by default",
+  },
+  {
+    constant: "http-proxy/sign-in/sign-ins:maxVisitsPerCode",
+    value: 5,
+    unit: "count",
+    about: "How often one code can be entered; then it is as good as unknown.",
+    precedent: "None: people change browsers once or twice",
+  },
+  {
+    constant: "http-proxy/sign-in/tries:maxWrongCodes",
+    value: 10,
+    unit: "count",
+    about:
+      "Codes that nobody was shown, of one network (IPv4 address, or IPv6 /64) in ten minutes; then no code of its is looked at (429).",
+    precedent: "RFC 8628, section 5.1 asks for a bound; a code has some 34 bits",
+  },
+  {
+    constant: "http-proxy/sign-in/tries:maxCountedNetworks",
+    value: 10_000,
+    unit: "count",
+    about: "Networks whose wrong codes are counted; the oldest is forgotten first.",
+    precedent: "None; each costs some 100 bytes",
+  },
+  {
+    constant: "http-proxy/sign-in/sign-ins:maxBrowsers",
+    value: 10_000,
+    unit: "count",
+    about: "Browsers in the midst of a sign-in, at each of its steps; the oldest makes room.",
+    precedent: "None; each costs some 2 KiB",
+  },
+  {
+    constant: "http-proxy/sign-in/sign-ins:maxBrowsersPerNetwork",
+    value: 50,
+    unit: "count",
+    about: "The same of one network: a flood drives out its own, and nobody else's.",
+    precedent: "None",
+  },
+  {
+    constant: "http-proxy/sign-in/site:maxFinishing",
+    value: 100,
+    unit: "count",
+    about: "Browsers that are back, for which the provider is being asked; more are answered with 503.",
+    precedent: "None: each takes a few questions of some milliseconds",
+  },
 ];

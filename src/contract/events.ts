@@ -41,7 +41,11 @@ const rows = {
   auth: {
     about: "It tried to prove who it is.",
     fields: {
-      method: { type: "text", about: "SSH's name of the method; `http`: a name and a password over HTTP." },
+      method: {
+        type: "text",
+        about:
+          "SSH's name of the method; `http`: a name and a password over HTTP; `browser`: at a provider, for a page.",
+      },
       outcome: {
         type: "text",
         about:
