@@ -1,6 +1,12 @@
 import { type AuthConfig, webhookMethods } from "#auth";
 import { formatHostPort } from "#base";
-import { type Config, loginSteps, type RuleConfig, type SpliceRuleConfig } from "#config";
+import {
+  type Config,
+  loginSteps,
+  type RuleConfig,
+  type SpliceRuleConfig,
+  type UpstreamConfig,
+} from "#config";
 import type {
   AuthMethod,
   Credential,
@@ -10,6 +16,7 @@ import type {
   ServePlan,
   SpliceRoute,
   SpliceRule,
+  UpstreamPlan,
 } from "#contract";
 import { Router, type RuleExplanation, takesUser, type TargetExplanation, TargetRouter } from "#gateway";
 import type { Certificate, PublicKey } from "#ssh/keys";
@@ -26,6 +33,15 @@ export interface ExplainQuery {
   readonly target?: string | undefined;
 }
 
+export interface ExplainedMount {
+  readonly at: string;
+  /** As configured. Absent: the home there. */
+  readonly root?: string;
+  readonly user: string;
+  /** `host:port`, in the order in which they are tried. */
+  readonly addresses: readonly string[];
+}
+
 export interface ExplainedUser {
   readonly rules: readonly RuleExplanation[];
   /** Kinds of login of the rule: each step in turn, any of its kinds. Absent: no rule takes the name. */
@@ -38,6 +54,8 @@ export interface ExplainedUser {
   };
   /** The session ends here. */
   readonly serve?: ServePlan;
+  /** Of a tree of mounts: where each leads. */
+  readonly mounts?: readonly ExplainedMount[];
   /** The target that was asked about: there is none of that name, or its SSH does not end here, so nobody is asked anything. */
   readonly target?: "unknown" | "unopened";
 }
@@ -63,7 +81,17 @@ export async function explain(
   });
   if (route === undefined) return { rules };
   const login = route.login.map((step) => [...new Set(step.map(({ kind }) => kind))]);
-  if (route.serve !== undefined) return { rules, login, serve: route.serve };
+  const mounts = route.mounts?.map(({ at, plan, route: way }): ExplainedMount => {
+    const root = plan.root?.expand(way.captures);
+    return {
+      at,
+      ...(root === undefined ? {} : { root }),
+      user: way.user,
+      addresses: way.addresses.map(formatHostPort),
+    };
+  });
+  if (route.serve !== undefined)
+    return { rules, login, serve: route.serve, ...(mounts === undefined ? {} : { mounts }) };
   const addresses = route.addresses.map(formatHostPort);
   return { rules, login, upstream: { user: route.user, addresses } };
 }
@@ -118,7 +146,22 @@ function whence(from: string | undefined): PeerAddress {
 function sketch(rule: RuleConfig): Rule {
   const { name, match, targets, serve } = rule;
   const login = rule.login.map(sketchLogin);
-  const credentials = rule.upstream.credentials.map(
+  const upstream = sketchUpstream(rule.upstream);
+  const mounts = rule.sftp?.mounts?.map((mount) => ({ ...mount, upstream: sketchUpstream(mount.upstream) }));
+  const sftp = rule.sftp === undefined || mounts === undefined ? {} : { sftp: { ...rule.sftp, mounts } };
+  return {
+    name,
+    match,
+    login: loginSteps(login, ({ kind }) => kind, rule.require),
+    upstream,
+    ...sftp,
+    ...(targets === undefined ? {} : { targets }),
+    ...(serve === undefined ? {} : { serve }),
+  };
+}
+
+function sketchUpstream(plan: UpstreamConfig): UpstreamPlan {
+  const credentials = plan.credentials.map(
     (each): Credential => ({
       kind: each.kind,
       needsClientPassword: each.kind === "client-password",
@@ -127,14 +170,7 @@ function sketch(rule: RuleConfig): Rule {
       [Symbol.asyncDispose]: async () => {},
     }),
   );
-  return {
-    name,
-    match,
-    login: loginSteps(login, ({ kind }) => kind, rule.require),
-    upstream: { ...rule.upstream, credentials },
-    ...(targets === undefined ? {} : { targets }),
-    ...(serve === undefined ? {} : { serve }),
-  };
+  return { ...plan, credentials };
 }
 
 function sketchLogin(each: AuthConfig): AuthMethod {

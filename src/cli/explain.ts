@@ -120,12 +120,18 @@ function targetLines(
 }
 
 function linesOf(explained: ExplainedUser, places: ReadonlyMap<string, string>): string[] {
-  const { upstream, serve, login = [] } = explained;
+  const { upstream, serve, mounts, login = [] } = explained;
   const lines = [...ruleLines(explained.rules, places), ...loginLines(login)];
+  if (mounts !== undefined)
+    return [...lines, "The session ends here: a tree of mounts, for SFTP alone.", ...mounts.map(mountLine)];
   if (serve !== undefined)
     return [...lines, `The session ends here: a jump host, which leads on to ${serve.targets.join(", ")}.`];
   if (upstream === undefined) return [...lines, "Nobody goes anywhere by that name: the login is refused."];
   return [...lines, `The session goes to ${upstream.addresses.join(", then ")} as ${upstream.user}.`];
+}
+
+function mountLine({ at, root, user, addresses }: NonNullable<ExplainedUser["mounts"]>[number]): string {
+  return `  ${at} is ${root ?? "the home"} at ${addresses.join(", then ")} as ${user}.`;
 }
 
 function loginLines(steps: readonly (readonly string[])[]): string[] {

@@ -1,5 +1,6 @@
 import { entryLimits } from "./entry-limits.ts";
 import { keyLimits } from "./key-limits.ts";
+import { sftpLimits } from "./sftp-limits.ts";
 import { webLimits } from "./web-limits.ts";
 
 /**
@@ -195,120 +196,7 @@ export const fixedLimits: readonly FixedLimit[] = [
     about: "Requests of one side, or with a policy of one channel, that wait for an answer.",
     precedent: "None in OpenSSH; each -R of a client is one",
   },
-  {
-    constant: "ssh/sftp/stream:maxSftpPacketBytes",
-    value: 257 * 1024,
-    unit: "bytes",
-    about: "One SFTP packet, where files are read along; of bulk data no more than the beginning is kept.",
-    precedent: "OpenSSH SFTP_MAX_MSG_LENGTH is 256 KiB",
-  },
-  {
-    constant: "ssh/sftp/stream:maxSftpHandleBytes",
-    value: 256,
-    unit: "bytes",
-    about: "A handle of a file to be written to.",
-    precedent: "draft-ietf-secsh-filexfer-02, section 6.2",
-  },
-  {
-    constant: "ssh/sftp/attrs:maxExtendedAttrs",
-    value: 64,
-    unit: "count",
-    about: "Extended attributes of one file.",
-    precedent: "OpenSSH takes 1,048,576 and uses none",
-  },
-  {
-    constant: "ssh/sftp/replies:maxSftpExtensions",
-    value: 64,
-    unit: "count",
-    about: "Extensions in the beginning of SFTP.",
-    precedent: "OpenSSH names 11",
-  },
-  {
-    constant: "sftp/paths:maxPathBytes",
-    value: 4096,
-    unit: "bytes",
-    about: "A path of a client that is confined.",
-    precedent: "Linux PATH_MAX",
-  },
-  {
-    constant: "sftp/paths:maxPathComponents",
-    value: 128,
-    unit: "count",
-    about: "Names in such a path, links resolved: each is one request to the upstream.",
-    precedent: "None; people stay below 40",
-  },
-  {
-    constant: "sftp/paths:maxLinks",
-    value: 40,
-    unit: "count",
-    about: "Links in such a path.",
-    precedent: "Linux MAXSYMLINKS",
-  },
-  {
-    constant: "sftp/session:maxOutstanding",
-    value: 1024,
-    unit: "count",
-    about: "SFTP requests of one channel that wait for an answer; more are read later.",
-    precedent: "OpenSSH's sftp sends 64, its newest up to 256",
-  },
-  {
-    constant: "sftp/open-files:maxOpenHandles",
-    value: 4096,
-    unit: "count",
-    about:
-      "Files and folders that one confined channel has open; above, no more are recorded of one that is not.",
-    precedent: "OpenSSH's server is bounded by the descriptors of its process",
-  },
-  {
-    constant: "sftp/known:maxSeenAgeMs",
-    value: 100,
-    unit: "ms",
-    about:
-      "How long a folder that was seen on the way to a file is taken for one when the next file in it is opened; it is looked at behind the opening all the same.",
-    precedent: "None; some round trips to a host that is near",
-  },
-  {
-    constant: "sftp/known:maxListedAgeMs",
-    value: 10_000,
-    unit: "ms",
-    about: "How long a listing is taken to tell which names are files, since it was last found right.",
-    precedent: "None",
-  },
-  {
-    constant: "sftp/known:maxKnownPaths",
-    value: 1024,
-    unit: "count",
-    about: "Paths of each kind that one channel remembers for that.",
-    precedent: "None",
-  },
-  {
-    constant: "sftp/known:maxOddNames",
-    value: 256,
-    unit: "count",
-    about: "Links, pipes and the like in one listing that are remembered for that; with more, none of it is.",
-    precedent: "None",
-  },
-  {
-    constant: "sftp/record:maxShownChars",
-    value: 4096,
-    unit: "count",
-    about: "Characters of one path in a line of the audit.",
-    precedent: "Linux PATH_MAX",
-  },
-  {
-    constant: "sftp/scp:maxLineBytes",
-    value: 8192,
-    unit: "bytes",
-    about: "A line of scp's old protocol; after a longer one the record of that copy ends.",
-    precedent: "OpenSSH's buffer for it is as long",
-  },
-  {
-    constant: "sftp/scp:maxFolders",
-    value: 256,
-    unit: "count",
-    about: "Folders in folders of one such copy.",
-    precedent: "None in OpenSSH",
-  },
+  ...sftpLimits,
   {
     constant: "gateway/file-way:fileWindowBytes",
     value: 2 * 1024 * 1024,

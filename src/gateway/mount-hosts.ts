@@ -60,7 +60,7 @@ export class MountHost implements AsyncDisposable {
       }
       timer[Symbol.dispose]();
       if (opened.opened) opened.channel.destroy();
-      throw why(opened.opened ? "the subsystem is refused" : opened.description.slice(0, maxReasonChars));
+      throw why(opened.opened ? "the subsystem is refused" : opened.description.slice(0, shownChars));
     } catch (error) {
       const known =
         error instanceof PosternError ? error : new gatewayErrors.BUG_SESSION(undefined, { cause: error });
@@ -131,8 +131,8 @@ export class MountHost implements AsyncDisposable {
   }
 }
 
-/** Characters of the host's own words in the log. */
-const maxReasonChars = 200;
+/** Of the host's own words, in the log. */
+const shownChars = 200;
 
 interface WayParts {
   readonly timer: Timer;
