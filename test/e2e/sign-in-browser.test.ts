@@ -4,25 +4,33 @@ import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
 import type { AuditRecord } from "#contract";
-import { selfSigned } from "#test/support/certificates";
-import type { Child, Outcome } from "#test/support/child";
+import { startBrowser } from "#test/support/browser";
+import { type CertificatePair, selfSigned } from "#test/support/certificates";
+import { type Child, type Outcome, run } from "#test/support/child";
 import { FormBrowser, type Page } from "#test/support/form-browser";
 import type { Pieces } from "#test/support/gateway";
-import { openIdClient, type OpenIdProvider, startOpenId } from "#test/support/openid";
+import {
+  callbacksAt,
+  oidcLogin,
+  openIdClient,
+  type OpenIdProvider,
+  signInHost as host,
+  startOpenId,
+} from "#test/support/openid";
 import { spawnSsh } from "#test/support/ssh";
-import { missing } from "#test/support/strangers";
+import { missing, stranger } from "#test/support/strangers";
 import { tempDir, type TempDir } from "#test/support/temp-dir";
 import { until } from "#test/support/waiting";
 import { startWorld, upstreamTo, type World } from "#test/support/world";
 
 const skip = missing("ssh", "sshd", "openssl");
-const host = "login.gate.example";
 let folder: TempDir;
 let world: World;
 let provider: OpenIdProvider;
 let other: OpenIdProvider;
 let address: string;
 let audit: string;
+let certificate: CertificatePair;
 let authorities: readonly string[];
 
 const people = {
@@ -33,7 +41,7 @@ const people = {
 before(async () => {
   if (skip !== false) return;
   folder = await tempDir();
-  const certificate = await selfSigned(folder, "gate", host);
+  certificate = await selfSigned(folder, "gate", host);
   const listen = [{ address: "127.0.0.1:0", entries: ["ssh", "web"] }];
   const config = {
     listen,
@@ -44,35 +52,22 @@ before(async () => {
   world = await startWorld({ rules: () => [], config });
   const { gateway } = world;
   address = `https://${host}:${gateway.port}`;
-  const callbacks = (origin: string): string[] => [`${address}/callback/${new URL(origin).host}`];
-  provider = await startOpenId(folder, people, { callbacks, withoutDevices: true });
-  other = await startOpenId(folder, people, { callbacks, name: "other" });
+  provider = await startOpenId(folder, people, { callbacks: callbacksAt(address), withoutDevices: true });
+  other = await startOpenId(folder, people, { callbacks: callbacksAt(address), name: "other" });
   authorities = [certificate, provider, other].map((each) => readFileSync(each.certificate, "utf8"));
   audit = folder.at("audit.jsonl");
-  const login = ({ issuer, certificate: tlsAuthorities }: OpenIdProvider, more: Pieces = {}): Pieces => ({
-    kind: "oidc",
-    flow: "browser",
-    issuer,
-    clientId: openIdClient.id,
-    clientSecret: openIdClient.secret,
-    tlsAuthorities,
-    name: "{login}",
-    allow: { emails: ["*@example.com"] },
-    user: { emailDomain: "example.com" },
-    ...more,
-  });
-  const rule = (name: string, how: Pieces): Pieces => ({
+  const rule = (name: string, at: OpenIdProvider, more: Pieces = {}): Pieces => ({
     name,
     match: { userPattern: `${name}-(?<login>[a-z]+)` },
-    login: [how],
+    login: [oidcLogin(at, { flow: "browser", name: "{login}", ...more })],
     upstream: upstreamTo(world),
   });
   await gateway.rewrite(
     [
-      rule("web", login(provider)),
-      rule("other", login(other, { clientId: "public", clientSecret: undefined })),
-      rule("short", login(provider, { waitSeconds: "2s" })),
-      rule("wrong", login(provider, { clientSecret: "another" })),
+      rule("web", provider),
+      rule("other", other, { clientId: "public", clientSecret: undefined }),
+      rule("short", provider, { waitSeconds: "2s" }),
+      rule("wrong", provider, { clientSecret: "another" }),
     ],
     { signIn: { address }, audit: [{ kind: "jsonl", file: audit }] },
   );
@@ -202,4 +197,181 @@ test("an address that came back from the provider is good once, and in its own b
   assertIn(await child.outcome());
   // Nor twice.
   assert.equal((await browser.submit(confirm, { answer: "yes" })).status, 400);
+});
+
+test("a forged state, none, two, or somebody else's: nothing comes of it", { skip }, async () => {
+  await using child = begin("web-ada");
+  const browser = newBrowser();
+  const code = await codeOf(child);
+  const back = await toCallback(browser, code);
+  const query = (change: (params: URLSearchParams) => void): URL => {
+    const url = new URL(back);
+    change(url.searchParams);
+    return url;
+  };
+  for (const [what, url] of [
+    ["forged", query((all) => all.set("state", "A".repeat(43)))],
+    ["none", query((all) => all.delete("state"))],
+    ["two", query((all) => all.append("state", all.get("state") ?? ""))],
+  ] as const)
+    assert.equal((await browser.open(url)).status, 400, what);
+  // What an attacker's own sign-in gave, brought to the victim's browser.
+  const attacker = newBrowser();
+  const theirs = await toCallback(attacker, code, "sub-bob");
+  assert.equal((await browser.open(theirs)).status, 403);
+  // The attacker's code under the victim's state: the provider has another verifier for it.
+  const mixed = query((all) => all.set("code", theirs.searchParams.get("code") ?? ""));
+  const refused = await browser.open(mixed);
+  assert.equal(refused.status, 502);
+  assertRefused(await child.outcome(), /The sign-in service/);
+  assert.match((await told("web-ada")).reason ?? "", /UPSTREAM_OIDC_/);
+  assert.ok(world.gateway.events("sign-in-refused").length >= 4);
+});
+
+test("one provider does not speak for another", { skip }, async () => {
+  await using child = begin("web-ada");
+  const browser = newBrowser();
+  const back = await toCallback(browser, await codeOf(child));
+  // As if it came from the other one: its own address, or its name (RFC 9207).
+  const elsewhere = new URL(back);
+  elsewhere.pathname = `/callback/${new URL(other.issuer).host}`;
+  assert.equal((await browser.open(elsewhere)).status, 400);
+  await using second = begin("web-ada");
+  const again = newBrowser();
+  const next = await toCallback(again, await codeOf(second));
+  next.searchParams.set("iss", other.issuer);
+  const page = await again.open(next);
+  assert.match(page.text, /cannot be trusted/);
+  assertRefused(await second.outcome(), /cannot be trusted/);
+  assert.match((await told("web-ada")).reason ?? "", /UPSTREAM_OIDC_UNTRUSTED/);
+  child.kill("SIGKILL");
+});
+
+test("each rule has its own provider, and a client without a secret", { skip }, async () => {
+  await using child = begin("other-bob");
+  const browser = newBrowser();
+  const confirm = await other.answer(browser, await toProvider(browser, await codeOf(child)), "sub-bob");
+  assert.match((await browser.submit(confirm, { answer: "yes" })).text, /Go back to your terminal/);
+  assertIn(await child.outcome());
+});
+
+test("refused at the provider; a gateway that it does not know", { skip }, async () => {
+  await using child = begin("web-ada");
+  const browser = newBrowser();
+  const question = await toProvider(browser, await codeOf(child));
+  const [, abort = ""] = /href="([^"]*\/abort)"/.exec(question.text) ?? [];
+  const page = await browser.open(new URL(abort, question.url));
+  assert.match(page.text, /The sign-in was refused in the browser/);
+  assertRefused(await child.outcome(), /The sign-in was refused in the browser\./);
+  await using second = begin("wrong-ada");
+  const refused = await toConfirm(newBrowser(), await codeOf(second), "sub-ada");
+  assert.equal(refused.status, 502);
+  assertRefused(await second.outcome(), /does not answer as it should/);
+});
+
+test("too late, at both ends", { skip }, async () => {
+  await using child = begin("short-ada");
+  const browser = newBrowser();
+  const code = await codeOf(child);
+  const back = await toCallback(browser, code);
+  assertRefused(await child.outcome(), /The time to sign in is over\. Try again with a new code\./);
+  assert.match((await browser.open(back)).text, /The login at the terminal is over/);
+  const gone = await browser.submit(await browser.open(`${address}/?code=${code}`));
+  assert.match(gone.text, /Nobody waits with that code/);
+});
+
+test("a client that leaves takes its code along", { skip }, async () => {
+  await using child = begin("web-ada");
+  const browser = newBrowser();
+  const confirm = await toConfirm(browser, await codeOf(child), "sub-ada");
+  const before = world.gateway.events("session-ended").length;
+  child.kill("SIGKILL");
+  await world.gateway.waitForLog("end", () => world.gateway.events("session-ended").length > before);
+  const late = await browser.submit(confirm, { answer: "yes" });
+  assert.match(late.text, /The login at the terminal is over/);
+});
+
+test("another site's form enters no code, and agrees to nothing", {
+  skip: skip || missing("curl"),
+}, async () => {
+  await using child = begin("web-ada");
+  const code = await codeOf(child);
+  const flags = [
+    "-sS",
+    "-o",
+    "/dev/null",
+    "-w",
+    "%{http_code}",
+    "--cacert",
+    certificate.certificate,
+    "--noproxy",
+    "*",
+    "--resolve",
+    `${host}:${world.gateway.port}:127.0.0.1`,
+  ];
+  const post = async (path: string, form: string, ...headers: string[]): Promise<string> => {
+    const more = headers.flatMap((each) => ["-H", each]);
+    const { stdout } = await run(stranger("curl"), [...flags, ...more, "-d", form, `${address}${path}`]);
+    return stdout.toString();
+  };
+  for (const header of ["Origin: https://evil.example", "Sec-Fetch-Site: cross-site", "Origin: null"]) {
+    assert.equal(await post("/", `code=${code}`, header), "403", header);
+    assert.equal(await post("/confirm", "login=x&answer=yes", header), "403", header);
+  }
+  assert.equal(await post("/", `code=${code}`, `Origin: ${address}`), "200");
+  assert.equal(await post("/confirm", "login=x&answer=yes"), "400");
+  assert.equal(await post("/", "x".repeat(10_000)), "413");
+  const other = await run(stranger("curl"), [...flags, "-X", "PUT", address]);
+  assert.equal(other.stdout.toString(), "405");
+  child.kill("SIGKILL");
+});
+
+test("a real browser: from the address in the terminal to the shell", {
+  skip: skip || missing("chromium"),
+}, async () => {
+  await using child = begin("web-ada");
+  const code = await codeOf(child);
+  const certificates = [certificate, provider].map((each) => each.certificate);
+  await using browser = await startBrowser("gate.example", ...certificates);
+  await browser.visit(`${address}/?code=${code}`);
+  await browser.when('document.querySelector("#code")?.value.length === 9');
+  await browser.value('void document.querySelector("button").click()');
+  // The page in between goes on by itself.
+  await browser.when('document.querySelector("input[name=login]")');
+  await browser.type("input[name=login]", "sub-ada");
+  await browser.type("input[name=password]", "any");
+  await browser.value('void document.querySelector("form button, form input[type=submit]").click()');
+  await browser.when(
+    'location.pathname.startsWith("/interaction/") && !document.querySelector("input[name=login]")',
+  );
+  await browser.value('void document.querySelector("form button, form input[type=submit]").click()');
+  await browser.when('document.querySelector("#user")');
+  assert.equal(await browser.value('document.querySelector("#code").textContent'), code);
+  await browser.value('void document.querySelector("button[value=yes]").click()');
+  await browser.when('document.title === "Done"');
+  assertIn(await child.outcome());
+});
+
+test("guessed codes: after a few, none of that network is looked at any more", { skip }, async () => {
+  await using child = begin("web-ada");
+  const code = await codeOf(child);
+  const browser = newBrowser();
+  const form = await browser.open(address);
+  assert.match((await browser.submit(form, { code: "nonsense!" })).text, /That is no code/);
+  let tried = 0;
+  for (; tried < 20; tried++) {
+    const page = await browser.submit(form, { code: "BBBB-BBBB" });
+    if (page.status === 429) break;
+    assert.match(page.text, /Nobody waits with that code/);
+  }
+  assert.ok(tried > 0 && tried <= 10, String(tried));
+  assert.equal((await browser.submit(form, { code })).status, 429, "a right one either");
+  child.kill("SIGKILL");
+});
+
+test("no token, no code of the provider's and no secret is in log or audit", { skip }, async () => {
+  const text = JSON.stringify(world.gateway.logs()) + (await readFile(audit, "utf8"));
+  assert.ok(!text.includes(openIdClient.secret));
+  assert.doesNotMatch(text, /eyJ[A-Za-z0-9_-]{10}/, "a JWT");
+  assert.doesNotMatch(text, /code_verifier|access_token|[?&](?:state|code)=/);
 });

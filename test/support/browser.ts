@@ -36,13 +36,15 @@ interface Answer {
   readonly error?: { readonly message: string };
 }
 
-/** `certificate` is trusted, whatever name it is for; all of `domain` is at this machine. */
-export async function startBrowser(domain: string, certificate: string): Promise<Browser> {
+/** `certificates` are trusted, whatever names they are for; all of `domain` is at this machine. */
+export async function startBrowser(domain: string, ...certificates: readonly string[]): Promise<Browser> {
   await using stack = new AsyncDisposableStack();
   const folder = stack.use(await tempDir());
-  const spki = new X509Certificate(readFileSync(certificate)).publicKey.export({
-    type: "spki",
-    format: "der",
+  const trusted = certificates.map((certificate) => {
+    const { publicKey } = new X509Certificate(readFileSync(certificate));
+    return createHash("sha256")
+      .update(publicKey.export({ type: "spki", format: "der" }))
+      .digest("base64");
   });
   const child = stack.use(
     new Child(stranger("chromium"), [
@@ -55,7 +57,7 @@ export async function startBrowser(domain: string, certificate: string): Promise
       "--remote-debugging-port=0",
       `--user-data-dir=${folder.at("profile")}`,
       `--host-resolver-rules=MAP *.${domain} 127.0.0.1`,
-      `--ignore-certificate-errors-spki-list=${createHash("sha256").update(spki).digest("base64")}`,
+      `--ignore-certificate-errors-spki-list=${trusted.join(",")}`,
       "about:blank",
     ]),
   );

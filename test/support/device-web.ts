@@ -5,8 +5,9 @@ import type { AddressInfo } from "node:net";
 import { WebSocketServer } from "ws";
 import { type CertificatePair, selfSigned } from "./certificates.ts";
 import { type Child, type ChildOptions, type Outcome, run } from "./child.ts";
+import { signInHost } from "./openid.ts";
 import { type DeviceStand, startDeviceStand } from "./device-stand.ts";
-import { postern, type Pieces } from "./gateway.ts";
+import { type GatewayOptions, postern, type Pieces } from "./gateway.ts";
 import { stranger } from "./strangers.ts";
 import { tempDir, type TempDir } from "./temp-dir.ts";
 
@@ -43,12 +44,13 @@ export interface WebStandOptions {
   readonly listener?: Pieces;
   readonly tls?: (folder: TempDir) => Promise<Pieces>;
   readonly handler?: RequestListener;
+  readonly gateway?: GatewayOptions;
 }
 
 export async function startWebStand(options: WebStandOptions = {}): Promise<WebStand> {
   await using stack = new AsyncDisposableStack();
   const folder = stack.use(await tempDir());
-  const certificate = await selfSigned(folder, "web", `*.${domain}`, domain);
+  const certificate = await selfSigned(folder, "web", `*.${domain}`, domain, signInHost);
   const { stdout } = await postern(["key", "hash-password"], { stdin: { data: `${password}\n` } });
   const login = [{ kind: "password", hashes: [stdout.toString().trim()] }];
   const heard: IncomingMessage[] = [];
@@ -102,6 +104,7 @@ export async function startWebStand(options: WebStandOptions = {}): Promise<WebS
         },
         ...options.config,
       },
+      ...(options.gateway === undefined ? {} : { gateway: options.gateway }),
     }),
   );
   const { gateway } = stand;

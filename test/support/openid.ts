@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { Provider } from "oidc-provider";
 import { FormBrowser, type Page } from "./form-browser.ts";
+import type { Pieces } from "./gateway.ts";
 import { startHttps } from "./https-server.ts";
 import type { TempDir } from "./temp-dir.ts";
 
@@ -34,6 +35,31 @@ export interface OpenIdOptions {
 }
 
 export const openIdClient = { id: "postern", secret: "a secret of the gateway's own" };
+
+/** The name of the gateway's own pages. */
+export const signInHost = "login.gate.example";
+
+/** Where browsers come back to, for a gateway whose pages are at an address. */
+export function callbacksAt(address: string): (origin: string) => readonly string[] {
+  return (origin) => [`${address}/callback/${new URL(origin).host}`];
+}
+
+/** `login` by this provider. */
+export function oidcLogin(
+  { issuer, certificate }: Pick<OpenIdProvider, "issuer" | "certificate">,
+  more: Pieces = {},
+): Pieces {
+  return {
+    kind: "oidc",
+    issuer,
+    clientId: openIdClient.id,
+    clientSecret: openIdClient.secret,
+    tlsAuthorities: certificate,
+    allow: { emails: ["*@example.com"] },
+    user: { emailDomain: "example.com" },
+    ...more,
+  };
+}
 
 /** A real OpenID provider with device flow on loopback. Its people have any password. */
 export async function startOpenId(
