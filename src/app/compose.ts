@@ -80,7 +80,7 @@ export async function compose(config: Config, ports: ComposePorts): Promise<Comp
   const timingSecret = timingSecretOf(hostKeys.plain);
   const users = new Users(config.users, { ...ports, secret: timingSecret });
   for (const reason of await users.check()) ports.log.warn("user-ignored", { reason });
-  const authority = createAuthority(config, ports);
+  const authority = await createAuthority(config, ports);
   if (authority !== undefined) made.use(authority);
   const { devices, signIns = new SignIns(ports.clock), ...shared } = ports;
   const loginPorts: LoginPorts = {
@@ -156,14 +156,14 @@ export async function compose(config: Config, ports: ComposePorts): Promise<Comp
   return { config, world, timingSecret };
 }
 
-function createAuthority(
+async function createAuthority(
   config: Config,
   { devices, ...ports }: ComposePorts,
 ): ReturnType<typeof authorityOf> {
   if (config.devices === undefined) return undefined;
   // A store is opened once: tunnels that are held must not be forgotten by a reload.
   if (devices === undefined) throw new appErrors.OPERATOR_DEVICES_RESTART();
-  return authorityOf(config, devices, ports);
+  return await authorityOf(config, devices, ports);
 }
 
 function createWeb(

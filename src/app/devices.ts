@@ -3,7 +3,15 @@ import { join } from "node:path";
 import { type ApiConfig, ApiDesk } from "#admin";
 import type { Clock, Log } from "#base";
 import type { Config } from "#config";
-import type { DeviceAuthority, DeviceOffice, DeviceStore, ProgramDesk, Tunnels } from "#contract";
+import { openAuthority } from "#credential";
+import type {
+  CredentialPorts,
+  DeviceAuthority,
+  DeviceOffice,
+  DeviceStore,
+  ProgramDesk,
+  Tunnels,
+} from "#contract";
 import { openMemoryStore, openSqliteStore } from "#store";
 import { Enrolment, Operator, TunnelRegistry } from "#tunnel";
 import { appErrors } from "./errors.ts";
@@ -78,13 +86,28 @@ export function apiOf(
 }
 
 /** The authority by the rules of one configuration. */
-export function authorityOf(
+export async function authorityOf(
   { devices }: Config,
   { store }: Devices,
-  { clock, log }: DevicesPorts,
-): (DeviceAuthority & AsyncDisposable) | undefined {
+  { clock, log, files }: CredentialPorts,
+): Promise<(DeviceAuthority & AsyncDisposable) | undefined> {
   if (devices === undefined) return undefined;
-  const { pending, maxPending, pendingSeconds, ports, certificateTags: tags } = devices;
-  const plan = { pending, maxPending, pendingMs: pendingSeconds * 1000, ports, certificate: { tags, ports } };
+  const { pending, maxPending, pendingSeconds, ports, certificateTags: tags, certificates } = devices;
+  const always = devices.certificateHolds === "always";
+  const plan = {
+    pending,
+    maxPending,
+    pendingMs: pendingSeconds * 1000,
+    ports,
+    certificate: { tags, ports, always },
+    ...(certificates === undefined
+      ? {}
+      : {
+          issue: {
+            open: await openAuthority(certificates, { clock, log, files }),
+            validSeconds: certificates.validSeconds,
+          },
+        }),
+  };
   return new Enrolment({ store, plan, clock, log });
 }

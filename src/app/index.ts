@@ -7,6 +7,7 @@ import { finishRotation, initAuthority, rotateAuthority, showAuthority, signHost
 import { check } from "./check.ts";
 import { demo } from "./demo.ts";
 import { DeviceDesk } from "./device-desk.ts";
+import { deviceSetUp } from "./device-set-up.ts";
 import { explain, explainName } from "./explain.ts";
 import { serve } from "./serve.ts";
 import { changeUserIn, forgiveUser, listUsers } from "./user-work.ts";
@@ -69,6 +70,7 @@ export interface App {
   readonly users: UserWork;
   /** What operators do about devices. Throws OPERATOR_ errors. */
   readonly openDevices: typeof DeviceDesk.open;
+  readonly deviceSetUp: typeof deviceSetUp;
   readonly serve: typeof serve;
   readonly demo: typeof demo;
   readonly check: typeof check;
@@ -80,6 +82,7 @@ export const app: App = {
   authority,
   users,
   openDevices: (config, held) => DeviceDesk.open(config, held),
+  deviceSetUp,
   serve,
   demo,
   check,

@@ -11,6 +11,7 @@ import {
   countOf,
   type DeviceOptions,
   deviceWord,
+  loaded,
   tell,
   withGrantOptions,
 } from "./device-command.ts";
@@ -165,7 +166,10 @@ function approveCommand(context: CliContext): Command {
           ...(web === undefined ? {} : { web }),
         }),
       );
-      tell(context, options, device, `${device.name} is approved, with ports ${device.ports.join(", ")}`);
+      const app = await context.app();
+      const setUp =
+        options.json === true ? "" : await app.deviceSetUp(await loaded(options, context), device);
+      tell(context, options, device, setUp.trimEnd());
     });
 }
 

@@ -31,6 +31,7 @@ const silentApp: App = {
   },
   users: { change: unused, list: unused, forgive: unused },
   openDevices: unused,
+  deviceSetUp: unused,
   serve: async () => 0,
   demo: async () => 0,
   check: async () => [],

@@ -1,5 +1,6 @@
 import { cidr, count, duration, type Endpoint, endpoint, path } from "#base";
 import type { DevicePort } from "#contract";
+import { type AuthorityConfig, authorityFields, checkAuthority } from "#credential";
 import { type ApiConfig, apiSchema } from "#admin";
 import { type WebConfig, webSchema } from "#http-proxy";
 import * as z from "zod";
@@ -15,6 +16,9 @@ export interface DevicesConfig {
   readonly pendingSeconds: number;
   readonly ports: readonly number[];
   readonly certificateTags: readonly string[];
+  readonly certificateHolds: "once" | "always";
+  /** Absent: devices are given none. */
+  readonly certificates?: DeviceCertificatesConfig;
   readonly sameKey: "newest" | "pool";
   readonly heartbeat: { readonly intervalSeconds: number; readonly maxMissed: number };
   /** Where devices find the gateway. */
@@ -25,6 +29,10 @@ export interface DevicesConfig {
   readonly api?: ApiConfig;
   /** Ports of ours that are one device's. */
   readonly tcp: readonly DevicePortConfig[];
+}
+
+export interface DeviceCertificatesConfig extends AuthorityConfig {
+  readonly validSeconds: number;
 }
 
 export interface DevicePortConfig extends DevicePort {
@@ -55,6 +63,24 @@ export const devicesSchema: z.ZodType<DevicesConfig> = z
       .describe("Ports of its own that a device may offer, unless its approval says otherwise.")
       .meta({ examples: [[22, 80]] }),
     certificateTags: z.array(shortName).default([]).describe("Tags of devices that came by a certificate."),
+    certificateHolds: z
+      .enum(["once", "always"])
+      .default("once")
+      .describe(
+        "Of devices that came by a certificate. once: from then on their key is enough. always: each login needs a certificate that holds.",
+      ),
+    certificates: z
+      .strictObject({
+        ...authorityFields,
+        validSeconds: duration({ min: 60, max: 30 * 86_400 })
+          .prefault(86_400)
+          .describe("How long each certificate holds; devices fetch the next one after a third of that."),
+      })
+      .superRefine(checkAuthority)
+      .optional()
+      .describe(
+        "The CA that gives approved devices certificates with their name, by `ssh device@GATE certificate`, for other gateways and servers that trust it.",
+      ),
     sameKey: z
       .enum(["newest", "pool"])
       .default("newest")

@@ -53,6 +53,7 @@ export interface DeviceLogEntry {
     | "approved"
     | "denied"
     | "renamed"
+    | "certified"
     | "changed"
     | "revoked"
     | "removed"
@@ -164,6 +165,12 @@ export type Binding =
   | { readonly kind: "bound"; readonly port: number; readonly device: Device }
   | { readonly kind: "refused"; readonly reason: string };
 
+/** What comes of a device's wish for a certificate. */
+export type Certified =
+  /** `line` as in a file KEY-cert.pub. */
+  | { readonly kind: "certificate"; readonly line: string; readonly untilMs: number }
+  | { readonly kind: "refused"; readonly reason: string };
+
 /** Decides who may be a device, and what a device may offer. Nobody else does. */
 export interface DeviceAuthority {
   /** Of a key whose possession was proven. */
@@ -175,6 +182,10 @@ export interface DeviceAuthority {
    * and does not hold yet. Without a name, its own is meant.
    */
   bind(device: Device, name: string | undefined, port: number, held: ReadonlySet<number>): Promise<Binding>;
+  /** A certificate for an approved device's key, with its name, for a while; by what is known of it now. */
+  certify(device: Device): Promise<Certified>;
+  /** Whether certificates are given at all, and for how long; undefined: they are not. */
+  readonly certificateSeconds: number | undefined;
   /** Noted a little later, together with others. */
   seen(device: Device, online: boolean, from: string): void;
 }

@@ -137,6 +137,7 @@ export type { TotpSecret, User, UserDirectory } from "./users.ts";
 export type {
   Admission,
   Binding,
+  Certified,
   ChangeResult,
   Device,
   DeviceAuthority,

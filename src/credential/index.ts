@@ -14,6 +14,7 @@ import { relay, type RelayConfig } from "./relay/index.ts";
 import { storedPassword, type StoredPasswordConfig } from "./password/index.ts";
 
 export { AgentSocket, type AgentSocketOptions, openAgentKey } from "./local-agent/index.ts";
+export { type AuthorityConfig, authorityFields, checkAuthority, openAuthority } from "./certificate/index.ts";
 export { credentialErrors } from "./errors.ts";
 
 export type CredentialConfig =

@@ -61,6 +61,7 @@ export class DeviceAgent implements AsyncDisposable {
       const line = new GateLine(gate, config, {
         log,
         keyFile,
+        key,
         serve: (stream) => this.#serve(stream),
         changed: () => this.#parts.changed?.(this.status),
       });

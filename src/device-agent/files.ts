@@ -63,7 +63,7 @@ async function readPrivate(file: string): Promise<string | undefined> {
 }
 
 /** Whole or not at all: power may fail at any moment on a device. */
-async function writePrivate(file: string, text: string, mode: number): Promise<void> {
+export async function writePrivate(file: string, text: string, mode: number): Promise<void> {
   const fresh = `${file}.new`;
   try {
     await mkdir(dirname(file), { recursive: true, mode: 0o700 });

@@ -12,6 +12,7 @@ import {
   sentenceOf,
 } from "#client";
 import { retryDelayMs } from "./backoff.ts";
+import { CertificateKeeper } from "./certificate.ts";
 import type { AgentConfig, ForwardPlace, GateConfig } from "./schema.ts";
 
 /** How it stands with one gateway. */
@@ -35,6 +36,8 @@ export interface GateReport {
 export interface GateLineParts {
   readonly log: Log;
   readonly keyFile: string;
+  /** SHA256:… of that key. */
+  readonly key: string;
   /** The service on board takes a connection. */
   readonly serve: (stream: Duplex) => void;
   readonly changed: () => void;
@@ -235,6 +238,9 @@ export class GateLine implements AsyncDisposable {
       const reason = error === undefined ? refusal : sentenceOf(error);
       return { state: { kind: "away", reason }, held: false };
     }
+    const { log, keyFile, key } = this.#parts;
+    const about = { log, keyFile, key, ask: (command: string) => ask(connection, command) };
+    using _ = this.#gate.certificate ? new CertificateKeeper(about) : undefined;
     this.#told = "";
     this.#become({ kind: "up", sinceMs: Date.now() });
     const { error } = await connection.ended;
@@ -306,12 +312,12 @@ export class GateLine implements AsyncDisposable {
   }
 }
 
-/** Says our name, and hears whether that is ours. */
+/** Says our name, and hears whether that is ours; or fetches something. */
 async function ask(
   connection: ClientConnection,
-  name: string,
+  command: string,
 ): Promise<{ status: number; out: string; err: string }> {
-  await using session = await connection.session({ command: name });
+  await using session = await connection.session({ command });
   const late = setTimeout(() => connection.destroy(), answerMs);
   try {
     session.stream.end();

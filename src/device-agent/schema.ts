@@ -7,6 +7,8 @@ export interface GateConfig {
   readonly token?: Secret | undefined;
   readonly knownHosts?: string | undefined;
   readonly fingerprints: readonly string[];
+  /** The device's certificate comes from this gateway. */
+  readonly certificate: boolean;
 }
 
 export type ForwardPlace =
@@ -87,6 +89,7 @@ const gate = z
       .array(z.string().regex(/^SHA256:[A-Za-z0-9+/]{43}=?$/, "is no fingerprint; write SHA256:…"))
       .max(16)
       .default([]),
+    certificate: z.boolean().default(false),
   })
   .superRefine(({ token, knownHosts, fingerprints }, ctx) => {
     if (knownHosts === undefined && fingerprints.length === 0) {
@@ -177,6 +180,9 @@ export const agentSchema: z.ZodType<AgentConfig> = z
     const places = gates.map(({ address }) => `${address.host}:${address.port}`.toLowerCase());
     for (const [at, place] of places.entries())
       if (places.indexOf(place) < at) refuse(["gates", at, "address"], "this gateway stands here already");
+    const giving = gates.findLastIndex(({ certificate }) => certificate);
+    if (giving > gates.findIndex(({ certificate }) => certificate))
+      refuse(["gates", giving, "certificate"], "another gateway gives the certificate already");
     const ports = forwards.map((each) => each.port);
     for (const [at, each] of ports.entries())
       if (ports.indexOf(each) < at) refuse(["forwards", at, "port"], `port ${each} is forwarded already`);

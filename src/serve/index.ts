@@ -6,7 +6,7 @@
 import { type DemoUpstream, type DemoUpstreamOptions, startDemoUpstream } from "./demo/index.ts";
 
 export { type DemoUpstream, type DemoUpstreamOptions, startDemoUpstream } from "./demo/index.ts";
-export { createDeviceServer, type DeviceServerPorts } from "./device/index.ts";
+export { createDeviceServer, type DeviceServerPorts, setUpText } from "./device/index.ts";
 export { createFiles } from "./files/index.ts";
 export { createJump } from "./jump/index.ts";
 

@@ -3,6 +3,7 @@ import { type Clock, type Log, randomId, type Timer } from "#base";
 import type {
   Admission,
   Binding,
+  Certified,
   Device,
   DeviceAuthority,
   DeviceStore,
@@ -14,6 +15,7 @@ import type {
   Standing,
 } from "#contract";
 import { matchPattern } from "#ssh/keys";
+import { type CertificatePlan, issueCertificate } from "./certificates.ts";
 import { deviceName } from "./name.ts";
 
 /** What the configuration says about new devices. */
@@ -24,7 +26,14 @@ export interface EnrolmentPlan {
   readonly maxPending: number;
   readonly pendingMs: number;
   /** What devices that come by a certificate may offer. */
-  readonly certificate: { readonly tags: readonly string[]; readonly ports: readonly number[] };
+  readonly certificate: {
+    readonly tags: readonly string[];
+    readonly ports: readonly number[];
+    /** Such a device must show a certificate that holds at each login; else its key is enough from the first on. */
+    readonly always: boolean;
+  };
+  /** Absent: devices are given no certificates. */
+  readonly issue?: CertificatePlan;
   /** What pending devices are given unless the operator says otherwise. */
   readonly ports: readonly number[];
 }
@@ -74,7 +83,10 @@ export class Enrolment implements DeviceAuthority, AsyncDisposable {
 
   async standing(newcomer: Newcomer, proof: NewcomerProof): Promise<Standing> {
     const known = await this.#options.store.byFingerprint(newcomer.fingerprint);
-    if (known !== undefined && known.state !== "pending") return standingOf(known);
+    if (known !== undefined && known.state !== "pending")
+      return this.#lapsed(known, proof)
+        ? { kind: "refused", reason: "it shows no certificate that holds" }
+        : standingOf(known);
     if (proof.names !== undefined && proof.names.length > 0)
       return { kind: "newcomer", admission: { by: "certificate", names: proof.names } };
     if (proof.token !== undefined) {
@@ -110,7 +122,8 @@ export class Enrolment implements DeviceAuthority, AsyncDisposable {
         if (!admission.names.includes(name))
           return { kind: "refused", reason: `the certificate is not for ${name}` };
         return await this.#admit(newcomer, name, {
-          ...this.#options.plan.certificate,
+          tags: this.#options.plan.certificate.tags,
+          ports: this.#options.plan.certificate.ports,
           web: "off",
           cameBy: "certificate",
         });
@@ -137,6 +150,26 @@ export class Enrolment implements DeviceAuthority, AsyncDisposable {
     return { kind: "bound", port, device };
   }
 
+  get certificateSeconds(): number | undefined {
+    return this.#options.plan.issue?.validSeconds;
+  }
+
+  async certify({ id }: Device): Promise<Certified> {
+    const { store, plan, clock, log } = this.#options;
+    const device = await store.byId(id);
+    if (device?.state !== "approved") return { kind: "refused", reason: "its approval was withdrawn" };
+    if (plan.issue === undefined) return { kind: "refused", reason: "this gateway gives no certificates" };
+    const { line, serial, untilMs } = await issueCertificate(device, plan.issue, clock);
+    // Nobody who was revoked while it was signed has it.
+    if ((await store.byId(id))?.state !== "approved")
+      return { kind: "refused", reason: "its approval was withdrawn" };
+    const until = new Date(untilMs).toISOString();
+    log.info("device-certified", { device: device.name, serial, until });
+    const detail = `serial ${serial}, until ${until}`;
+    await store.log({ atMs: clock.now(), device: id, event: "certified", by: "gateway", detail });
+    return { kind: "certificate", line, untilMs };
+  }
+
   seen(device: Device, online: boolean, from: string): void {
     const { clock } = this.#options;
     this.#sights.push({ device: device.id, atMs: clock.now(), from, online });
@@ -146,6 +179,11 @@ export class Enrolment implements DeviceAuthority, AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#noteSights();
+  }
+
+  #lapsed({ state, cameBy }: Device, { names = [] }: NewcomerProof): boolean {
+    const { always } = this.#options.plan.certificate;
+    return always && state === "approved" && cameBy === "certificate" && names.length === 0;
   }
 
   async #noteSights(): Promise<void> {

@@ -25,7 +25,7 @@ export function startAuthority(plan: Partial<EnrolmentPlan> = {}): TestAuthority
     pending: true,
     maxPending: 3,
     pendingMs: day,
-    certificate: { tags: ["certified"], ports: [22, 80] },
+    certificate: { tags: ["certified"], ports: [22, 80], always: false },
     ports: [22],
     ...plan,
   };

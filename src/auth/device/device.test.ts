@@ -32,6 +32,8 @@ function desk(): { readonly devices: DeviceAuthority; readonly shown: NewcomerPr
     join: nothing,
     bind: nothing,
     seen: nothing,
+    certify: nothing,
+    certificateSeconds: undefined,
   };
   return { devices, shown };
 }

@@ -12,7 +12,7 @@ import {
 import { AgentSocket, openAgentKey } from "../local-agent/index.ts";
 import { credentialErrors } from "../errors.ts";
 import { readKeyFile } from "../key-file.ts";
-import { type CertificateConfig, certificateSchema } from "./schema.ts";
+import { type AuthorityConfig, type CertificateConfig, certificateSchema } from "./schema.ts";
 
 export type { CertificateConfig } from "./schema.ts";
 
@@ -37,8 +37,8 @@ export const certificate: CredentialKind<CertificateConfig> = {
 };
 
 /** How to come by the CA's key: read now, or asked of its agent each time. */
-async function openAuthority(
-  config: CertificateConfig,
+export async function openAuthority(
+  config: AuthorityConfig,
   ports: CredentialPorts,
 ): Promise<() => Promise<KeySigner>> {
   const { ca = "", passphrase, socket, key = "", timeoutSeconds } = config;

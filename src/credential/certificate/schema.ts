@@ -29,8 +29,15 @@ export interface CertificateConfig {
 /** Far more names than one person has; a certificate holds 256. */
 const maxTemplates = 32;
 
-const fields: z.ZodType<CertificateConfig> = z.strictObject({
-  kind: z.literal("certificate"),
+/** Where the key of an authority is. */
+export type AuthorityConfig = Pick<
+  CertificateConfig,
+  "ca" | "passphrase" | "socket" | "key" | "timeoutSeconds"
+>;
+
+export const authorityFields: {
+  readonly [Name in keyof AuthorityConfig]-?: z.ZodType<AuthorityConfig[Name]>;
+} = {
   ca: path({ exists: true })
     .optional()
     .describe("The user CA's private key (`postern ca init` makes one); read at start and at reload.")
@@ -43,6 +50,11 @@ const fields: z.ZodType<CertificateConfig> = z.strictObject({
     .optional()
     .describe("With `socket`: fingerprint or public line of the CA's key in that agent."),
   timeoutSeconds: agentKeyFields.timeoutSeconds,
+};
+
+const fields: z.ZodType<CertificateConfig> = z.strictObject({
+  kind: z.literal("certificate"),
+  ...authorityFields,
   principals: z
     .array(template)
     .min(1)
@@ -75,11 +87,14 @@ const fields: z.ZodType<CertificateConfig> = z.strictObject({
     .describe("The only command that the upstream runs, whatever is asked for. No captures."),
 });
 
-export const certificateSchema: z.ZodType<CertificateConfig> = fields.superRefine((value, ctx) => {
+/** One place for the key, and what goes with it. */
+export function checkAuthority(value: AuthorityConfig, ctx: z.core.$RefinementCtx): void {
   const { ca, passphrase, socket, key } = value;
   const add = (message: string, path: string[] = []): void => ctx.addIssue({ code: "custom", path, message });
   if ((ca === undefined) === (socket === undefined)) add("give either ca, or socket and key");
   else if (socket !== undefined && key === undefined) add("socket needs key: which of the agent's keys");
   else if (socket === undefined && key !== undefined) add("goes with socket, not with ca", ["key"]);
   if (passphrase !== undefined && ca === undefined) add("goes with ca", ["passphrase"]);
-});
+}
+
+export const certificateSchema: z.ZodType<CertificateConfig> = fields.superRefine(checkAuthority);

@@ -2,6 +2,7 @@ import type { Clock } from "#base";
 import type {
   AuditEvent,
   Binding,
+  Certified,
   Device,
   DeviceAuthority,
   DeviceConnection,
@@ -63,6 +64,9 @@ export const maxTunnels = 128;
 /** Requests of one connection that are refused, before it is dropped: nothing that works asks so often for what it may not have. */
 export const maxRefused = 32;
 
+/** Between two certificates for one connection. */
+const certifiedRestMs = 10_000;
+
 /** One connection of a device, or of what may become one. */
 class DeviceSession implements DeviceConnection {
   readonly from: string;
@@ -77,6 +81,7 @@ class DeviceSession implements DeviceConnection {
   #online = false;
   #over = false;
   #refusals = 0;
+  #certifiedMs: number | undefined;
   #dropped: string | undefined;
 
   constructor(session: ServedSession, ports: DeviceServerPorts) {
@@ -174,9 +179,23 @@ class DeviceSession implements DeviceConnection {
     const session = new DeviceChannel(channel, {
       device: () => this.#device,
       become: async (name) => await this.#inTurn(() => this.#become(name)),
-      gate: this.#ports.gate,
-      user: this.#session.user,
+      certify: async () => await this.#inTurn(() => this.#certify()),
+      setUp: {
+        gate: this.#ports.gate,
+        user: this.#session.user,
+        certificateSeconds: this.#ports.authority.certificateSeconds,
+      },
     });
+  }
+
+  /** Each costs a signature and a write to the disk. */
+  async #certify(): Promise<Certified> {
+    const nowMs = this.#ports.clock.monotonic();
+    if (this.#certifiedMs !== undefined && nowMs - this.#certifiedMs < certifiedRestMs)
+      return { kind: "refused", reason: "it was given one on this connection just now" };
+    const certified = await this.#ports.authority.certify(this.device);
+    if (certified.kind === "certificate") this.#certifiedMs = nowMs;
+    return certified;
   }
 
   async #request({ type, data }: IncomingRequest): Promise<GlobalAnswer> {

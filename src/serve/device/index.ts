@@ -1,1 +1,2 @@
 export { createDeviceServer, type DeviceServerPorts } from "./device.ts";
+export { setUpText } from "./set-up.ts";

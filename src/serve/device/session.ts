@@ -1,19 +1,23 @@
-import type { Device } from "#contract";
+import type { Certified, Device } from "#contract";
 import type { Channel, IncomingRequest } from "#ssh/connection";
 import { decodeExecRequest } from "#ssh/messages";
-import { type Gate, setUpText } from "./set-up.ts";
+import { renewalText, type SetUp, setUpText } from "./set-up.ts";
 
 export interface DeviceChannelParts {
   device(): Device | undefined;
   /** Why it cannot be that device; undefined: it is. */
   become(name: string): Promise<string | undefined>;
-  readonly gate: Gate;
-  readonly user: string;
+  /** A certificate for it, which is a device. */
+  certify(): Promise<Certified>;
+  readonly setUp: SetUp;
 }
+
+/** What a device may ask for once it is one; no newcomer has these names by saying them. */
+const words = { certificate: "certificate", renewal: "renewal" } as const;
 
 const statusFailed = 1;
 
-/** A session channel of a device: no shell, and one command, the name that it is to have. Prints what it needs to come back by itself. */
+/** A session channel of a device: no shell, and one command: the name that it is to have, or what it fetches. Prints what it needs to come back by itself. */
 export class DeviceChannel {
   readonly #channel: Channel;
   readonly #parts: DeviceChannelParts;
@@ -46,8 +50,10 @@ export class DeviceChannel {
   }
 
   async #answer(name: string): Promise<readonly [status: number, out: string, err: string]> {
-    const { gate, user } = this.#parts;
+    const { setUp } = this.#parts;
+    const isWord = name === words.certificate || name === words.renewal;
     if (this.#parts.device() === undefined) {
+      if (isWord) return [statusFailed, "", "This is no device yet: ssh USER@GATE NAME makes it one.\n"];
       if (name === "")
         return [
           statusFailed,
@@ -60,6 +66,17 @@ export class DeviceChannel {
     }
     const known = this.#parts.device();
     if (known === undefined) return [statusFailed, "", "This is no device.\n"];
-    return [0, setUpText(known, gate, user), ""];
+    if (name === words.certificate) return await this.#certificate();
+    if (name !== words.renewal) return [0, setUpText(known, setUp), ""];
+    if (setUp.certificateSeconds === undefined)
+      return [statusFailed, "", "There is nothing to renew: this gateway gives no certificates.\n"];
+    return [0, renewalText(known, setUp), ""];
+  }
+
+  async #certificate(): Promise<readonly [status: number, out: string, err: string]> {
+    const certified = await this.#parts.certify();
+    return certified.kind === "certificate"
+      ? [0, `${certified.line}\n`, ""]
+      : [statusFailed, "", `There is no certificate: ${certified.reason}.\n`];
   }
 }
