@@ -57,6 +57,7 @@ async function standing(behaviour: Behaviour = {}, config: Partial<OidcConfig> =
       json({
         issuer,
         token_endpoint: `${issuer}/token`,
+        authorization_endpoint: `${issuer}/auth`,
         device_authorization_endpoint: `${issuer}/device`,
         jwks_uri: `${issuer}/jwks`,
         userinfo_endpoint: `${issuer}/me`,

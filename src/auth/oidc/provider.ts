@@ -95,14 +95,20 @@ export class Provider {
       client.randomNonce(),
     ];
     const startedMs = this.#options.clock.now();
-    const address = client.buildAuthorizationUrl(configuration, {
-      redirect_uri: callback,
-      scope: wants.scopes.join(" "),
-      state,
-      nonce,
-      code_challenge: await client.calculatePKCECodeChallenge(verifier),
-      code_challenge_method: "S256",
-    });
+    const challenge = await client.calculatePKCECodeChallenge(verifier);
+    let address: URL;
+    try {
+      address = client.buildAuthorizationUrl(configuration, {
+        redirect_uri: callback,
+        scope: wants.scopes.join(" "),
+        state,
+        nonce,
+        code_challenge: challenge,
+        code_challenge_method: "S256",
+      });
+    } catch (error) {
+      throw blame(error);
+    }
     let isSpent = false;
     return {
       address: this.#shown(address.href),
