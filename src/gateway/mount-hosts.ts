@@ -96,7 +96,8 @@ export class MountHost implements AsyncDisposable {
     try {
       await entry.enter(route, user, undefined);
       const upstream = entry.take();
-      if (upstream === undefined) throw new gatewayErrors.UPSTREAM_LOST(route.rule);
+      // A connection that is over by now would not tell again.
+      if (upstream === undefined || upstream.over) throw new gatewayErrors.UPSTREAM_LOST(route.rule);
       if (this.#over) {
         await upstream[Symbol.asyncDispose]();
         throw new gatewayErrors.UPSTREAM_LOST(route.rule);

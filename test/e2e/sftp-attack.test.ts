@@ -9,8 +9,10 @@ import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { PathLocks } from "#sftp";
 import { FXF } from "#ssh/sftp";
-import { type Answer, type Asking, Confined, noSftpServer, planOf } from "#test/support/confined";
+import { Confined, noSftpServer, planOf } from "#test/support/confined";
+import type { Answer, Asking, SftpAsker } from "#test/support/sftp-asker";
 import { tempDir } from "#test/support/temp-dir";
+import { Mounted } from "#test/support/mounted";
 
 const steps = Number(process.env["ATTACK_STEPS"] ?? 6000);
 const seed = Number(process.env["ATTACK_SEED"] ?? randomInt(2 ** 31));
@@ -28,6 +30,8 @@ function randomOf(start: number): (below: number) => number {
 
 interface Field extends AsyncDisposable {
   readonly root: string;
+  /** A second root, beside the first. */
+  readonly other: string;
   readonly above: string;
   /** Occurs outside only: in a file, in names. */
   readonly marker: string;
@@ -56,7 +60,12 @@ async function field(): Promise<Field> {
   await symlink("../../../secret", join(root, "d", "e", "far"));
   await symlink("../secret", join(root, "near"));
   await symlink(above, join(root, "out"));
-  return { root, above, marker, place, [Symbol.asyncDispose]: () => folder[Symbol.asyncDispose]() };
+  const other = join(above, "other");
+  await mkdir(join(other, "d", "e"), { recursive: true });
+  await writeFile(join(other, "file"), "inside");
+  await symlink("../root", join(other, "out"));
+  await symlink("../../../secret", join(other, "d", "e", "far"));
+  return { root, other, above, marker, place, [Symbol.asyncDispose]: () => folder[Symbol.asyncDispose]() };
 }
 
 /** All that can be told of what lies outside. */
@@ -96,13 +105,26 @@ const names = [
   "",
 ];
 
-/** Of somebody who knows where the folder is, or who does not. */
-function requestOf(random: (below: number) => number, field: Field, knows: boolean): Asking {
+/** Of somebody who knows where the folder is, or who does not; `places` are where folders begin. */
+function requestOf(
+  random: (below: number) => number,
+  field: Field,
+  knows: boolean,
+  places: readonly string[],
+): Asking {
   const { root, above } = knows ? field : { root: "/srv", above: "/srv/.." };
   const pick = <T>(list: readonly T[]): T => list[random(list.length)] as T;
   const path = (): string => {
     const parts = Array.from({ length: 1 + random(4) }, () => pick(names)).join("/");
-    return pick([parts, `/${parts}`, `${root}/${parts}`, `${above}/secret`, `../${parts}`, `/${parts}/`]);
+    const place = pick(places);
+    return pick([
+      `${place}${parts}`,
+      `/${place}${parts}`,
+      `${root}/${parts}`,
+      `${above}/secret`,
+      `../${place}${parts}`,
+      `/${place}${parts}/`,
+    ]);
   };
   const target = (): string =>
     pick([
@@ -155,7 +177,7 @@ function requestOf(random: (below: number) => number, field: Field, knows: boole
 }
 
 /** Uses what was opened as far as it goes, then closes it. */
-async function use(client: Confined, request: Asking, answer: Answer): Promise<void> {
+async function use(client: SftpAsker, request: Asking, answer: Answer): Promise<void> {
   if (answer.kind !== "handle") return;
   const { handle } = answer;
   if (request.kind === "opendir") await client.ask({ kind: "readdir", handle });
@@ -167,28 +189,36 @@ async function use(client: Confined, request: Asking, answer: Answer): Promise<v
 }
 
 /** Notes whatever it is sent that bears one of the marks. */
-function guard(client: Confined, marks: readonly string[], found: string[]): void {
+function guard(client: SftpAsker, marks: readonly string[], found: string[]): void {
   client.seen = (bytes) => {
     if (marks.some((mark) => bytes.includes(mark))) found.push(bytes.toString("latin1"));
   };
 }
 
-async function attackAtRandom(context: TestContext, knows: boolean): Promise<void> {
+/** Two clients of the same folders, and where in what they see these begin. */
+interface Attackers {
+  readonly start: (ground: Field) => Promise<SftpAsker & AsyncDisposable>;
+  readonly places: readonly string[];
+}
+
+async function attackAtRandom(
+  context: TestContext,
+  knows: boolean,
+  { start, places }: Attackers,
+): Promise<void> {
   context.diagnostic(`ATTACK_SEED=${seed} ATTACK_STEPS=${steps}`);
   await using ground = await field();
   const before = await outside(ground);
-  const locks = new PathLocks();
-  const plan = planOf({ root: ground.root });
-  await using one = await Confined.start({ plan, locks });
-  await using other = await Confined.start({ plan, locks });
+  await using one = await start(ground);
+  await using other = await start(ground);
   const found: string[] = [];
   let done = 0;
   let succeeded = 0;
-  const attack = async (client: Confined, start: number): Promise<void> => {
+  const attack = async (client: SftpAsker, from: number): Promise<void> => {
     guard(client, knows ? [ground.marker] : [ground.marker, ground.place], found);
-    const random = randomOf(start);
+    const random = randomOf(from);
     while (done < steps) {
-      const batch = Array.from({ length: 1 + random(8) }, () => requestOf(random, ground, knows));
+      const batch = Array.from({ length: 1 + random(8) }, () => requestOf(random, ground, knows, places));
       done += batch.length;
       await Promise.all(
         batch.map(async (request) => {
@@ -206,12 +236,32 @@ async function attackAtRandom(context: TestContext, knows: boolean): Promise<voi
   assert.ok(succeeded > steps / 20, `only ${succeeded} of ${steps} requests did anything`);
 }
 
-for (const knows of [false, true])
-  test(
-    `random attacks by two sessions at once, which ${knows ? "know" : "do not know"} where the folder is`,
-    { skip: noSftpServer, timeout: 240_000 },
-    (context) => attackAtRandom(context, knows),
-  );
+/** In one folder. */
+function inFolder(): Attackers {
+  const locks = new PathLocks();
+  return { start: ({ root }) => Confined.start({ plan: planOf({ root }), locks }), places: [""] };
+}
+
+/** In a tree with two of them, between which lies what is secret too. */
+function inMounts(): Attackers {
+  const locks = new PathLocks();
+  return {
+    start: ({ root, other }) =>
+      Mounted.start({ mounts: { "/m": planOf({ root }), "/v/n": planOf({ root: other }) }, locks }),
+    places: ["", "m/", "m/", "v/n/", "v/n/", "m/d/../../v/n/", "v/n/out/../../m/", "v/"],
+  };
+}
+
+for (const [where, attackers] of [
+  ["a folder", inFolder],
+  ["a tree of mounts", inMounts],
+] as const)
+  for (const knows of [false, true])
+    test(
+      `random attacks in ${where} by two sessions at once, which ${knows ? "know" : "do not know"} where it is`,
+      { skip: noSftpServer, timeout: 240_000 },
+      (context) => attackAtRandom(context, knows, attackers()),
+    );
 
 test("an empty folder is replaced by one with a link that leads out, while another session makes a file in it", {
   skip: noSftpServer,
@@ -233,7 +283,7 @@ test("an empty folder is replaced by one with a link that leads out, while anoth
     for (const folder of Object.values(folders)) await mkdir(folder);
     await symlink(join(ground.above, "secret"), join(folders.trap, "new"));
     // So that each comes first now and then.
-    const wait = async (client: Confined): Promise<void> => {
+    const wait = async (client: SftpAsker): Promise<void> => {
       for (let left = random(4); left > 0; left--) await client.ask({ kind: "stat", path: "/" });
     };
     const swap = async (): Promise<void> => {
