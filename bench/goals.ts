@@ -225,6 +225,47 @@ const goals: readonly Goal[] = [
     ],
   },
   {
+    id: "F1",
+    what: "sftp with root and record, one large file",
+    goal: "≥ 90 % of the unread pipe's MB/s without hashing, and ≤ 1.1 × its CPU",
+    parts: (findings) =>
+      directions.flatMap((direction) => [
+        {
+          what: `${direction}: MB/s to unread`,
+          found: findings.ratio(`sftp-${direction}`, "unhashed", "megabytesPerSecond", "unread"),
+          atLeast: 0.9,
+        },
+        {
+          what: `${direction}: CPU`,
+          found: findings.ratio(`sftp-${direction}`, "unhashed", gb, "unread"),
+          atMost: 1.1,
+        },
+        {
+          what: `${direction}: CPU with SHA-256`,
+          found: findings.ratio(`sftp-${direction}`, "root+record", gb, "unread"),
+          onlyTold: true,
+        },
+      ]),
+  },
+  {
+    id: "F2",
+    what: "sftp with root and record, many small files",
+    goal: "≥ 90 % of the unread pipe's files in a second",
+    parts: (findings) =>
+      directions.flatMap((direction) => [
+        {
+          what: `${direction}: files/s to unread`,
+          found: findings.ratio(`sftp-small-${direction}`, "root+record", "filesPerSecond", "unread"),
+          atLeast: 0.9,
+        },
+        {
+          what: `${direction}: CPU of each`,
+          found: findings.ratio(`sftp-small-${direction}`, "root+record", "proxyCpuMicrosPerFile", "unread"),
+          onlyTold: true,
+        },
+      ]),
+  },
+  {
     id: "P13",
     what: "pysshrp, same work",
     goal: "≤ 1/40 of its CPU per GB and ≤ 1/15 per login",

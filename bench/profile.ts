@@ -24,12 +24,14 @@ export async function profileOf(
   tell: (line: string) => void,
 ): Promise<string[]> {
   const before = new Set(readdirSync(folder));
-  await using stage = new Stage({ profileFolder: folder });
-  const subject = bench.profiled ?? "gateway";
-  tell(`${bench.name}: ${subject} under the profiler`);
-  await bench.measure(stage, subject, size);
-  await stage.quiet();
-  await stage.stopGateway();
+  {
+    await using stage = new Stage({ profileFolder: folder });
+    const subject = bench.profiled ?? "gateway";
+    tell(`${bench.name}: ${subject} under the profiler`);
+    await bench.measure(stage, subject, size);
+    await stage.quiet();
+    await stage.stopGateway();
+  }
   return readdirSync(folder)
     .filter((name) => name.endsWith(".cpuprofile") && !before.has(name))
     .map((name) => join(folder, name));

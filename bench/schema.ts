@@ -64,6 +64,7 @@ export type Metric =
   | "endsCpuSecondsPerGb"
   | "megabytesPerSecond"
   | "filesPerSecond"
+  | "proxyCpuMicrosPerFile"
   | "p50Micros"
   | "p99Micros"
   | "proxyCpuMicrosPerTrip"
@@ -94,6 +95,7 @@ export const metrics: Readonly<Record<Metric, MetricRow>> = {
     what: "CPU of the middle: gateway, jump sshd, proxy",
   },
   filesPerSecond: { unit: "files/s", better: "more", what: "Files that were copied in a second" },
+  proxyCpuMicrosPerFile: { unit: "CPU µs", better: "less", what: "CPU of the middle for a small file" },
   endsCpuSecondsPerGb: { unit: "CPU s/GB", better: "less", what: "CPU of ssh, sshd and the remote command" },
   megabytesPerSecond: { unit: "MB/s", better: "more", what: "rate" },
   p50Micros: { unit: "µs", better: "less", what: "median round trip" },

@@ -3,14 +3,14 @@ import { mkdir, mkdtemp, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Child } from "#test/support/child";
-import { type Gateway, startGateway } from "#test/support/gateway";
+import { type Gateway, type Pieces, startGateway } from "#test/support/gateway";
 import { sshPlace, sshSettings, type SshTarget } from "#test/support/ssh";
 import type { BenchCase } from "./case.ts";
 import type { Sample, Size } from "./schema.ts";
 import type { Stage } from "./stage.ts";
 
-/** Straight to sshd; through the pipe, unread; confined to a folder; watched, with every byte hashed; both. */
-const subjects = ["direct", "unread", "root", "record", "root+record"] as const;
+/** Straight to sshd; through the pipe, unread; confined to a folder; watched, with every byte hashed; both; both, not hashed. */
+const subjects = ["direct", "unread", "root", "record", "root+record", "unhashed"] as const;
 type Way = (typeof subjects)[number];
 
 const patienceMs = 600_000;
@@ -32,7 +32,7 @@ class SftpStage implements AsyncDisposable {
     const key = await stage.keys();
     const folder = await mkdtemp(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "postern-bench-"));
     await mkdir(join(folder, "in"));
-    const rule = (user: Way, more: object): object => ({
+    const rule = (user: Way, more: Pieces): Pieces => ({
       name: user.replace("+", "-"),
       match: { user: user.replace("+", "-") },
       login: [{ kind: "publickey", keys: [key.publicLine] }],
@@ -55,7 +55,9 @@ class SftpStage implements AsyncDisposable {
         rule("root", { sftp: { root: folder } }),
         rule("record", { sftp: { record: true } }),
         rule("root+record", { sftp: { root: folder, record: true } }),
-      ] as never,
+        rule("unhashed", { sftp: { root: folder, record: true, hash: false } }),
+      ],
+      nodeFlags: stage.nodeFlags,
     });
     const direct = { host, port, knownHosts, user: stage.user, identity: key.path };
     return new SftpStage(folder, gateway, direct);
@@ -68,7 +70,7 @@ class SftpStage implements AsyncDisposable {
 
   /** A path below the folder, as this way's client says it. */
   path(way: Way, name: string): string {
-    return way.startsWith("root") ? `/${name}` : join(this.folder, name);
+    return way.startsWith("root") || way === "unhashed" ? `/${name}` : join(this.folder, name);
   }
 
   /** Seconds that one line of sftp takes, once it is logged in, and CPU of the gateway meanwhile. */
@@ -94,6 +96,8 @@ class SftpStage implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    // In order, so that a profile is written.
+    await this.#gateway.stop();
     await this.#gateway[Symbol.asyncDispose]();
     await rm(this.folder, { recursive: true, force: true });
   }
@@ -125,7 +129,7 @@ async function bulk(stage: Stage, way: Way, { bulkBytes }: Size, up: boolean): P
 
 async function small(stage: Stage, way: Way, { quick }: Size, up: boolean): Promise<Sample> {
   const sftp = await stageOf(stage);
-  const files = quick ? 1000 : 10_000;
+  const files = quick ? 4000 : 10_000;
   const many = join(sftp.folder, `many-${files}`);
   if (!existsSync(many)) {
     await mkdir(many);
@@ -135,10 +139,13 @@ async function small(stage: Stage, way: Way, { quick }: Size, up: boolean): Prom
   const line = up
     ? `put -r ${many} ${sftp.path(way, join("in", "many"))}`
     : `get -r ${sftp.path(way, `many-${files}`)} ${here}`;
-  const { seconds } = await sftp.run(way, line);
+  const { seconds, cpuSeconds } = await sftp.run(way, line);
   await rm(join(sftp.folder, "in", "many"), { recursive: true, force: true });
   await rm(here, { recursive: true, force: true });
-  return { filesPerSecond: files / seconds };
+  return {
+    filesPerSecond: files / seconds,
+    ...(cpuSeconds === undefined ? {} : { proxyCpuMicrosPerFile: (cpuSeconds * 1e6) / files }),
+  };
 }
 
 function sftpCase(
@@ -146,7 +153,14 @@ function sftpCase(
   summary: string,
   measure: (stage: Stage, way: Way, size: Size) => Promise<Sample>,
 ): BenchCase {
-  return { name, summary, subjects, measure: (stage, subject, size) => measure(stage, subject as Way, size) };
+  const profiled = "unhashed";
+  return {
+    name,
+    summary,
+    subjects,
+    profiled,
+    measure: (stage, subject, size) => measure(stage, subject as Way, size),
+  };
 }
 
 export const sftpCases: readonly BenchCase[] = [

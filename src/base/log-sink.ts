@@ -11,6 +11,9 @@ const farewellMs = 2000;
 /**
  * Lines to a file or descriptor, in order and without blocking the event loop. A full disk, a closed pipe, a directory that went
  * away: all of these lose lines, which are counted, and do nothing else.
+ *
+ * A write has a thread wake up, and the event loop after it. With `gatherMs`, a line that comes so soon after a write waits for
+ * others, so long at most; one that comes alone does not.
  */
 export class LogSink {
   linesLost = 0;
@@ -18,6 +21,9 @@ export class LogSink {
   onRecovered: ((lines: number) => void) | undefined;
   readonly #file: string | undefined;
   readonly #clock: Clock;
+  readonly #gatherMs: number;
+  #writtenAt = Number.NEGATIVE_INFINITY;
+  #gathering: Timer | undefined;
   #descriptor: number;
   #waiting: Buffer[] = [];
   #waitingBytes = 0;
@@ -32,8 +38,9 @@ export class LogSink {
   #retry: Timer | undefined;
 
   /** Throws what opening the file throws. */
-  constructor(destination: string | number, clock: Clock) {
+  constructor(destination: string | number, clock: Clock, gatherMs = 0) {
     this.#clock = clock;
+    this.#gatherMs = gatherMs;
     this.#file = typeof destination === "string" ? destination : undefined;
     this.#descriptor = typeof destination === "string" ? openLogFile(destination) : destination;
   }
@@ -82,6 +89,7 @@ export class LogSink {
       this.#retry[Symbol.dispose]();
       this.#push();
     }
+    if (this.#gathering !== undefined) this.#next();
     if (this.#batch !== undefined) {
       await new Promise<void>((resolve) => {
         this.#idle.push(resolve);
@@ -99,17 +107,29 @@ export class LogSink {
       closeQuietly(this.#outworn);
       this.#outworn = undefined;
     }
-    let lines = 0;
-    let size = 0;
-    while (lines < this.#waiting.length && size < batchBytes) size += this.#waiting[lines++]?.length ?? 0;
-    if (lines === 0) {
-      this.#batch = undefined;
+    this.#batch = undefined;
+    if (this.#waiting.length === 0) {
       for (const resolve of this.#idle.splice(0)) resolve();
       return;
     }
+    const earlyMs = this.#gatherMs - (this.#clock.monotonic() - this.#writtenAt);
+    if (earlyMs > 0 && this.#waitingBytes < batchBytes && !this.#closed) {
+      this.#gathering ??= this.#clock.after(earlyMs, () => this.#gathered());
+      return;
+    }
+    this.#gathering?.[Symbol.dispose]();
+    this.#gathering = undefined;
+    let lines = 0;
+    let size = 0;
+    while (lines < this.#waiting.length && size < batchBytes) size += this.#waiting[lines++]?.length ?? 0;
     this.#batch = { bytes: Buffer.concat(this.#waiting.splice(0, lines)), lines, at: 0 };
     this.#waitingBytes -= size;
     this.#push();
+  }
+
+  #gathered(): void {
+    this.#gathering = undefined;
+    if (this.#batch === undefined) this.#next();
   }
 
   #push(): void {
@@ -128,6 +148,7 @@ export class LogSink {
   #succeeded(): void {
     const lost = this.linesLost - this.#lostBefore;
     this.#lostBefore = this.linesLost;
+    this.#writtenAt = this.#clock.monotonic();
     this.#next();
     if (lost > 0 && !this.#closed) this.onRecovered?.(lost);
   }

@@ -72,6 +72,12 @@ const fileFields = {
     .boolean()
     .default(false)
     .describe("Tells the audit of each file that is opened, closed, listed or changed."),
+  hash: z
+    .boolean()
+    .default(true)
+    .describe(
+      "Whether the record has the SHA-256 of files that passed whole; it is most of what a record costs.",
+    ),
 };
 
 /** Of one rule. */

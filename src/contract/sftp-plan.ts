@@ -37,6 +37,8 @@ export interface SftpPlan {
   readonly confining: boolean;
   /** Tells the audit what becomes of each file. */
   readonly record: boolean;
+  /** With the SHA-256 of files that passed whole. */
+  readonly hash: boolean;
   /** The tree is put together of several; then there is no root, and the rule has no upstream of its own. */
   readonly mounts?: readonly MountPlan[];
 }

@@ -157,7 +157,8 @@ export class FileChannels {
     this.#release(channel);
     channel.runs = "other";
     if (scp !== undefined) {
-      const recorder = new Recorder(this.#options.audit, channel.client, true);
+      const { audit, rules } = this.#options;
+      const recorder = new Recorder(audit, channel.client, true, rules.hash);
       channel.runs = { scp: new ScpWatch(recorder, scp.path, scp.upload) };
     }
     return undefined;

@@ -68,7 +68,7 @@ export class Opening {
   }
 
   #keep(handle: Bytes, named: Named, flags: number, created: boolean, size: bigint | undefined): void {
-    const { on: hashing } = this.#recorder;
+    const { hashing } = this.#recorder;
     const told = (flags & FXF.TRUNC) === 0 && size !== undefined ? size : 0n;
     this.#open.files.set(handle, new OpenFile(named, { flags, created, size: told, hashing }));
   }

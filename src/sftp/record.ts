@@ -17,41 +17,47 @@ export class Passed {
   /** Where the next byte lies, if all came in order from the beginning. */
   #next = 0n;
   #hash: Hash | undefined;
+  /** So far it can be hashed. */
+  #hashing: boolean;
+  #inOrder = true;
   /** Bytes of what follows that are still to be taken. */
   #left = 0;
 
   constructor(hashing: boolean) {
-    this.#hash = hashing ? createHash("sha256") : undefined;
+    this.#hashing = hashing;
   }
 
   /** Data from here on follow by `take`. */
   begin(offset: bigint, length: number): void {
     this.bytes += length;
-    const inOrder = this.#hash !== undefined && offset === this.#next;
-    this.#left = inOrder ? length : 0;
-    if (inOrder) this.#next += BigInt(length);
-    else this.#hash = undefined;
+    this.#inOrder &&= offset === this.#next;
+    if (this.#inOrder) this.#next += BigInt(length);
+    else this.spoil();
+    this.#left = this.#hashing ? length : 0;
   }
 
   take(data: Uint8Array): void {
     if (this.#left === 0) return;
     const taken = data.length <= this.#left ? data : data.subarray(0, this.#left);
     this.#left -= taken.length;
-    this.#hash?.update(taken);
+    this.#hash ??= createHash("sha256");
+    this.#hash.update(taken);
   }
 
   /** It did not pass as it was meant to. */
   spoil(): void {
+    this.#hashing = false;
     this.#hash = undefined;
+    this.#left = 0;
   }
 
   /** Everything up to here has passed, in order. */
   isUpTo(size: bigint): boolean {
-    return this.#hash !== undefined && this.#next === size;
+    return this.#inOrder && this.#next === size;
   }
 
   sum(): string | undefined {
-    return this.#hash?.digest("hex");
+    return this.#hashing ? (this.#hash ?? createHash("sha256")).digest("hex") : undefined;
   }
 }
 
@@ -120,11 +126,14 @@ export class Recorder {
   readonly #audit: Auditor | undefined;
   readonly #channel: number;
   readonly on: boolean;
+  /** Whether what passes is to be hashed. */
+  readonly hashing: boolean;
 
-  constructor(audit: Auditor | undefined, channel: number, record: boolean) {
+  constructor(audit: Auditor | undefined, channel: number, record: boolean, hash = true) {
     this.#audit = audit;
     this.#channel = channel;
     this.on = record && audit !== undefined;
+    this.hashing = this.on && hash;
   }
 
   refused(action: FileAction, path: Bytes, reason: string, to?: Bytes): void {

@@ -11,6 +11,7 @@ export interface FileRules {
   /** Whether anything is refused; else SFTP is only watched. */
   readonly confining: boolean;
   readonly record: boolean;
+  readonly hash: boolean;
   readonly maxFileBytes: number | undefined;
   readonly maxSessionBytes: number | undefined;
   /** Of a path as the client sees it, without links. */
@@ -55,6 +56,7 @@ export function fileRulesOf(plan: SftpPlan, root: string | undefined): FileRules
     root: root === undefined ? undefined : bytesOf(root),
     confining: plan.confining,
     record: plan.record,
+    hash: plan.hash,
     maxFileBytes: plan.maxFileBytes,
     maxSessionBytes: plan.maxSessionBytes,
     rights: (path) => paths.find(({ fits }) => fits(path))?.rights ?? rights,

@@ -98,7 +98,7 @@ export class ScpWatch {
       ? [...this.#folders, name].join("/")
       : [...this.#folders.slice(1), name].join("/");
     const named = { path: this.#upload ? path : `${this.#folders[0] ?? ""}: ${path}` };
-    this.#file = new OpenFile(named, { flags, size: BigInt(size), hashing: true });
+    this.#file = new OpenFile(named, { flags, size: BigInt(size), hashing: this.#recorder.hashing });
     this.#recorder.opened(named, flags);
     (this.#upload ? this.#file.written : this.#file.read).begin(0n, size);
     this.#left = size;

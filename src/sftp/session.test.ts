@@ -303,6 +303,28 @@ test("the number that the client takes for itself is none of ours, and questions
   );
 });
 
+test("what passed whole is told with its SHA-256, unless the rule wants none", async () => {
+  for (const [hash, sha256] of [
+    [true, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"],
+    [false, undefined],
+  ] as const) {
+    for (const root of [{}, { root: "/srv" }]) {
+      const ends = await SftpEnds.greeted(planOf({ record: true, hash, confining: "root" in root, ...root }));
+      ends.ask(open(1, "/d/new", FXF.WRITE | FXF.CREAT | FXF.TRUNC));
+      await settled();
+      ends.reply({ kind: "handle", id: 1, handle: "h" });
+      await settled();
+      ends.ask({ kind: "write", id: 2, handle: "h", offset: 0n, length: 3 }, Buffer.from("abc"));
+      ends.reply(status(2, FX.OK));
+      ends.ask({ kind: "close", id: 3, handle: "h" });
+      ends.reply(status(3, FX.OK));
+      const closed = ends.events.find(({ event }) => event === "file-close");
+      assert.ok(closed?.event === "file-close");
+      assert.deepEqual([closed.bytesWritten, closed.sha256], [3, sha256]);
+    }
+  }
+});
+
 test("a channel that ends lets others go on", async () => {
   const locks = new PathLocks();
   const one = await SftpEnds.greeted(rooted, locks);

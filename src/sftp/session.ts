@@ -99,7 +99,8 @@ export class SftpSession {
 
   constructor(ports: SftpPorts) {
     this.#ports = ports;
-    this.#recorder = new Recorder(ports.audit, ports.channel, ports.rules.record);
+    const { audit, channel, rules } = ports;
+    this.#recorder = new Recorder(audit, channel, rules.record, rules.hash);
     this.#watching = new Watching(this.#recorder, this.#files);
     this.#fromClient = new PacketStream("client", {
       packet: (packet) => this.#request(packet),
@@ -334,9 +335,11 @@ export class SftpSession {
       this.#ports.answerable();
       // All numbers first: the first answer may come before the last question has left.
       running.asked = step.ask.map(() => this.#ownNumber());
-      for (const [at, question] of step.ask.entries())
-        this.#fromClient.emit(encodeSftpRequest({ ...question, id: running.asked[at] ?? 0 }));
-      if (step.ask.length === 0) this.#advance(running, []);
+      const packets = step.ask.map((question, at) =>
+        encodeSftpRequest({ ...question, id: running.asked[at] ?? 0 }),
+      );
+      if (packets.length === 0) this.#advance(running, []);
+      else this.#fromClient.emit(Buffer.concat(packets));
       return;
     }
     const { locks, place } = this.#ports;

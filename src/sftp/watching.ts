@@ -86,7 +86,8 @@ export class Watching {
       this.#recorder.opened({ path }, flags, codeOf(reply));
       if (reply.kind !== "handle") return undefined;
       const created = (flags & FXF.CREAT) !== 0 && (flags & FXF.EXCL) !== 0;
-      this.#keep(reply.handle, new OpenFile({ path }, { flags, created, size, hashing: true }));
+      const { hashing } = this.#recorder;
+      this.#keep(reply.handle, new OpenFile({ path }, { flags, created, size, hashing }));
       return undefined;
     };
   }
