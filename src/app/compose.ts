@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { type AcmeDesk, type AcmeOffice, isCertifiable } from "#acme";
 import { createAuthMethod, openRevocation, Users } from "#auth";
 import { type Clock, formatEndpoint, type Log, PosternError } from "#base";
 import {
@@ -24,6 +25,7 @@ import { tcp } from "#dialer";
 import { createReception } from "#entry";
 import { PinnedKeys, Router, TargetRouter, type World } from "#gateway";
 import {
+  deviceOfHost,
   DeviceSignIn,
   DeviceSite,
   ProgramSite,
@@ -54,6 +56,8 @@ export interface ComposePorts {
   readonly devices?: Devices | undefined;
   /** Those of the process, which outlive a configuration. Absent: nobody will come. */
   readonly signIns?: SignIns;
+  /** That of the process. Absent: no certificate is ordered. */
+  readonly acme?: AcmeOffice;
 }
 
 /** What rules are made with, besides. */
@@ -99,10 +103,13 @@ export async function compose(config: Config, ports: ComposePorts): Promise<Comp
   const audit = made.use(await AuditTrail.open(config.audit, ports));
   const web = createWeb(config, { ...ports, signIns });
   if (web !== undefined) made.use(web);
+  const ordered = orderedOf(config, ports);
+  if (ordered !== undefined) made.use(ordered);
   const reception = made.use(
     await createReception(config, {
       ...ports,
       ...(web === undefined ? {} : { web }),
+      ...(ordered === undefined ? {} : { ordered }),
       ...(devices === undefined ? {} : { tunnels: devices.tunnels }),
     }),
   );
@@ -187,6 +194,30 @@ function createWeb(
       );
   }
   return sites.length === 0 ? undefined : new SiteFront(sites, { clock, log });
+}
+
+/** Certificates for names that are ours: the gateway's own, and those of devices whose page somebody may see. */
+function orderedOf(
+  { tls, devices: plan, signIn }: Config,
+  { acme, devices }: ComposePorts,
+): AcmeDesk | undefined {
+  if (tls.acme === undefined || acme === undefined) return undefined;
+  const own = [
+    ...tls.gatewayNames,
+    ...tls.acme.names,
+    ...(signIn === undefined ? [] : [new URL(signIn.address).hostname]),
+    ...(plan?.api === undefined ? [] : [plan.api.host]),
+  ];
+  const wants = (name: string): boolean => {
+    const device = plan?.web === undefined ? undefined : deviceOfHost(name, plan.web.domain);
+    const known = device === undefined ? undefined : devices?.tunnels.known(device);
+    return known?.state === "approved" && known.web !== "off";
+  };
+  return acme.desk(
+    tls.acme,
+    [...new Set(own.map((name) => name.toLowerCase()))].filter(isCertifiable),
+    wants,
+  );
 }
 
 async function createRule(rule: RuleConfig, shared: LoginPorts, made: AsyncDisposableStack): Promise<Rule> {

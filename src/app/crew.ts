@@ -1,3 +1,4 @@
+import type { AcmeOffice } from "#acme";
 import type { Clock, Log, PosternError, RootLog } from "#base";
 import type { Arrival, Pools, SessionRecord } from "#contract";
 import { FailureDelays, Gateway, gatewayErrors, type Ticket } from "#gateway";
@@ -42,6 +43,7 @@ export interface LocalCrewOptions {
   readonly pools: Pools;
   readonly devices?: Devices | undefined;
   readonly signIns?: SignIns;
+  readonly acme?: AcmeOffice;
   /** Where there are no workers. */
   readonly watch?: TargetWatch;
 }

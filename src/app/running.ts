@@ -1,3 +1,4 @@
+import type { AcmeOffice } from "#acme";
 import {
   type Clock,
   formatHostPort,
@@ -30,6 +31,7 @@ export interface RunningParts {
   readonly listeners: Listeners;
   readonly crew: Crew;
   readonly watch: TargetWatch;
+  readonly acme: AcmeOffice;
   /** Absent: there are no devices. */
   readonly tunnels?: Tunnels;
 }
@@ -174,6 +176,7 @@ export class Running {
       logLevel: log.level,
       logLinesLost: log.linesLost,
       targets: this.#parts.watch.registry.reports,
+      ...(this.#config.tls.acme === undefined ? {} : { certificates: this.#parts.acme.states }),
       ...(this.#parts.tunnels === undefined ? {} : { devices: countOf(this.#tunnels()) }),
       sessions: await crew.sessions(),
       ...(this.#lastReload === undefined

@@ -1,3 +1,4 @@
+import { AcmeOffice } from "#acme";
 import { openLog, type RootLog, systemClock, version } from "#base";
 import { type Config, formatProblem } from "#config";
 import { Acceptor, Admission } from "#gateway";
@@ -69,7 +70,8 @@ async function start(
   const { pools } = watch;
   const devices = openDevices(config, { clock, log }, account);
   if (devices !== undefined) stack.use(devices);
-  const ports = { clock, log, files, pools, devices, signIns: new SignIns(clock) };
+  const acme = new AcmeOffice({ clock, log, files, stateDir: config.stateDir });
+  const ports = { clock, log, files, pools, devices, signIns: new SignIns(clock), acme };
   const composed = await files.keepWhile(() => compose(config, ports));
   const checks = await files.keepWhile(() => watch.prepare(config));
   if (account !== undefined) giveAudit(config, account);
@@ -137,6 +139,7 @@ async function start(
     listeners,
     crew,
     watch,
+    acme,
     ...(devices === undefined ? {} : { tunnels: devices.tunnels }),
   });
   held.running = running;
@@ -151,6 +154,7 @@ async function start(
     ciphers: nativePackets === undefined ? "node:crypto" : "native",
   });
   await listening.commit();
+  acme.begin();
   notifyManager(environment, log, "READY=1");
   options.ready?.(running, listeners.addresses);
   await running.ended;

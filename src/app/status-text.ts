@@ -1,3 +1,4 @@
+import type { CertificateState } from "#acme";
 import { formatSeconds } from "#base";
 import type { AddressReport, SessionRecord } from "#contract";
 import type { Reloaded, ReloadOutcome } from "./running.ts";
@@ -23,6 +24,8 @@ export interface Status {
   readonly targets: readonly AddressReport[];
   /** How many devices are there, and what they offer together. Absent: the configuration has none. */
   readonly devices?: { readonly online: number; readonly tunnels: number };
+  /** Those ordered by ACME. Absent: the configuration has no such thing. */
+  readonly certificates?: readonly CertificateState[];
   readonly sessions: readonly SessionRecord[];
   readonly lastReload?: { readonly at: string } & ReloadOutcome;
 }
@@ -45,11 +48,34 @@ export function statusText(status: Status, nowMs: number): string {
     ...(status.devices === undefined
       ? []
       : [`devices: ${status.devices.online} online, ${status.devices.tunnels} tunnels`]),
+    ...certificateLines(status.certificates),
     `connections: ${status.connections}, ${status.startups} of them not logged in`,
     ...sessions.slice(0, maxShown).map((session) => `  ${sessionText(session, nowMs)}`),
     ...(sessions.length > maxShown ? [`  and ${sessions.length - maxShown} more`] : []),
   ];
   return lines.join("\n");
+}
+
+function certificateLines(certificates: Status["certificates"]): string[] {
+  if (certificates === undefined) return [];
+  if (certificates.length === 0) return ["certificates: none ordered yet"];
+  const more = certificates.length - maxShown;
+  return [
+    "certificates:",
+    ...certificates.slice(0, maxShown).map((each) => `  ${certificateText(each)}`),
+    ...(more > 0 ? [`  and ${more} more`] : []),
+  ];
+}
+
+function certificateText({ name, until, ordering, failed }: CertificateState): string {
+  const words = [
+    until === undefined ? "none" : `until ${until.slice(0, 16).replace("T", " ")} UTC`,
+    ...(ordering ? ["being ordered"] : []),
+    ...(failed === undefined
+      ? []
+      : [`failed: ${failed.reason}; next try after ${failed.nextTry.slice(0, 16).replace("T", " ")} UTC`]),
+  ];
+  return `${name}: ${words.join(", ")}`;
 }
 
 /** Addresses shown one by one; the JSON has all of them. */

@@ -17,6 +17,17 @@ export function* checkDevices(
   main: YamlDocument,
   named: { readonly targets: readonly PlacedTarget[]; readonly rules: readonly PlacedRule[] },
 ): Generator<Problem> {
+  if (tls.acme !== undefined) {
+    if (workers > 1)
+      yield main.problem(
+        ["workers"],
+        "must be 1 where there is tls.acme: the authority must find the process that has the proof",
+      );
+    if (!listen.some(({ entries }) => entries.includes("tls") || entries.includes("web")))
+      yield main.problem(["tls", "acme"], "has no effect: no listener takes tls or web", {
+        severity: "warning",
+      });
+  }
   yield* checkWeb({ devices, listen, tls, signIn }, main, named.targets);
   const taken = new Set(listen.map(({ endpoint }) => formatEndpoint(endpoint)));
   for (const [at, { listen: own }] of (devices?.tcp ?? []).entries()) {
@@ -51,8 +62,8 @@ function* checkApi(
   const place = ["devices", "api"];
   const warning = { severity: "warning" } as const;
   if (!isTaken) yield main.problem(place, "has no effect: no listener takes web", warning);
-  else if (tls.certificates.length === 0)
-    yield main.problem(place, `needs a certificate for ${host} in tls.certificates`);
+  else if (tls.certificates.length === 0 && tls.acme === undefined)
+    yield main.problem(place, `needs a certificate for ${host} in tls.certificates, or tls.acme`);
   if (tokens.length === 0)
     yield main.problem(place, "nobody can use it: postern device api-token makes a token", warning);
   if (devices.web !== undefined && host.endsWith(`.${devices.web.domain}`))
@@ -81,10 +92,10 @@ function* checkWeb(
   }
   const place = ["devices", "web"];
   if (taking.length === 0) yield main.problem(place, "has no effect: no listener takes web", warning);
-  else if (tls.certificates.length === 0 && devices.web.plain === "redirect")
+  else if (tls.certificates.length === 0 && tls.acme === undefined && devices.web.plain === "redirect")
     yield main.problem(
       place,
-      `needs a certificate for *.${devices.web.domain} in tls.certificates, or plain: serve behind a proxy that ends TLS`,
+      `needs a certificate for *.${devices.web.domain} in tls.certificates, or tls.acme, or plain: serve behind a proxy that ends TLS`,
     );
   if (!targets.some(({ target }) => target.devices === true))
     yield main.problem(

@@ -1,3 +1,4 @@
+import { acmeSchema } from "#acme";
 import { cidr, duration, type Endpoint, endpoint, path, Pattern, pattern } from "#base";
 import type { DevicePort, ListenPlan, TlsPlan } from "#contract";
 import { isIPv4 } from "node:net";
@@ -107,6 +108,7 @@ export const tlsSchema: z.ZodType<TlsPlan> = z
       .describe(
         "PEM with the certificates of the authorities that vouch for clients; read again when it changes. Rules ask for what it says in `match.clientCertificate`.",
       ),
+    acme: acmeSchema.optional(),
   })
   .transform(withoutAbsent)
   .describe("TLS of listeners that take it.");

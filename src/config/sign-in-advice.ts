@@ -63,10 +63,10 @@ function* checkPages(
     );
   if (!listen.some(({ entries }) => entries.includes("web")))
     yield document.problem(place, "cannot be reached: no listener takes web");
-  else if (tls.certificates.length === 0 && signIn.plain === "redirect")
+  else if (tls.certificates.length === 0 && tls.acme === undefined && signIn.plain === "redirect")
     yield document.problem(
       place,
-      `needs a certificate for ${hostname} in tls.certificates, or plain: serve behind a proxy that ends TLS`,
+      `needs a certificate for ${hostname} in tls.certificates, or tls.acme, or plain: serve behind a proxy that ends TLS`,
     );
   const domain = devices?.web?.domain;
   if (domain !== undefined && (hostname === domain || hostname.endsWith(`.${domain}`)))

@@ -3,6 +3,13 @@ import type { FixedLimit } from "./fixed-limits.ts";
 /** Of devices' web pages. */
 export const webLimits: readonly FixedLimit[] = [
   {
+    constant: "acme/office:maxWaitingOrders",
+    value: 50,
+    unit: "count",
+    about: "Certificates that wait to be ordered; for more names, handshakes are refused until one is there.",
+    precedent: "None: orders are made one after the other, and take seconds",
+  },
+  {
     constant: "http-proxy/front:maxRequestHeadBytes",
     value: 32 * 1024,
     unit: "bytes",

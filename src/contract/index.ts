@@ -121,10 +121,13 @@ export type {
   WantedProof,
 } from "./target.ts";
 export type {
+  AcmePlan,
   CertificateFiles,
+  CertificatePair,
   DevicePort,
   EntryName,
   ListenPlan,
+  OrderedCertificates,
   Received,
   Reception,
   ReceptionDesk,

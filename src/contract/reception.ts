@@ -47,6 +47,34 @@ export interface TlsPlan {
   readonly gatewayNames: readonly string[];
   /** PEM of the authorities that vouch for clients. Absent: nobody is asked for a certificate. */
   readonly clientAuthorities?: string;
+  /** Absent: there are no certificates but those of files. */
+  readonly acme?: AcmePlan;
+}
+
+/** How certificates are ordered by ACME. */
+export interface AcmePlan {
+  /** Address of the authority's directory. */
+  readonly directory: string;
+  readonly agree: true;
+  readonly email?: string;
+  /** Ordered at once, in lower case. */
+  readonly names: readonly string[];
+  readonly ordersPerHour: number;
+  readonly maxNames: number;
+}
+
+/** A certificate with its chain, and its key: PEM. */
+export interface CertificatePair {
+  readonly certificate: string;
+  readonly key: string;
+}
+
+/** Certificates that are ordered when they are needed. */
+export interface OrderedCertificates {
+  /** Without a name: of the gateway itself. May wait for an order. Undefined: the name is none of ours, or nothing can be had now. */
+  find(name: string | undefined, signal: AbortSignal): Promise<CertificatePair | undefined>;
+  /** What TLS shows to the authority while it asks whether the name is ours (RFC 8737). */
+  proof(name: string): CertificatePair | undefined;
 }
 
 /** A name and a password, as a client of HTTP gives them. */

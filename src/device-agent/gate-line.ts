@@ -1,5 +1,5 @@
 import type { Duplex } from "node:stream";
-import { formatHostPort, type Log, PosternError } from "#base";
+import { formatHostPort, type Log, PosternError, retryDelayMs } from "#base";
 import {
   clientErrors,
   type ClientConnection,
@@ -11,7 +11,6 @@ import {
   type RemoteConnection,
   sentenceOf,
 } from "#client";
-import { retryDelayMs } from "./backoff.ts";
 import { CertificateKeeper } from "./certificate.ts";
 import type { AgentConfig, ForwardPlace, GateConfig } from "./schema.ts";
 

@@ -6,7 +6,6 @@
  * operator's file names.
  */
 export { DeviceAgent, type AgentParts, type AgentStatus } from "./agent.ts";
-export { retryDelayMs } from "./backoff.ts";
 export { agentErrors } from "./errors.ts";
 export type { GateReport } from "./gate-line.ts";
 export {

@@ -7,6 +7,7 @@
 export { DeviceSite, type DeviceSitePorts } from "./device-site.ts";
 export { ProgramSite } from "./program-site.ts";
 export { type FrontPorts, SiteFront } from "./front.ts";
+export { deviceOfHost } from "./host.ts";
 export { ticketKey } from "./key.ts";
 export { DeviceSignIn } from "./sign-in/device.ts";
 export { type SignInConfig, signInSchema } from "./sign-in/schema.ts";

@@ -37,6 +37,7 @@ export const strangerNames = [
   "nginx",
   "websockets",
   "socat",
+  "faketime",
   "lftp",
   "rclone",
   "sshfs",
@@ -45,6 +46,8 @@ export const strangerNames = [
   "microsocks",
   "openssl",
   "xauth",
+  "Xvfb",
+  "xdpyinfo",
   "ip",
   "shellcheck",
   "logrotate",
@@ -53,6 +56,8 @@ export const strangerNames = [
   "rsyslogd",
   "zbarimg",
   "chromium",
+  "pebble",
+  "pebble-challtestsrv",
 ] as const;
 export type StrangerName = (typeof strangerNames)[number];
 
@@ -86,14 +91,19 @@ export const strangers: Readonly<Record<StrangerName, Stranger>> = {
   haproxy: { debian: "haproxy", program: "haproxy" },
   openssl: { debian: "openssl", program: "openssl" },
   xauth: { debian: "xauth", program: "xauth" },
+  Xvfb: { debian: "xvfb", program: "Xvfb" },
+  xdpyinfo: { debian: "x11-utils", program: "xdpyinfo" },
   ip: { debian: "iproute2", program: "ip" },
   shellcheck: { debian: "shellcheck", program: "shellcheck" },
   logrotate: { debian: "logrotate", program: "logrotate" },
   tmux: { debian: "tmux", program: "tmux" },
   chromium: { debian: "chromium", program: "chromium" },
+  pebble: { debian: "pebble", program: "pebble" },
+  "pebble-challtestsrv": { debian: "pebble", program: "pebble-challtestsrv" },
   cc: { debian: "gcc libc6-dev", program: "cc" },
   zbarimg: { debian: "zbar-tools", program: "zbarimg" },
   rsyslogd: { debian: "rsyslog", program: "rsyslogd" },
+  faketime: { debian: "faketime", program: "faketime" },
 };
 
 /** Where a program is, looking in sbin too. */

@@ -2,8 +2,10 @@ import type { Duplex } from "node:stream";
 import { type Clock, formatEndpoint } from "#base";
 import type {
   Arrival,
+  CertificatePair,
   EntryName,
   ListenPlan,
+  OrderedCertificates,
   Received,
   Reception,
   ReceptionDesk,
@@ -19,7 +21,15 @@ import { maxFirstBytes, type Spoken, spokenBy } from "./first-bytes.ts";
 import { hostInIgnore, isHttpForm, maxIgnorePacketBytes } from "./first-ignore.ts";
 import { HttpFront } from "./http.ts";
 import { atDevicePort } from "./device-port.ts";
-import { alerts, type CertificatePorts, Certificates, sayAlert, webAlpnNames } from "./tls.ts";
+import {
+  alerts,
+  type CertificatePorts,
+  Certificates,
+  proofAlpnName,
+  sayAlert,
+  TlsEnd,
+  webAlpnNames,
+} from "./tls.ts";
 import { maxNamedLineBytes, nameInVersion, versionLine } from "./version-name.ts";
 
 export interface ReceptionPlan {
@@ -62,12 +72,14 @@ class Front implements Reception {
   readonly #gatewayNames: ReadonlySet<string>;
   readonly #web: WebFront | undefined;
   readonly #tunnels: Pick<Tunnels, "open"> | undefined;
+  readonly #ordered: OrderedCertificates | undefined;
 
   constructor(
     { listen, tls, keepalive }: ReceptionPlan,
     certificates: Certificates,
-    { clock, web, tunnels }: Pick<ReceptionPorts, "clock" | "web" | "tunnels">,
+    { clock, web, tunnels, ordered }: Pick<ReceptionPorts, "clock" | "web" | "tunnels" | "ordered">,
   ) {
+    this.#ordered = ordered;
     this.#web = web;
     this.#tunnels = tunnels;
     this.#plans = new Map(listen.map((plan) => [formatEndpoint(plan.endpoint), plan]));
@@ -168,8 +180,12 @@ class Front implements Reception {
       sayAlert(stream, alerts.unrecognizedName);
       return { kind: "refused", stream, tell: false, reason };
     };
+    if (name !== undefined && hello.alpn.includes(proofAlpnName)) {
+      const proof = this.#ordered?.proof(name);
+      return proof === undefined ? refuse(`nothing to prove about ${name}`) : await showProof(stream, proof);
+    }
     if (name !== undefined && entries.includes("web") && this.#web?.takes(name) === true) {
-      const ends = await this.#certificates.find(name);
+      const ends = await this.#certificates.find(name, desk.signal);
       if (ends === undefined) return refuse(`no certificate for ${name}`);
       const { stream: client, ...shown } = await ends[plan.clientCertificate].take(
         stream,
@@ -191,7 +207,7 @@ class Front implements Reception {
       const failed = (): void => sayAlert(stream, alerts.internalError);
       return { kind: "splice", stream, route, entry: "tls", connected: () => stream, failed };
     }
-    const ends = await this.#certificates.find(name);
+    const ends = await this.#certificates.find(name, desk.signal);
     if (ends === undefined) return refuse(`no certificate for ${name ?? "a client without a name"}`);
     const client = await ends[plan.clientCertificate].take(stream);
     const shown = client.certificate === undefined ? {} : { certificate: client.certificate };
@@ -230,6 +246,15 @@ class Front implements Reception {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#http.close();
   }
+}
+
+/** To an authority, which looks at the certificate and leaves (RFC 8737, section 3). */
+async function showProof(stream: Duplex, { certificate, key }: CertificatePair): Promise<Received> {
+  const end = new TlsEnd({ cert: Buffer.from(certificate), key: Buffer.from(key) }, "off");
+  const { stream: secure } = await end.take(stream, [proofAlpnName]);
+  secure.destroySoon();
+  const ended = new Promise<void>((resolve) => void secure.once("close", () => resolve()));
+  return { kind: "served", stream, entry: "tls", ended };
 }
 
 /** Who connected to an address at which a target stands is there, whatever it speaks. Undefined: it stands for none. */

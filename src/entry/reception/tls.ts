@@ -3,7 +3,7 @@ import { constants, X509Certificate } from "node:crypto";
 import type { Duplex } from "node:stream";
 import { createServer, type Server, type TLSSocket } from "node:tls";
 import type { Clock, Log } from "#base";
-import type { CertificateFiles, FileReader, TlsPlan } from "#contract";
+import type { CertificateFiles, FileReader, OrderedCertificates, TlsPlan } from "#contract";
 import { entryErrors } from "../errors.ts";
 import { certificateNames } from "./certificate-names.ts";
 
@@ -15,6 +15,9 @@ const maxPemBytes = 256 * 1024;
 const alpnNames: readonly string[] = ["ssh", "http/1.1"];
 /** The same for pages of devices. */
 export const webAlpnNames: readonly string[] = ["h2", "http/1.1"];
+
+/** With which an authority asks for a proof that a name is ours (RFC 8737). */
+export const proofAlpnName = "acme-tls/1";
 
 /** Alerts (RFC 8446, section 6). */
 export const alerts = { unrecognizedName: 112, internalError: 80, decodeError: 50 } as const;
@@ -35,15 +38,25 @@ interface Read {
 }
 
 interface Held {
-  readonly files: CertificateFiles;
+  readonly source: Source;
   lookedAtMs: number;
   read: Read;
+}
+
+/** Where a pair comes from. */
+interface Source {
+  /** For the log. */
+  readonly name: string;
+  /** Throws OPERATOR_TLS_CERTIFICATE. */
+  read(): Promise<{ readonly cert: Buffer; readonly key: Buffer }>;
 }
 
 export interface CertificatePorts {
   readonly clock: Clock;
   readonly log: Log;
   readonly files: FileReader;
+  /** Absent: there are none but those of files. */
+  readonly ordered?: OrderedCertificates;
 }
 
 /** The certificates of this gateway, by the names in them; files that change are read again, that of the authorities too. */
@@ -51,6 +64,8 @@ export class Certificates {
   readonly #held: readonly Held[];
   readonly #authorities: string | undefined;
   readonly #ports: CertificatePorts;
+  /** Those that were ordered, by name: as many as there are. */
+  readonly #ordered = new Map<string, Held>();
 
   private constructor(held: readonly Held[], authorities: string | undefined, ports: CertificatePorts) {
     this.#held = held;
@@ -64,23 +79,38 @@ export class Certificates {
     ports: CertificatePorts,
   ): Promise<Certificates> {
     const lookedAtMs = ports.clock.monotonic();
-    const held = certificates.map(async (files) => ({
-      files,
-      lookedAtMs,
-      read: await readPair(files, clientAuthorities, ports.files),
-    }));
+    const held = certificates.map(async (files) => {
+      const source = filesSource(files, ports.files);
+      return { source, lookedAtMs, read: await readPair(source, clientAuthorities, ports.files) };
+    });
     return new Certificates(await Promise.all(held), clientAuthorities, ports);
   }
 
-  /** The first that holds for the name; without a name, the first of all. */
-  async find(name: string | undefined): Promise<Read["ends"] | undefined> {
+  /** The first that holds for the name; without a name, the first of all. One that is ordered may have to be waited for. */
+  async find(name: string | undefined, signal: AbortSignal): Promise<Read["ends"] | undefined> {
     // No certificate can be for it, and OpenSSL throws.
     if (name !== undefined && !/^[\x21-\x7e]+$/.test(name)) return undefined;
     for (const held of this.#held) {
       await this.#refresh(held);
       if (name === undefined || held.read.certificate.checkHost(name) !== undefined) return held.read.ends;
     }
-    return undefined;
+    return await this.#findOrdered(name?.toLowerCase(), signal);
+  }
+
+  async #findOrdered(name: string | undefined, signal: AbortSignal): Promise<Read["ends"] | undefined> {
+    const { ordered, clock, files } = this.#ports;
+    const pair = await ordered?.find(name, signal);
+    if (pair === undefined) return undefined;
+    const source: Source = {
+      name: name ?? "the gateway",
+      read: async () => ({ cert: Buffer.from(pair.certificate), key: Buffer.from(pair.key) }),
+    };
+    const known = this.#ordered.get(source.name);
+    const lookedAtMs = clock.monotonic();
+    if (known !== undefined && lookedAtMs - known.lookedAtMs < freshMs) return known.read.ends;
+    const read = await readPair(source, this.#authorities, files, known?.read);
+    this.#ordered.set(source.name, { source, lookedAtMs, read });
+    return read.ends;
   }
 
   async #refresh(held: Held): Promise<void> {
@@ -88,33 +118,42 @@ export class Certificates {
     if (clock.monotonic() - held.lookedAtMs < freshMs) return;
     held.lookedAtMs = clock.monotonic();
     try {
-      held.read = await readPair(held.files, this.#authorities, files, held.read);
+      held.read = await readPair(held.source, this.#authorities, files, held.read);
     } catch (error) {
       // Half of a new pair may be there already: the old one does until both are.
-      log.error("certificate-not-read", { file: held.files.certificate, error });
+      log.error("certificate-not-read", { file: held.source.name, error });
     }
   }
 }
 
+function filesSource({ certificate, key }: CertificateFiles, files: FileReader): Source {
+  return {
+    name: certificate,
+    read: async () => {
+      const [cert, privateKey] = await Promise.all([readPem(certificate, files), readPem(key, files)]);
+      return { cert, key: privateKey };
+    },
+  };
+}
+
+async function readPem(path: string, files: FileReader): Promise<Buffer> {
+  const read = await files.read(path, maxPemBytes);
+  if (read === undefined) throw new entryErrors.OPERATOR_TLS_CERTIFICATE(`there is no file ${path}`);
+  return Buffer.from(read.bytes);
+}
+
 async function readPair(
-  { certificate, key }: CertificateFiles,
+  source: Source,
   authorities: string | undefined,
   files: FileReader,
   old?: Read,
 ): Promise<Read> {
-  const paths = [certificate, key, ...(authorities === undefined ? [] : [authorities])];
-  const texts = await Promise.all(
-    paths.map(async (path) => {
-      const read = await files.read(path, maxPemBytes);
-      if (read === undefined) throw new entryErrors.OPERATOR_TLS_CERTIFICATE(`there is no file ${path}`);
-      return Buffer.from(read.bytes);
-    }),
-  );
-  const [cert = Buffer.alloc(0), privateKey = Buffer.alloc(0), ca] = texts;
-  const text = texts.map((each) => each.toString("latin1")).join("\n");
+  const ca = authorities === undefined ? undefined : await readPem(authorities, files);
+  const { cert, key } = await source.read();
+  const text = [cert, key, ca ?? ""].map((each) => each.toString("latin1")).join("\n");
   if (text === old?.text) return old;
   try {
-    const pair = { cert, key: privateKey, ...(ca === undefined ? {} : { ca }) };
+    const pair = { cert, key, ...(ca === undefined ? {} : { ca }) };
     if (ca !== undefined && !ca.includes("-----BEGIN ")) throw new Error(`${authorities} is no PEM`);
     const off = new TlsEnd(pair, "off");
     const ends =
@@ -123,7 +162,7 @@ async function readPair(
         : { off, asked: new TlsEnd(pair, "asked"), required: new TlsEnd(pair, "required") };
     return { text, certificate: new X509Certificate(cert), ends };
   } catch (cause) {
-    throw new entryErrors.OPERATOR_TLS_CERTIFICATE(`${certificate}: ${(cause as Error).message}`, { cause });
+    throw new entryErrors.OPERATOR_TLS_CERTIFICATE(`${source.name}: ${(cause as Error).message}`, { cause });
   }
 }
 
