@@ -109,3 +109,27 @@ test("commands in the documentation exist, with their options", async () => {
   }
   assert.ok(seen > 15, `${seen} commands`);
 });
+
+test("single-sign-on.md and devices-web.md: a page of the gateway's own, as it is written there", async () => {
+  const blockOf = (text: string): string =>
+    [...text.matchAll(/```yaml\n(.*?)```/gs)]
+      .map(([, block = ""]) => block)
+      .find((each) => /^signIn:/m.test(each)) ?? "";
+  const ssh = blockOf(await read("docs", "single-sign-on.md"));
+  const web = blockOf(await read("docs", "devices-web.md"));
+  assert.match(ssh, /flow: browser/);
+  await using folder = await tempDir();
+  const [file, key] = [folder.at("postern.yaml"), folder.at("web.pem")];
+  await writeFile(key, "text");
+  const paths =
+    /web\.(?:pem|key)|\/etc\/postern\/oidc-secret|\/etc\/ssh\/ssh_known_hosts|state\/user_ca_key/g;
+  const [, listen = ""] = /^(listen:.*?)^signIn:/ms.exec(ssh) ?? [];
+  const devices =
+    "devices: { web: { domain: devices.example.com } }\ntargets: [{ name: fleet, devices: true }]\n";
+  for (const text of [ssh, `${listen}${devices}${web}`]) {
+    await writeFile(file, `hostKeys: [${key}]\n${text.replaceAll(paths, key)}`, { mode: 0o600 });
+    const { config, warnings } = await loadConfig(file, { environment: {} });
+    assert.deepEqual(warnings, []);
+    assert.equal(config.signIn?.address, "https://login.gate.example.com");
+  }
+});
