@@ -60,3 +60,66 @@ test("a record without an audit is warned of", async () => {
   const audited = await load("sftp: { record: true }\naudit: [{ kind: jsonl, file: audit.jsonl }]");
   assert.ok(!audited.warnings.some(({ text }) => text.includes("records nothing")));
 });
+
+const tree = (mounts: string, more = ""): string => `
+listen: [":2222"]
+rules:
+  - name: tree
+    match: { userPattern: "(?P<who>.+)" }
+    login: [{ kind: password, hashes: ["$2b$12$abcdefghijklmnopqrstuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuu"] }]
+    upstream: { user: files, credentials: [{ kind: none }], hostKey: { dangerouslyAcceptAny: true } }
+    sftp:
+      mounts: ${mounts}
+    ${more}
+`;
+const loadTree = async (mounts: string, more?: string): ReturnType<typeof parseConfig> =>
+  await parseConfig(tree(mounts, more), "postern.yaml", "/", { environment: {}, filesMustExist: false });
+
+test("mounts have the rule's upstream in common, as far as they say nothing else", async () => {
+  const { config } = await loadTree(`
+      - { at: /a, root: /srv, upstream: { host: a.example.lan } }
+      - { at: "/b/{who}", upstream: { addresses: ["b.example.lan:2222"], user: "{who}", credentials: [{ kind: none }], connectTimeoutSeconds: 3 } }`);
+  const [rule] = config.rules;
+  assert.deepEqual(
+    [rule?.serve?.kind, rule?.upstream.addresses.length, rule?.policy?.sftp],
+    ["files", 0, true],
+  );
+  const told = rule?.sftp?.mounts?.map(({ at, root, upstream }) => [
+    at.text,
+    root?.text,
+    ...upstream.addresses.map(({ host, port }) => `${host.text}:${port.text}`),
+    upstream.user.text,
+    upstream.hostKey.dangerouslyAcceptAny,
+    upstream.connectTimeoutMs,
+  ]);
+  assert.deepEqual(told, [
+    ["/a", "/srv", "a.example.lan:22", "files", true, 10_000],
+    ["/b/{who}", undefined, "b.example.lan:2222", "{who}", true, 3000],
+  ]);
+});
+
+test("mounts that cannot be are refused, each in its own words", async () => {
+  const host = "upstream: { host: a.example.lan }";
+  for (const [mounts, words] of [
+    ["[]", /sftp\.mounts/],
+    [`[{ at: a, ${host} }]`, /expected an absolute path below \//],
+    [`[{ at: /, ${host} }]`, /expected an absolute path below \//],
+    [`[{ at: /a/../b, ${host} }]`, /expected an absolute path below \//],
+    ["[{ at: /a }]", /sftp\.mounts\[0\]\.upstream: says no place/],
+    [`[{ at: /a, upstream: { target: none } }]`, /no target called "none"/],
+    [`[{ at: /a, upstream: { host: "{who}" } }]`, /lets the client name any host/],
+    [`[{ at: "/a/{nobody}", ${host} }]`, /uses \{nobody\}/],
+    [
+      `[{ at: /a, upstream: { host: a, credentials: [{ kind: client-password }] } }]`,
+      /client-password needs the client/,
+    ],
+  ] as const)
+    await assert.rejects(loadTree(mounts), words, mounts);
+  const one = `[{ at: /a, ${host} }]`;
+  await assert.rejects(
+    loadTree(one, "policy: { sftp: true, shell: true }"),
+    /policy\.shell: has no effect with mounts/,
+  );
+  await refused(`sftp: { mounts: ${one} }`, /client-password needs the client/);
+  await refused(`sftp: { root: /srv, mounts: ${one} }`, /root: has no effect with mounts/);
+});

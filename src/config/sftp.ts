@@ -68,6 +68,10 @@ const fileFields = {
     .optional()
     .describe("Endings of names that may be written, in either case.")
     .meta({ examples: [[".csv", ".pdf"]] }),
+};
+
+/** What is told of them, for the whole rule. */
+const recordFields = {
   record: z
     .boolean()
     .default(false)
@@ -99,12 +103,13 @@ const mountSchema: z.ZodType<WrittenMount> = z
     upstream: mountUpstreamSchema.prefault({}),
     ...fileFields,
   })
-  .transform((plan) => withoutAbsent({ ...plan, confining: true }));
+  .transform((plan) => withoutAbsent({ ...plan, confining: true, record: false, hash: true }));
 
 export const sftpSchema: z.ZodType<Omit<SftpPlan, "mounts"> & { readonly mounts?: readonly WrittenMount[] }> =
   z
     .strictObject({
       ...fileFields,
+      ...recordFields,
       maxSessionBytes: size()
         .optional()
         .describe("How much of files one session may read and write together.")

@@ -11,13 +11,11 @@ export function inTree(at: Bytes, path: Bytes): Bytes {
 export function rulesInMount(tree: FileRules, own: FileRules, at: Bytes): FileRules {
   const sizes = [tree.maxFileBytes, own.maxFileBytes].filter((each) => each !== undefined);
   return {
-    // Whatever else is said of the record, the tree says.
+    // The record, and what a session may read and write, are for all.
     ...tree,
     root: own.root ?? ".",
     confining: true,
-    record: tree.record || own.record,
     maxFileBytes: sizes.length === 0 ? undefined : Math.min(...sizes),
-    maxSessionBytes: tree.maxSessionBytes,
     rights: (path) => {
       const rights = own.rights(path);
       const above = tree.rights(inTree(at, path));
