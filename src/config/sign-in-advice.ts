@@ -25,7 +25,7 @@ export function* checkSignIn(
       if (flow === "browser" && signIn === undefined)
         yield holder.problem([...place, "flow"], "needs an address for browsers: add signIn");
       if (waitSeconds > limits.loginGraceSeconds) {
-        const text = `is more than limits.loginGraceSeconds (${limits.loginGraceSeconds}s), which ends the login before`;
+        const text = `is ${waitSeconds}s, but limits.loginGraceSeconds ends the login after ${limits.loginGraceSeconds}s`;
         yield holder.problem([...place, "waitSeconds"], text, warning);
       }
     }
