@@ -98,8 +98,8 @@ export interface TargetRefusal {
 export interface ReceptionDesk extends WebDesk {
   /** A wrong password is answered no sooner than any other. */
   ask(question: TargetQuestion): Promise<SpliceRoute | TargetRefusal>;
-  /** For who joins the client with its targets itself. Throws UPSTREAM_ and DENIED_ errors. */
-  open(route: SpliceRoute): Promise<Reached>;
+  /** For who joins the client with its targets itself; given up when `client` closes. Throws UPSTREAM_ and DENIED_ errors. */
+  open(route: SpliceRoute, client: Duplex): Promise<Reached>;
 }
 
 export type Received =

@@ -14,6 +14,7 @@ import { Link } from "#link";
 import { Splice } from "#splice";
 import type { Duplex } from "node:stream";
 import { auditorOf } from "./auditor.ts";
+import { ClientLeft } from "./client-left.ts";
 import { gatewayErrors } from "./errors.ts";
 import { maxUserNameChars } from "./router.ts";
 import { Session, type SessionOptions } from "./session.ts";
@@ -106,7 +107,7 @@ export class FrontSession implements LiveSession {
         ...this.#options,
         router: world.targets,
         signal: this.#over.signal,
-        open: (route) => this.#openFor(route),
+        open: (route, client) => this.#openFor(route, client),
         asked: (question) => void (this.#asked = question),
         ...(audit === undefined
           ? {}
@@ -186,8 +187,11 @@ export class FrontSession implements LiveSession {
     this.#route = route;
     let reached: Reached;
     try {
-      reached = await this.#reach(route);
+      // A client that is gone is seen to go by who reads from it alone: so it is read, as far as its stream keeps what nobody takes yet.
+      received.stream.read(0);
+      reached = await this.#reach(route, received.stream);
     } catch (error) {
+      if (received.stream.destroyed && this.#decided === undefined) return this.#left(route);
       const known =
         error instanceof PosternError ? error : new gatewayErrors.BUG_SESSION(undefined, { cause: error });
       this.#tellTarget("failed", known.code, route);
@@ -202,7 +206,7 @@ export class FrontSession implements LiveSession {
     const { stream: upstream } = reached;
     if (received.stream.destroyed) {
       upstream.destroy();
-      return { blame: "none", reason: "the client left while its target was dialled" };
+      return this.#left(route);
     }
     let downstream: Duplex;
     try {
@@ -228,24 +232,42 @@ export class FrontSession implements LiveSession {
     return { blame: "none", reason: `the ${by === "downstream" ? "client" : by} closed the connection` };
   }
 
-  async #reach(route: SpliceRoute): Promise<Reached> {
+  #left(route: SpliceRoute): SessionEnd {
+    const reason = "the client left while its target was dialled";
+    this.#tellTarget("failed", reason, route);
+    return { blame: "none", reason };
+  }
+
+  /** Given up when the client is gone; one that has said all that it has to say is not. */
+  async #reach(route: SpliceRoute, client: Duplex): Promise<Reached> {
     const { world, arrival, log } = this.#options;
+    const left = new AbortController();
+    const leave = (): void => left.abort(new ClientLeft());
+    client.once("close", leave);
+    if (client.destroyed) leave();
     const who = route.user === undefined ? arrival : { ...arrival, user: route.user, proven: true };
-    const reached = await world.reach.reach(route, who, { signal: this.#over.signal, log });
-    this.#upstreamName = formatHostPort(reached.address);
-    return reached;
+    try {
+      const signal = AbortSignal.any([this.#over.signal, left.signal]);
+      const reached = await world.reach.reach(route, who, { signal, log });
+      this.#upstreamName = formatHostPort(reached.address);
+      return reached;
+    } finally {
+      client.off("close", leave);
+    }
   }
 
   /** A target for one request of a client that is served. */
-  async #openFor(route: SpliceRoute): Promise<Reached> {
+  async #openFor(route: SpliceRoute, client: Duplex): Promise<Reached> {
     const { log } = this.#options;
     const about = { rule: route.rule, target: route.target };
     try {
-      const reached = await this.#reach(route);
+      const reached = await this.#reach(route, client);
       log.info("target-opened", { ...about, upstream: this.#upstreamName });
       this.#tellTarget("opened", undefined, route);
       return reached;
     } catch (error) {
+      if (client.destroyed && this.#decided === undefined) this.#left(route);
+      if (client.destroyed) throw error;
       log.warn("target-not-opened", { ...about, error });
       this.#tellTarget("failed", error instanceof PosternError ? error.code : "BUG_SESSION", route);
       throw error;

@@ -17,6 +17,7 @@ import type {
   WebProof,
   WebQuestion,
 } from "#contract";
+import type { Duplex } from "node:stream";
 import type { FailureDelays } from "./failure-delays.ts";
 import { maxUserNameChars } from "./router.ts";
 import { signedInFor, waysIn } from "./signed-in.ts";
@@ -30,7 +31,7 @@ export interface TargetDeskOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly signal: AbortSignal;
-  open(route: SpliceRoute): Promise<Reached>;
+  open(route: SpliceRoute, client: Duplex): Promise<Reached>;
   /** Told what the client asks for. */
   readonly asked?: (question: TargetQuestion) => void;
   readonly audit?: Auditor | undefined;
@@ -50,8 +51,8 @@ export class TargetDesk implements ReceptionDesk {
     this.audit = options.audit;
   }
 
-  async open(route: SpliceRoute): Promise<Reached> {
-    return await this.#options.open(route);
+  async open(route: SpliceRoute, client: Duplex): Promise<Reached> {
+    return await this.#options.open(route, client);
   }
 
   async ask(question: TargetQuestion): Promise<SpliceRoute | TargetRefusal> {

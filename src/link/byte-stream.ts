@@ -168,6 +168,8 @@ abstract class StreamBase implements ByteStream {
     this.stream.on("error", once);
     this.stream.on("end", () => once());
     this.stream.on("close", () => once());
+    // It ended before anybody listened.
+    if (this.stream.readableEnded) queueMicrotask(once);
   }
 }
 

@@ -20,17 +20,19 @@ const waiting = new Set<Socket>();
 before(async () => {
   if (skip !== false) return;
   folder = await tempDir();
-  silent = createServer((socket) => {
+  silent = createServer({ allowHalfOpen: true }, (socket) => {
     waiting.add(socket);
     socket.on("error", () => {});
     socket.on("close", () => waiting.delete(socket));
+    // A test may have something to say to who says no more.
+    socket.on("end", () => setImmediate(() => socket.end()));
     socket.resume();
   });
   silent.listen(0, "127.0.0.1");
   await once(silent, "listening");
   const via = [{ kind: "http", address: `127.0.0.1:${(silent.address() as AddressInfo).port}` }];
-  // Who is not read from is not seen to go: then the time for dialling ends it.
-  const place = { host: "127.0.0.1", port: 9, via, connectTimeoutSeconds: 0.5 };
+  // Longer than a test waits: who goes must be seen to go.
+  const place = { host: "127.0.0.1", port: 9, via, connectTimeoutSeconds: "5m" };
   world = await startEntryWorld({
     listener: {},
     config: {
@@ -74,7 +76,7 @@ const inside: Readonly<Record<string, string>> = {
 };
 
 async function dial(host = "127.0.0.1"): Promise<Socket> {
-  const socket = connectTcp({ host, port: world.gateway.port });
+  const socket = connectTcp({ host, port: world.gateway.port, allowHalfOpen: true });
   socket.on("error", () => {});
   await once(socket, "connect");
   return socket;
@@ -109,6 +111,39 @@ test("reset while the target is dialled", { skip, timeout: 120_000 }, async () =
     assert.ok(world.gateway.child.running, `${title}: the gateway lives`);
   }
   assert.ok(!world.gateway.child.stderr.includes("BUG_"));
+});
+
+test("a client that says all it has to say while its target is dialled is not gone", { skip }, async () => {
+  for (const [title, begin] of [
+    ["version", (raw: Socket): Socket => raw],
+    ["destination address", (raw: Socket): Socket => raw],
+    [
+      "TLS, by SNI",
+      (raw: Socket): Socket => connectTls({ socket: raw, servername: "slow", rejectUnauthorized: false }),
+    ],
+  ] as const) {
+    const raw = await dial(title === "destination address" ? "127.0.8.1" : "127.0.0.1");
+    const client = begin(raw);
+    const first = title === "version" ? "SSH-2.0-x Host: slow\r\n" : "";
+    client.end(`${first}${"x".repeat(100_000)}`);
+    await until(`${title}: the target is dialled`, () => waiting.size === 1);
+    await until(`${title}: all is sent`, () => client.writableFinished);
+    const [proxy] = waiting;
+    assert.ok(proxy !== undefined);
+    await until(`${title}: the proxy is asked`, () => proxy.bytesRead > 0);
+    let heard = 0;
+    // What the gateway said to the proxy itself has been read and thrown away.
+    proxy.on("data", (bytes: Buffer) => (heard += bytes.length));
+    proxy.once("end", () => proxy.end(`heard ${heard}`));
+    proxy.write("HTTP/1.1 200 OK\r\n\r\n");
+    assert.equal(
+      await read(client, (text) => /heard \d+$/.test(text)),
+      `heard ${first.length + 100_000}`,
+      title,
+    );
+    client.destroy();
+    await until(`${title}: it is over`, () => waiting.size === 0);
+  }
 });
 
 test("reset in the middle of whatever is said", { skip }, async () => {

@@ -182,9 +182,9 @@ export class HttpHosts {
     const { socket } = request;
     let reached: Reached;
     try {
-      reached = await this.#desk.open(route);
+      reached = await this.#desk.open(route, socket);
     } catch (error) {
-      if (error instanceof PosternError) return undefined;
+      if (error instanceof PosternError || socket.destroyed) return undefined;
       throw error;
     }
     const { stream } = reached;
