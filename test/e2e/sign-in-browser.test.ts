@@ -1,14 +1,14 @@
 /** Single sign-on for SSH by authorization code and PKCE: a code at the gateway's own page, a browser, a real OpenID provider. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
 import type { AuditRecord } from "#contract";
 import { startBrowser } from "#test/support/browser";
 import { type CertificatePair, selfSigned } from "#test/support/certificates";
 import { type Child, type Outcome, run } from "#test/support/child";
 import { FormBrowser, type Page } from "#test/support/form-browser";
-import type { Pieces } from "#test/support/gateway";
+import { type Pieces, postern } from "#test/support/gateway";
 import {
   callbacksAt,
   oidcLogin,
@@ -352,6 +352,57 @@ test("a real browser: from the address in the terminal to the shell", {
   assertIn(await child.outcome());
 });
 
+test("a reload in the midst of a sign-in changes nothing about it", { skip }, async () => {
+  await using child = begin("web-ada");
+  const browser = newBrowser();
+  const back = await toCallback(browser, await codeOf(child));
+  const before = world.gateway.events("reloaded").length;
+  world.gateway.signal("SIGHUP");
+  await world.gateway.waitForLog("reload", () => world.gateway.events("reloaded").length > before);
+  const confirm = await browser.open(back);
+  assert.match((await browser.submit(confirm, { answer: "yes" })).text, /Go back to your terminal/);
+  assertIn(await child.outcome());
+});
+
+test("a name that leads nowhere is shown a code as well, and told the same", { skip }, async () => {
+  // Such a name does as one of the rules does, always the same one; not all of those here have this provider.
+  for (const name of Array.from("abcdefghijklmnop", (letter) => `nobody${letter}`)) {
+    await using child = begin(name);
+    const browser = newBrowser();
+    const question = await toProvider(browser, await codeOf(child));
+    if (question.url.host !== new URL(provider.issuer).host) {
+      child.kill("SIGKILL");
+      continue;
+    }
+    const page = await provider.answer(browser, question, "sub-ada");
+    if (page.status === 502) continue;
+    const words = /You are signed in as ada@example.com, who may not log in here by this name\./;
+    assert.match(page.text, words);
+    assertRefused(await child.outcome(), words);
+    return;
+  }
+  assert.fail("no name was shown a code");
+});
+
+test("check warns of a login that ends before its sign-in", { skip }, async () => {
+  const file = folder.at("checked.yaml");
+  const [hostKey] = world.gateway.hostKeys;
+  const rule = { name: "x", login: [oidcLogin(provider, { waitSeconds: 90 })], upstream: upstreamTo(world) };
+  const config = {
+    listen: [":0"],
+    hostKeys: [hostKey?.path],
+    limits: { loginGraceSeconds: 60 },
+    rules: [rule],
+  };
+  await writeFile(file, JSON.stringify(config), { mode: 0o600 });
+  const { code, stdout, stderr } = await postern(["check", "-c", file]);
+  assert.match(
+    `${stdout.toString()}${stderr}`,
+    /warning: rules\[0\]\.login\[0\]\.waitSeconds: is 90s, but limits\.loginGraceSeconds ends the login after 60s/,
+  );
+  assert.equal(code, 0);
+});
+
 test("guessed codes: after a few, none of that network is looked at any more", { skip }, async () => {
   await using child = begin("web-ada");
   const code = await codeOf(child);
@@ -374,4 +425,26 @@ test("no token, no code of the provider's and no secret is in log or audit", { s
   assert.ok(!text.includes(openIdClient.secret));
   assert.doesNotMatch(text, /eyJ[A-Za-z0-9_-]{10}/, "a JWT");
   assert.doesNotMatch(text, /code_verifier|access_token|[?&](?:state|code)=/);
+});
+
+test("HTTP without TLS: sent to https; or served, behind a proxy that has ended it", {
+  skip: skip || missing("curl"),
+}, async () => {
+  const { gateway } = world;
+  const socket = folder.at("web.sock");
+  const listen = [
+    { address: "127.0.0.1:0", entries: ["ssh", "web"] },
+    { address: `unix:${socket}`, entries: ["web"] },
+  ];
+  const ask = async (plain: string): Promise<string> => {
+    const before = gateway.events("reloaded").length;
+    await gateway.rewrite([], { listen, signIn: { address, plain } });
+    gateway.signal("SIGHUP");
+    await gateway.waitForLog("reload", () => gateway.events("reloaded").length > before);
+    const flags = ["-sS", "--unix-socket", socket, "-o", "/dev/null", "-w", "%{http_code} %{redirect_url}"];
+    const { stdout, stderr } = await run(stranger("curl"), [...flags, `http://${host}/x?y`]);
+    return `${stdout.toString()}${stderr}`;
+  };
+  assert.equal(await ask("redirect"), `308 https://${host}/x?y`);
+  assert.equal(await ask("serve"), "404 ");
 });
