@@ -83,7 +83,7 @@ async function openStream(
 }
 
 /** Until the far end has ended; that stdin has ended is told to it and ends nothing else. */
-async function copyBothWays(
+export async function copyBothWays(
   stream: Duplex,
   { stdin, stdout }: CliContext,
   signal: AbortSignal,

@@ -1,17 +1,14 @@
-import type { ForwardSpec } from "#client";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { closeSync, writeSync } from "node:fs";
-import { type ClientOptions, collect, resolved, withClientOptions } from "./client-options.ts";
+import { type ClientOptions, resolved, withClientOptions } from "./client-options.ts";
 import { complain, type CliContext, type Finish } from "./context.ts";
 import { cliErrors } from "./errors.ts";
 import { examples } from "./examples.ts";
 import { exitCodes } from "./exit-codes.ts";
+import { type ForwardSpecOptions, forwardsOf, withForwardSpecs } from "./forward-specs.ts";
 import { openReport, type ReportKind } from "./forward-report.ts";
 
-interface ForwardCommandOptions extends ClientOptions {
-  readonly local?: readonly string[];
-  readonly remote?: readonly string[];
-  readonly dynamic?: readonly string[];
+interface ForwardCommandOptions extends ClientOptions, ForwardSpecOptions {
   readonly json?: boolean;
   readonly status?: boolean;
   readonly reconnect: boolean;
@@ -29,15 +26,8 @@ export function forwardCommand(context: CliContext, finish: Finish): Command {
     .description(
       "Forwards ports and UNIX sockets over one SSH connection, and makes it anew when it is lost; local ports stay open meanwhile. Any number of -L, -R and -D, in ssh's own syntax. Reads ~/.ssh/config as ssh does. Ctrl-C ends it.",
     )
-    .argument("<destination>", "[user@]host[:port], or a name of ~/.ssh/config")
-    .option("-L, --local <forward>", "[address:]port:host:port, with a socket's path on either side", collect)
-    .option(
-      "-R, --remote <forward>",
-      "the same with the server listening; [address:]port alone is SOCKS",
-      collect,
-    )
-    .option("-D, --dynamic <listen>", "[address:]port that speaks SOCKS 4, 4a and 5", collect);
-  return withClientOptions(command)
+    .argument("<destination>", "[user@]host[:port], or a name of ~/.ssh/config");
+  return withClientOptions(withForwardSpecs(command))
     .addOption(new Option("--json", "one line of JSON for each event").conflicts("status"))
     .option("--status", "on a terminal: a table of what is open, painted again and again")
     .option("--no-reconnect", "end when the connection is lost")
@@ -68,19 +58,9 @@ async function runForward(
   finish: Finish,
 ): Promise<void> {
   const client = await import("#client");
-  const given: ForwardSpec[] = [
-    ...(options.local ?? []).map((text) => client.parseForward("local", text)),
-    ...(options.remote ?? []).map((text) => client.parseForward("remote", text)),
-    ...(options.dynamic ?? []).map((text) => client.parseDynamic(text)),
-  ];
   const target = await resolved(destination, options, context);
   const { settings } = target;
-  const forwards: ForwardSpec[] = [
-    ...given,
-    ...settings.localForwards.map((text) => client.parseForward("local", text)),
-    ...settings.remoteForwards.map((text) => client.parseForward("remote", text)),
-    ...settings.dynamicForwards.map((text) => client.parseDynamic(text)),
-  ];
+  const forwards = await forwardsOf(options, settings);
   if (forwards.length === 0) {
     complain(context, "postern: there is nothing to forward: give -L, -R or -D.");
     finish(exitCodes.usage);

@@ -1,45 +1,58 @@
-import type { ClientConnection, ResolvedDestination, Session, SessionOptions } from "#client";
+import type { ClientConnection, ResolvedDestination, SessionOptions } from "#client";
 import { PosternError } from "#base";
 import { matchPatternList } from "#ssh/keys";
 import { Command, Option } from "commander";
-import { once } from "node:events";
-import type { Duplex } from "node:stream";
 import { type ClientOptions, parsePortOption, resolved, withClientOptions } from "./client-options.ts";
-import { type CliContext, complain, type Finish, type TerminalInput } from "./context.ts";
+import { copyBothWays } from "./connect.ts";
+import { type CliContext, complain, type Finish } from "./context.ts";
 import { cliErrors, Interrupted } from "./errors.ts";
-import { EscapeWatch, escapeHelp } from "./escapes.ts";
 import { examples } from "./examples.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { sentenceOf } from "./failure.ts";
 import { onStop } from "./forward.ts";
+import { type ForwardSpecOptions, forwardsOf, withForwardSpecs } from "./forward-specs.ts";
+import { type ConverseOptions, converse } from "./ssh-session.ts";
 import { terminalModes } from "./terminal-modes.ts";
 import { throughGate, type ViaOptions, withViaOptions } from "./via.ts";
 
-interface SshOptions extends ClientOptions, ViaOptions {
+interface SshOptions extends ClientOptions, ViaOptions, ForwardSpecOptions, ConverseOptions {
   readonly port?: number;
+  readonly agent?: boolean;
+  readonly x11?: boolean;
+  readonly x11Trusted?: boolean;
+  /** False: run nothing. */
+  readonly command?: boolean;
+  readonly bind?: string;
+  readonly ciphers?: string;
+  readonly macs?: string;
+  readonly connectTo?: string;
   readonly terminal?: boolean;
   readonly forceTerminal?: boolean;
   readonly noTerminal?: boolean;
   readonly subsystem?: boolean;
-  readonly noStdin?: boolean;
-  readonly escape: string;
-}
-
-interface RawInput extends TerminalInput {
-  setRawMode?(raw: boolean): unknown;
 }
 
 export function sshCommand(context: CliContext, finish: Finish): Command {
   const command = new Command("ssh")
     .summary("log in and run a command or a shell")
     .description(
-      "Logs in with Postern's own SSH engine: a shell, or a command with its input, output and exit status, as ssh does it. With --via it says to a gate which host it wants, in ways that belong to the SSH client itself. Reads ~/.ssh/config as ssh does. Options stand before the destination.",
+      "Logs in with Postern's own SSH engine: a shell, or a command with its input, output and exit status, as ssh does it. With --via it says to a gate which host it wants, in ways that belong to the SSH client itself. Reads ~/.ssh/config as ssh does. Options may stand after the destination too, up to the command.",
     )
     .argument("<destination>", "[user@]host, or a name of ~/.ssh/config")
     .argument("[command...]", "what to run there; without it a shell")
     .passThroughOptions()
     .option("-p, --port <port>", "the port of the server", parsePortOption);
-  return withViaOptions(withClientOptions(command))
+  return withForwardSpecs(withViaOptions(withClientOptions(command)))
+    .option("-A, --agent", "let the server use the agent (ForwardAgent)")
+    .option("-a, --no-agent", "do not")
+    .option("-X, --x11", "let programs there draw on the display, as the X server lets untrusted ones")
+    .option("-Y, --x11-trusted", "the same, and let them do all that programs here may")
+    .option("-x, --no-x11", "do not")
+    .option("-b, --bind <address>", "the local address to connect from")
+    .option("-c, --ciphers <list>", "ciphers to offer, as Ciphers of ssh_config has them")
+    .option("-m, --macs <list>", "MACs to offer")
+    .option("-N, --no-command", "run nothing: only forward, until Ctrl-C")
+    .option("-W, --connect-to <host:port>", "join stdin and stdout to a place that the server reaches")
     .option("-t, --terminal", "ask for a terminal even for a command")
     .option("-T, --no-terminal", "ask for no terminal")
     .option("-s, --subsystem", "the command is the name of a subsystem, as sftp")
@@ -54,13 +67,14 @@ export function sshCommand(context: CliContext, finish: Finish): Command {
       examples(
         "postern ssh ada@web1",
         "postern ssh -p 2222 ada@web1 tar cz /srv > srv.tgz",
+        "postern ssh web1 -A -L 8008:intranet:80",
         "postern ssh --via version --gate gate.example.com ada@web1.gate.example.com",
       ),
     )
     .action(async (destination: string, words: readonly string[], _options: unknown, self: Command) => {
-      const options: SshOptions = self.opts();
       try {
-        finish(await runSsh(destination, words, options, context));
+        const typed = optionsAfter(self, words);
+        finish(await runSsh(destination, typed, self.opts(), context));
       } catch (error) {
         // As ssh: what the remote command says by its status must not be mixed up with what went wrong here.
         if (error instanceof Interrupted) finish(exitCodes.interrupted);
@@ -72,6 +86,24 @@ export function sshCommand(context: CliContext, finish: Finish): Command {
     });
 }
 
+/** As ssh(1): options may stand after the destination too, until the command begins. Gives the command. */
+function optionsAfter(self: Command, words: readonly string[]): readonly string[] {
+  // After "--" there are none.
+  if (!(words[0] ?? "").startsWith("-") || endedOptions(self)) return words;
+  const { operands, unknown } = self.parseOptions([...words]);
+  const [first] = unknown;
+  if (first !== undefined)
+    self.error(`error: unknown option '${first}'`, { code: "commander.unknownOption" });
+  return operands;
+}
+
+/** Whether "--" stood before the destination. */
+function endedOptions(self: Command): boolean {
+  const typed: readonly string[] = (self.parent as { rawArgs?: readonly string[] } | null)?.rawArgs ?? [];
+  const before = typed.slice(0, typed.length - self.args.length);
+  return before.at(-1) === "--";
+}
+
 async function runSsh(
   destination: string,
   words: readonly string[],
@@ -79,8 +111,12 @@ async function runSsh(
   context: CliContext,
 ): Promise<number> {
   const client = await import("#client");
-  const port = options.port === undefined ? [] : [{ keyword: "Port", value: String(options.port) }];
-  const target = await throughGate(await resolved(destination, options, context, port), options, context);
+  const target = await throughGate(
+    await resolved(destination, options, context, overridesOf(options)),
+    options,
+    context,
+  );
+  const place = options.connectTo === undefined ? undefined : client.parseTarget(options.connectTo);
   const session = sessionOptions(target, words, options, context);
   const stop = new AbortController();
   let stopped = false;
@@ -96,8 +132,38 @@ async function runSsh(
     throw error;
   }
   await using _open = connection;
+  const { settings } = target;
+  await using _forwards = await client.forwardOver(connection, {
+    forwards: await forwardsOf(options, settings),
+    through: `${target.user}@${settings.host}`,
+    exitOnForwardFailure: settings.exitOnForwardFailure ?? false,
+    unlink: settings.unlinkSockets,
+    onEvent: (event) => {
+      if (event.event === "forward-failed") complain(context, event.reason);
+      else if (event.event === "refused" && options.quiet !== true)
+        complain(context, `refused: ${event.reason}`);
+      // The server chose the port.
+      else if (event.event === "forwarding" && event.side === "remote" && options.quiet !== true)
+        complain(context, `Forwarding ${event.listen} there`);
+    },
+  });
+  if (options.command === false) return await untilStopped(connection, stop.signal);
+  if (place !== undefined) {
+    const stream = await connection.openTcp(place);
+    await copyBothWays(stream, context, stop.signal);
+    return stop.signal.aborted ? exitCodes.interrupted : exitCodes.ok;
+  }
   const running = await connection.session(session);
   return await converse(connection, running, session.terminal !== undefined, options, context, stop.signal);
+}
+
+/** Nothing runs there: the forwardings are all. */
+async function untilStopped(connection: ClientConnection, stop: AbortSignal): Promise<number> {
+  stop.addEventListener("abort", () => connection.destroy(), { once: true });
+  const { error } = await connection.ended;
+  if (stop.aborted) return exitCodes.interrupted;
+  if (error !== undefined) throw error;
+  return exitCodes.ok;
 }
 
 function sessionOptions(
@@ -130,7 +196,35 @@ function sessionOptions(
       ? { terminal: { term: environment["TERM"] ?? "vt100", columns, rows, modes: terminalModes() } }
       : {}),
     environment: variables,
+    forwardAgent: settings.forwardAgent,
+    ...(settings.forwardX11 && environment["DISPLAY"]
+      ? {
+          forwardX11: {
+            display: environment["DISPLAY"],
+            trusted: settings.forwardX11Trusted,
+            timeoutMs: settings.forwardX11Seconds * 1000,
+            ...(settings.xauth === undefined ? {} : { xauth: settings.xauth }),
+          },
+        }
+      : {}),
   };
+}
+
+/** What the options say in place of ssh_config. */
+function overridesOf(options: SshOptions): { keyword: string; value: string }[] {
+  const line = (keyword: string, value: string): { keyword: string; value: string } => ({ keyword, value });
+  return [
+    ...(options.port === undefined ? [] : [line("Port", String(options.port))]),
+    ...(options.agent === undefined ? [] : [line("ForwardAgent", options.agent ? "yes" : "no")]),
+    ...(options.x11 === false ? [line("ForwardX11", "no")] : []),
+    ...(options.x11 === true || options.x11Trusted === true ? [line("ForwardX11", "yes")] : []),
+    ...(options.x11Trusted === true ? [line("ForwardX11Trusted", "yes")] : []),
+    ...(options.bind === undefined ? [] : [line("BindAddress", options.bind)]),
+    ...(options.ciphers === undefined ? [] : [line("Ciphers", options.ciphers)]),
+    ...(options.macs === undefined ? [] : [line("MACs", options.macs)]),
+    // As ssh(1): then stdin and stdout are all that matters.
+    ...(options.connectTo === undefined ? [] : [line("ClearAllForwardings", "yes")]),
+  ];
 }
 
 /** SendEnv by pattern, then SetEnv. */
@@ -149,101 +243,4 @@ function environmentOf(
     if (name !== undefined && value !== undefined) chosen[name] = value;
   }
   return chosen;
-}
-
-/** Joins the session with stdin, stdout and stderr until it is over; gives the exit code. */
-async function converse(
-  connection: ClientConnection,
-  session: Session,
-  terminal: boolean,
-  options: SshOptions,
-  context: CliContext,
-  stop: AbortSignal,
-): Promise<number> {
-  const { stream } = session;
-  using stack = new DisposableStack();
-  const output = flow(stream, context.stdout, () => stream.notify("eow@openssh.com"));
-  const errors = flow(session.stderr, context.stderr, () => {});
-  stop.addEventListener("abort", () => connection.destroy(), { once: true });
-  if (terminal) stack.use(rawTerminal(context, session));
-  if (options.noStdin === true) stream.end();
-  else stack.use(feed(context, session, terminal && options.escape !== "none", () => connection.destroy()));
-  const exit = await session.exit;
-  await Promise.all([output, errors]);
-  if (stop.aborted) return exitCodes.remote;
-  if (exit !== undefined) return "status" in exit ? exit.status & 0xff : exitCodes.remote;
-  const { error } = await Promise.race([connection.ended, Promise.resolve({ error: undefined })]);
-  if (error !== undefined) throw error;
-  return exitCodes.remote;
-}
-
-/** Copies until the end; resolves when the reader has taken all, or is gone. */
-async function flow(from: Duplex, to: CliContext["stdout"], gone: () => void): Promise<void> {
-  let lost = false;
-  to.once("error", () => {
-    lost = true;
-    gone();
-    from.resume();
-  });
-  from.on("data", (chunk: Uint8Array) => {
-    if (lost) return;
-    if (!to.write(chunk)) {
-      from.pause();
-      to.once("drain", () => from.resume());
-    }
-  });
-  if (!from.destroyed) await Promise.race([once(from, "end"), once(from, "close")]);
-  if (!lost) await new Promise<void>((resolve) => to.write("", () => resolve()));
-}
-
-/** What is typed goes there as it is; the size of the window follows. */
-function rawTerminal({ stdin, stdout }: CliContext, session: Session): Disposable {
-  const raw: RawInput = stdin;
-  if (stdin.isTTY === true) raw.setRawMode?.(true);
-  const resize = (): void => session.resize({ columns: stdout.columns ?? 80, rows: stdout.rows ?? 24 });
-  stdout.on("resize", resize);
-  return {
-    [Symbol.dispose]: () => {
-      stdout.off("resize", resize);
-      if (stdin.isTTY === true) raw.setRawMode?.(false);
-    },
-  };
-}
-
-function feed(
-  { stdin, stderr }: CliContext,
-  session: Session,
-  escapes: boolean,
-  end: () => void,
-): Disposable {
-  const { stream } = session;
-  const watch = escapes ? new EscapeWatch() : undefined;
-  const write = (bytes: Uint8Array): void => {
-    if (!stream.write(bytes)) stdin.pause();
-  };
-  const data = (chunk: Uint8Array): void => {
-    if (watch === undefined) {
-      write(chunk);
-      return;
-    }
-    for (const step of watch.take(chunk)) {
-      if (step.kind === "data") write(step.bytes);
-      else if (step.kind === "help") stderr.write(escapeHelp);
-      else end();
-    }
-  };
-  const ended = (): void => void stream.end();
-  const drained = (): void => void stdin.resume();
-  stream.on("drain", drained);
-  stdin.on("data", data);
-  stdin.once("end", ended);
-  stdin.once("error", ended);
-  return {
-    [Symbol.dispose]: () => {
-      stream.off("drain", drained);
-      stdin.off("data", data);
-      stdin.off("end", ended);
-      stdin.pause();
-    },
-  };
 }

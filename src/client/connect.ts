@@ -8,7 +8,7 @@ import { dialTcp } from "./dial.ts";
 import { clientErrors } from "./errors.ts";
 import { HostKeyCheck, type HostKeyOptions, placeOf } from "./host-keys.ts";
 import { Identities } from "./identities.ts";
-import { Login, type LoginOptions } from "./login.ts";
+import { Login, type LoginMemory, type LoginOptions } from "./login.ts";
 
 /** Where to connect, and everything that is needed to get in. Nothing is read from anywhere that is not named here. */
 export interface ConnectOptions {
@@ -50,8 +50,8 @@ const defaultTimeoutMs = 30_000;
 /** Milliseconds that a person has for the question about a host key; the server's own patience is shorter. */
 const thinkingMs = 3_600_000;
 
-/** What a connection remembers for the next one to the same place: keys that were opened. */
-export type KnownIdentities = WeakMap<object, Identities>;
+/** What a connection remembers for the next one to the same place. */
+export type KnownLogins = WeakMap<object, LoginMemory>;
 
 /**
  * Connects to an SSH server, checks its host key and logs in.
@@ -63,7 +63,7 @@ export type KnownIdentities = WeakMap<object, Identities>;
  */
 export async function connect(
   options: ConnectOptions,
-  remembered: KnownIdentities = new WeakMap(),
+  remembered: KnownLogins = new WeakMap(),
 ): Promise<ClientConnection> {
   const [jump, ...later] = [...(options.jumps ?? [])].reverse();
   if (jump === undefined) return await connectOver(options, undefined, remembered);
@@ -84,7 +84,7 @@ export async function connect(
 async function connectOver(
   options: ConnectOptions,
   hop: ClientConnection | undefined,
-  remembered: KnownIdentities,
+  remembered: KnownLogins,
 ): Promise<ClientConnection> {
   const { host, port = 22, user = userInfo().username, signal } = options;
   const address = { host, port };
@@ -105,15 +105,16 @@ async function connectOver(
     const login = options.login ?? {};
     const notice = login.notice ?? options.notice;
     const whole = notice === undefined ? login : { ...login, notice };
-    let identities = remembered.get(login);
-    if (identities === undefined) remembered.set(login, (identities = new Identities(whole)));
-    await new Login(link, where, user, whole, identities).run();
+    let memory = remembered.get(login);
+    if (memory === undefined) remembered.set(login, (memory = { identities: new Identities(whole) }));
+    await new Login(link, where, user, whole, memory).run();
     return new ClientConnection({
       link,
       address,
       where,
       user,
       keepalive: options.keepalive ?? { intervalMs: 0, maxMissed: 3 },
+      notice: options.notice ?? ((): void => {}),
       release: async () => await hop?.close(),
     });
   } catch (error) {

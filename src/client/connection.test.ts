@@ -50,6 +50,7 @@ async function pairWith(...answers: Uint8Array[]): Promise<Pair> {
     where: "server",
     user: "ada",
     keepalive: { intervalMs: 0, maxMissed: 3 },
+    notice: () => {},
     release: async () => {},
   });
   const until: Pair["until"] = (number) =>

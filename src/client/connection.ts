@@ -1,5 +1,5 @@
 import type { Duplex } from "node:stream";
-import { formatHostPort, type HostPort } from "#base";
+import { formatHostPort, type HostPort, PosternError } from "#base";
 import type { Link } from "#link";
 import { type Channel, type ChannelOffer, ConnectionMux, type OpenOptions } from "#ssh/connection";
 import {
@@ -13,10 +13,13 @@ import {
   OPEN_FAILURE,
 } from "#ssh/messages";
 import type { ConnClose } from "#ssh/transport";
+import { Agent } from "./agent.ts";
 import { clientErrors } from "./errors.ts";
-import { closeSentence } from "./login.ts";
+import { join } from "./forward/join.ts";
+import { bindingOf, closeSentence } from "./login.ts";
 import { quotable } from "./printable.ts";
 import { Session, type SessionOptions } from "./session.ts";
+import { X11Forwarding } from "./x11/x11-forwarding.ts";
 
 /** Channels at once: a browser behind a SOCKS port opens hundreds. */
 export const maxClientChannels = 4096;
@@ -73,6 +76,8 @@ interface Parts {
   readonly where: string;
   readonly user: string;
   readonly keepalive: KeepaliveOptions;
+  /** Told what was refused to the server: one sentence each. */
+  readonly notice: (text: string) => void;
   /** Called when it has ended, to release what it stands on. */
   readonly release: () => Promise<void>;
 }
@@ -90,22 +95,29 @@ export class ClientConnection implements AsyncDisposable {
   readonly #link: Link;
   readonly #mux: ConnectionMux;
   readonly #remote = new Set<RemoteEntry>();
+  readonly #notice: (text: string) => void;
+  /** The agent and the display that the server may use, once a session has offered them. */
+  #agent: Agent | undefined;
+  #x11: X11Forwarding | undefined;
   #missed = 0;
   #timer: NodeJS.Timeout | undefined;
   #dead: Error | undefined;
 
   /** For `connect`. */
-  constructor({ link, address, where, user, keepalive, release }: Parts) {
+  constructor({ link, address, where, user, keepalive, notice, release }: Parts) {
     this.address = address;
     this.user = user;
     this.#where = where;
     this.#link = link;
+    this.#notice = notice;
     this.serverVersion = link.peerVersion;
     const offered = (offer: ChannelOffer): void => this.#offered(offer);
     this.#mux = new ConnectionMux(link, {
       channels: new Map([
         [forwardedTcpip, offered],
         [forwardedStreamlocal, offered],
+        ["auth-agent@openssh.com", (offer) => void this.#offeredAgent(offer)],
+        ["x11", (offer) => void this.#offeredX11(offer)],
       ]),
       limits: { maxChannels: maxClientChannels },
     });
@@ -154,12 +166,26 @@ export class ClientConnection implements AsyncDisposable {
   }
 
   /**
-   * A session: a shell, a command or a subsystem. Throws DENIED_CLIENT_CHANNEL.
+   * A session: a shell, a command or a subsystem. Throws DENIED_CLIENT_CHANNEL. A display that cannot be forwarded is told by `notice`
+   * and left out.
    *
    *     await using session = await connection.session({ command: "uname -a" });
    */
   async session(options: SessionOptions): Promise<Session> {
-    return await Session.start(options, (channel) => this.#open("session", channel, "a session"));
+    const { forwardAgent, forwardX11 } = options;
+    if (forwardAgent !== undefined) this.#agent = new Agent(forwardAgent, bindingOf(this.#link));
+    let x11: X11Forwarding | undefined;
+    try {
+      if (forwardX11 !== undefined) x11 = this.#x11 ??= await X11Forwarding.open(forwardX11);
+    } catch (error) {
+      this.#told(error);
+    }
+    return await Session.start(
+      options,
+      (channel) => this.#open("session", channel, "a session"),
+      { agent: forwardAgent !== undefined, x11: x11?.request },
+      this.#notice,
+    );
   }
 
   /**
@@ -255,6 +281,45 @@ export class ClientConnection implements AsyncDisposable {
       accept: () => offer.accept(),
       refuse: (reason) => offer.refuse(OPEN_FAILURE.CONNECT_FAILED, reason),
     });
+  }
+
+  /** The server wants to use the agent: only if it was told that it may. */
+  async #offeredAgent(offer: ChannelOffer): Promise<void> {
+    const agent = this.#agent;
+    if (agent === undefined) {
+      offer.refuse(OPEN_FAILURE.ADMINISTRATIVELY_PROHIBITED, "no agent was offered");
+      this.#notice(`${this.#where} wanted to use the agent, which it was not offered: it was refused.`);
+      return;
+    }
+    try {
+      const socket = await agent.open();
+      await join(offer.accept(), socket);
+    } catch (error) {
+      this.#told(error);
+      offer.refuse(OPEN_FAILURE.CONNECT_FAILED, "the agent cannot be reached");
+    }
+  }
+
+  async #offeredX11(offer: ChannelOffer): Promise<void> {
+    const x11 = this.#x11;
+    if (x11 === undefined) {
+      offer.refuse(OPEN_FAILURE.ADMINISTRATIVELY_PROHIBITED, "no display was offered");
+      this.#notice(`${this.#where} wanted to use the display, which it was not offered: it was refused.`);
+      return;
+    }
+    try {
+      await x11.take(offer);
+    } catch (error) {
+      this.#told(error);
+    }
+  }
+
+  /** For what goes wrong beside the main thing. */
+  #told(error: unknown): void {
+    if (!(error instanceof PosternError)) throw error;
+    if (error.blame === "PEER")
+      this.#notice(`An X11 connection from ${this.#where} was refused: ${error.detail ?? ""}.`);
+    else this.#notice(error.detail ?? error.message);
   }
 
   /** The kernel alone may not notice for hours that nobody is there any more. */

@@ -46,6 +46,14 @@ const rows = {
     user: "The client cannot listen.",
     operator: "a local port or socket of a forwarding cannot be opened",
   },
+  OPERATOR_CLIENT_X11: {
+    user: "X11 cannot be forwarded.",
+    operator: "there is no display to forward, or no cookie for untrusted programs",
+  },
+  PEER_X11_REFUSED: {
+    user: "A program that wanted to draw on the display was sent away.",
+    operator: "an X11 connection that the server opened did not show the cookie that it was given",
+  },
   PEER_SOCKS_INVALID: {
     user: "This port speaks SOCKS 4, 4a and 5; what came was something else.",
     operator: "a program at a SOCKS port did not speak SOCKS",

@@ -10,6 +10,7 @@ import {
   plainName,
   type PrivateKey,
 } from "#ssh/keys";
+import type { SessionBinding } from "#ssh/agent";
 import { Agent } from "./agent.ts";
 import { clientErrors } from "./errors.ts";
 import { reasonOf } from "./dial.ts";
@@ -72,10 +73,11 @@ export class Identities {
     this.#notice = options.notice ?? ((): void => {});
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<Identity> {
+  /** For one SSH connection, of which the agent is told. */
+  async *of(binding: SessionBinding | undefined): AsyncGenerator<Identity> {
     this.#files ??= this.#readFiles();
     const files = await this.#files;
-    const held = await this.#agentIdentities(files);
+    const held = await this.#agentIdentities(files, binding);
     const shown = new Set<string>();
     const fresh = (identity: Identity): boolean => {
       const id = Buffer.from(identity.blob).toString("base64");
@@ -103,10 +105,13 @@ export class Identities {
     }
   }
 
-  async #agentIdentities(files: readonly FileKey[]): Promise<Identity[]> {
+  async #agentIdentities(
+    files: readonly FileKey[],
+    binding: SessionBinding | undefined,
+  ): Promise<Identity[]> {
     const { agent: path, identitiesOnly = false } = this.#options;
     if (path === undefined) return [];
-    const agent = new Agent(path);
+    const agent = new Agent(path, binding);
     let held: Awaited<ReturnType<Agent["identities"]>>;
     try {
       held = await agent.identities();

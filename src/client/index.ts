@@ -28,15 +28,13 @@ export {
 export { dialCommand, dialTcp, dialUnix } from "./dial.ts";
 export { clientErrors } from "./errors.ts";
 export {
-  forward,
   type ForwardEvent,
-  Forwarding,
   type ForwardingStatus,
-  type ForwardOptions,
   type PassingConnection,
-  type ReconnectOptions,
   sentenceOf,
-} from "./forward/forwarding.ts";
+} from "./forward/events.ts";
+export { forward, Forwarding, type ForwardOptions, type ReconnectOptions } from "./forward/forwarding.ts";
+export { forwardOver, type ForwardOverOptions } from "./forward/over.ts";
 export { join, type JoinEnd } from "./forward/join.ts";
 export { type SocksOutcome, type SocksStep, SocksConversation } from "./forward/socks.ts";
 export {
@@ -61,4 +59,5 @@ export type { IdentityOptions } from "./identities.ts";
 export type { LoginMethod, LoginOptions } from "./login.ts";
 export { printable } from "./printable.ts";
 export { type HostSettings, readSettings, type SettingsOptions } from "./ssh-config/settings.ts";
+export type { X11Options } from "./x11/x11-forwarding.ts";
 export { Session, type SessionOptions, type TerminalOptions, type TerminalSize } from "./session.ts";

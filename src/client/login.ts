@@ -1,9 +1,10 @@
 import type { Link } from "#link";
 import type { InfoRequest } from "#ssh/messages";
 import { DISCONNECT } from "#ssh/messages";
+import type { SessionBinding } from "#ssh/agent";
 import { type ConnClose, type PacketHandler, payloadOf } from "#ssh/transport";
 import { type UserauthClient, type UserauthClientEvent, userauthOver } from "#ssh/userauth";
-import { PosternError } from "#base";
+import { PosternError, Secret } from "#base";
 import { clientErrors } from "./errors.ts";
 import type { Identities, Identity, IdentityOptions } from "./identities.ts";
 import { quotable } from "./printable.ts";
@@ -23,8 +24,19 @@ export interface LoginOptions extends IdentityOptions {
   readonly banner?: ((text: string) => void) | undefined;
 }
 
+/** What one login leaves for the next one at the same server, so that nobody is asked again. */
+export interface LoginMemory {
+  /** Keys that were opened. */
+  readonly identities: Identities;
+  /** That let us in. */
+  password?: Secret;
+}
+
 /** Tries at a password or at questions, as ssh(1) gives. */
 const maxAsked = 3;
+
+/** Proofs in turn; no server wants so many. */
+const maxProofs = 16;
 
 /** Milliseconds that a server has for each answer: PAM may wait for a telephone. */
 const answerMs = 120_000;
@@ -42,7 +54,10 @@ export class Login {
   readonly #where: string;
   readonly #user: string;
   readonly #options: LoginOptions;
-  readonly #identities: Identities;
+  readonly #memory: LoginMemory;
+  /** Given in this login, and not yet known to be right. */
+  #given: string | undefined;
+  #triedMemory = false;
   readonly #client: UserauthClient;
   readonly #unread: UserauthClientEvent[] = [];
   readonly #tried: string[] = [];
@@ -51,12 +66,12 @@ export class Login {
   #close: ConnClose | undefined;
   #methods: readonly string[] = [];
 
-  constructor(link: Link, where: string, user: string, options: LoginOptions, identities: Identities) {
+  constructor(link: Link, where: string, user: string, options: LoginOptions, memory: LoginMemory) {
     this.#link = link;
     this.#where = where;
     this.#user = user;
     this.#options = options;
-    this.#identities = identities;
+    this.#memory = memory;
     this.#client = userauthOver(link, user);
     link.attach(this.#handler());
   }
@@ -67,12 +82,12 @@ export class Login {
     this.#judge(await this.#next());
     this.#client.tryNone();
     let outcome = this.#judge(await this.#next());
-    while (outcome !== "entered") {
-      const before = this.#tried.length;
+    // After a proof that counted, the server may want another, by the same method perhaps.
+    for (let proofs = 0; outcome !== "entered"; proofs++) {
       outcome = await this.#round();
-      // After a step that counted, the server may ask for another; what failed is not tried again in the same way.
-      if (outcome === "failed" || this.#tried.length === before) throw this.#refused();
+      if (outcome === "failed" || proofs === maxProofs) throw this.#refused();
     }
+    if (this.#given !== undefined) this.#memory.password = new Secret(this.#given);
   }
 
   async #round(): Promise<Outcome> {
@@ -96,7 +111,7 @@ export class Login {
   }
 
   async #tryKeys(): Promise<Outcome> {
-    for await (const identity of this.#identities) {
+    for await (const identity of this.#memory.identities.of(bindingOf(this.#link))) {
       // Not by its label: two keys may have the same comment.
       const id = Buffer.from(identity.blob).toString("base64");
       if (this.#triedKeys.has(id)) continue;
@@ -126,14 +141,17 @@ export class Login {
   async #tryPassword(): Promise<Outcome> {
     const { password } = this.#options;
     for (let tries = 0; tries < maxAsked; tries++) {
-      const text = typeof password === "function" ? await password(tries > 0) : password;
+      const text =
+        this.#remembered() ?? (typeof password === "function" ? await password(tries > 0) : password);
       if (text === undefined || (typeof password === "string" && tries > 0)) return "failed";
+      this.#given = text;
       this.#note("password");
       this.#client.tryPassword(Buffer.from(text));
       let event = await this.#next();
       while (event.kind === "password-change") {
         const fresh = await this.#options.newPassword?.(event.prompt);
         if (fresh === undefined) return "failed";
+        this.#given = fresh;
         this.#client.tryPassword(Buffer.from(text), Buffer.from(fresh));
         event = await this.#next();
       }
@@ -181,11 +199,28 @@ export class Login {
       if (request.instruction !== "") this.#options.banner?.(`${request.instruction}\n`);
       return [];
     }
-    if (answer !== undefined) return await answer(request);
     const [only, more] = request.prompts;
-    if (only === undefined || more !== undefined || only.echo) return undefined;
+    const lone = only !== undefined && more === undefined && !only.echo;
+    // A code is good for once; a password may be used again.
+    const reusable = lone && /password/i.test(only.text);
+    const known = reusable ? this.#remembered() : undefined;
+    if (known !== undefined) return [(this.#given = known)];
+    if (answer !== undefined) {
+      const answers = await answer(request);
+      if (reusable) this.#given = answers?.[0];
+      return answers;
+    }
+    if (!lone) return undefined;
     const text = typeof password === "function" ? await password(again) : password;
+    if (reusable) this.#given = text;
     return text === undefined ? undefined : [text];
+  }
+
+  /** What let us in last time, once. */
+  #remembered(): string | undefined {
+    if (this.#triedMemory) return undefined;
+    this.#triedMemory = true;
+    return this.#memory.password?.text();
   }
 
   #note(method: LoginMethod): void {
@@ -269,6 +304,11 @@ export class Login {
       },
     };
   }
+}
+
+/** What an agent is told of a connection, so that it can judge for which host its keys are used. */
+export function bindingOf({ hostKey, sessionId, hostKeySignature }: Link): SessionBinding | undefined {
+  return hostKeySignature === undefined ? undefined : { hostKey, sessionId, hostKeySignature };
 }
 
 /** How a connection ended, in words. */

@@ -12,6 +12,7 @@ import {
   encodeWindowChange,
 } from "#ssh/messages";
 import { clientErrors } from "./errors.ts";
+import type { X11Options } from "./x11/x11-forwarding.ts";
 
 export interface TerminalSize {
   readonly columns: number;
@@ -33,6 +34,17 @@ export interface SessionOptions {
   readonly terminal?: TerminalOptions;
   /** Variables that the server may or may not take. */
   readonly environment?: Readonly<Record<string, string>>;
+  /** The socket of an agent that the server may use as long as the connection lasts. */
+  readonly forwardAgent?: string | undefined;
+  /** A display that programs there may draw on as long as the connection lasts. */
+  readonly forwardX11?: X11Options | undefined;
+}
+
+/** What a session asks of the server besides what it runs. */
+export interface SessionExtras {
+  readonly agent: boolean;
+  /** The request's data. */
+  readonly x11: Uint8Array | undefined;
 }
 
 /** A shell, a command or a subsystem at work on the server. */
@@ -53,6 +65,8 @@ export class Session implements AsyncDisposable {
   static async start(
     options: SessionOptions,
     open: (options: OpenOptions) => Promise<Channel>,
+    extras: SessionExtras = { agent: false, x11: undefined },
+    notice: (text: string) => void = () => {},
   ): Promise<Session> {
     let exit: Exit | undefined;
     const request = ({ type, data }: IncomingRequest): boolean => {
@@ -66,6 +80,12 @@ export class Session implements AsyncDisposable {
     try {
       for (const [name, value] of Object.entries(environment))
         channel.notify("env", encodeEnvRequest({ name, value: Buffer.from(value) }));
+      // Whether the server agrees to this one shows when it opens a channel for it, or never.
+      if (extras.agent) channel.notify("auth-agent-req@openssh.com");
+      if (extras.x11 !== undefined && !(await channel.request("x11-req", extras.x11)))
+        notice(
+          "The server does not forward X11: its administrator does not allow it, or xauth is not there.",
+        );
       if (terminal !== undefined) await askForTerminal(channel, terminal);
       const [type, data, what] =
         subsystem !== undefined

@@ -1,49 +1,30 @@
 /** `kind: relay`: the upstream's own login, with real PAM behind a real sshd, is the same through the gateway as without it. */
 import assert from "node:assert/strict";
-import { rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
 import { succeed } from "#test/support/child";
 import { postern } from "#test/support/gateway";
+import { type PamService, startPamService } from "#test/support/pam";
 import { askpassEnv, runSsh, type SshTarget } from "#test/support/ssh";
-import { type Sshd, startSshd } from "#test/support/sshd";
-import { missing, stranger } from "#test/support/strangers";
+import type { Sshd } from "#test/support/sshd";
+import { missing } from "#test/support/strangers";
 import { needsRoot } from "#test/support/test-user";
 import { startWorld, upstreamTo, type World } from "#test/support/world";
 
-/** A service of PAM's that only this test's sshd uses, by its name. */
-const service = `postern-test-relay-${process.pid}`;
 const skip = missing("ssh", "sshd") || needsRoot;
 let world: World;
+let pam: PamService;
 /** One proof, two of them, and a password before. */
 let [one, two, mixed]: Sshd[] = [];
 
 before(async () => {
   if (skip !== false) return;
   world = await startWorld({ rules: () => [] });
-  writeFileSync(
-    `/etc/pam.d/${service}`,
-    ["auth", "account", "password"].map((kind) => `${kind} required pam_unix.so\n`).join("") +
-      "session required pam_permit.so\n",
-  );
-  const program = world.keys.folder.at(service);
-  symlinkSync(stranger("sshd"), program);
-  writeFileSync(world.keys.folder.at("banner"), "Authorised people only.\n");
-  const pam = async (methods: string): Promise<Sshd> =>
-    await startSshd({
-      program,
-      hostKeyFiles: world.sshd.hostKeys,
-      config: [
-        "UsePAM yes",
-        "KbdInteractiveAuthentication yes",
-        "PasswordAuthentication yes",
-        `Banner ${world.keys.folder.at("banner")}`,
-        `AuthenticationMethods ${methods}`,
-      ],
-    });
-  one = await pam("keyboard-interactive password");
-  two = await pam("keyboard-interactive,keyboard-interactive");
-  mixed = await pam("password,keyboard-interactive");
+  pam = await startPamService();
+  const hostKeyFiles = world.sshd.hostKeys;
+  one = await pam.sshd("keyboard-interactive password", { hostKeyFiles });
+  two = await pam.sshd("keyboard-interactive,keyboard-interactive", { hostKeyFiles });
+  mixed = await pam.sshd("password,keyboard-interactive", { hostKeyFiles });
   const rule = (name: string, sshd: Sshd, more: object = {}): object => ({
     name,
     match: { user: name },
@@ -60,8 +41,8 @@ before(async () => {
   await world.gateway.waitForLog("reload", ({ event }) => event === "reloaded");
 });
 after(async () => {
-  rmSync(`/etc/pam.d/${service}`, { force: true });
   for (const sshd of [one, two, mixed]) await sshd?.[Symbol.asyncDispose]();
+  await pam?.[Symbol.asyncDispose]();
   await world?.[Symbol.asyncDispose]();
 });
 

@@ -1,13 +1,9 @@
-import type { Socket } from "node:net";
-import type { Duplex } from "node:stream";
-import { formatHostPort, type HostPort, PosternError } from "#base";
-import { connect, type ConnectOptions, type KnownIdentities } from "../connect.ts";
-import type { ClientConnection, RemoteConnection, RemoteListener, RemoteOrigin } from "../connection.ts";
-import { dialTcp, dialUnix } from "../dial.ts";
-import { join } from "./join.ts";
-import { listenLocal, type LocalListener } from "./listen.ts";
-import { readSocks } from "./read-socks.ts";
-import { type ForwardSpec, formatPlace, type Place } from "./spec.ts";
+import { formatHostPort, PosternError } from "#base";
+import { connect, type ConnectOptions, type KnownLogins } from "../connect.ts";
+import type { ClientConnection } from "../connection.ts";
+import { type ForwardEvent, type ForwardingStatus, sentenceOf } from "./events.ts";
+import { Passages } from "./passages.ts";
+import type { ForwardSpec } from "./spec.ts";
 
 export interface ReconnectOptions {
   /** Milliseconds before the first try; doubled for each further one. Default 1,000. */
@@ -32,67 +28,6 @@ export interface ForwardOptions {
   readonly onEvent?: (event: ForwardEvent) => void;
 }
 
-/** What happens, for people and scripts. Times in milliseconds; `id` counts the connections. */
-export type ForwardEvent =
-  | { readonly event: "connecting"; readonly to: string; readonly attempt: number }
-  | { readonly event: "connected"; readonly to: string; readonly server: string }
-  /** It holds. */
-  | {
-      readonly event: "forwarding";
-      readonly side: ForwardSpec["side"];
-      readonly listen: string;
-      /** Undefined: whoever connects says it by SOCKS. */
-      readonly to: string | undefined;
-      readonly through: string;
-    }
-  | {
-      readonly event: "forward-failed";
-      readonly side: ForwardSpec["side"];
-      readonly listen: string;
-      readonly to: string | undefined;
-      readonly reason: string;
-    }
-  | { readonly event: "ready" }
-  | { readonly event: "opened"; readonly id: number; readonly from: string; readonly to: string }
-  | {
-      readonly event: "refused";
-      readonly id: number;
-      readonly from: string;
-      readonly to: string | undefined;
-      readonly reason: string;
-    }
-  | {
-      readonly event: "closed";
-      readonly id: number;
-      readonly from: string;
-      readonly to: string;
-      /** From where the connection came to where it goes, and back. */
-      readonly bytesOut: number;
-      readonly bytesIn: number;
-      readonly ms: number;
-    }
-  | { readonly event: "lost"; readonly reason: string }
-  | { readonly event: "retry"; readonly inMs: number; readonly reason: string };
-
-/** One connection that passes through now. */
-export interface PassingConnection {
-  readonly id: number;
-  readonly from: string;
-  readonly to: string;
-  readonly sinceMs: number;
-}
-
-export interface ForwardingStatus {
-  readonly connected: boolean;
-  readonly connections: readonly PassingConnection[];
-  /** Since the start. */
-  readonly opened: number;
-  readonly refused: number;
-  /** Of connections that are closed. */
-  readonly bytesOut: number;
-  readonly bytesIn: number;
-}
-
 /** How long a local connection waits while there is no server. */
 const defaultHoldMs = 30_000;
 /** Local connections that wait for the server at once. */
@@ -101,8 +36,6 @@ const maxHeld = 1024;
 const steadyMs = 30_000;
 /** Between tries at a port of the server that its last session may still hold. */
 const remoteRetryMs = 5_000;
-/** Milliseconds to reach the place on our side of a remote forwarding. */
-const dialMs = 30_000;
 
 /**
  * Forwards ports and sockets over one SSH connection, which is made anew when it is lost; local listeners stay open meanwhile.
@@ -129,19 +62,12 @@ export class Forwarding implements AsyncDisposable {
   readonly ended: Promise<Error | undefined>;
   readonly #options: ForwardOptions;
   readonly #end: PromiseWithResolvers<Error | undefined>;
-  readonly #identities: KnownIdentities = new WeakMap();
+  readonly #logins: KnownLogins = new WeakMap();
   readonly #stop = new AbortController();
-  readonly #local: LocalListener[] = [];
-  readonly #remote: RemoteListener[] = [];
-  readonly #passing = new Map<number, PassingConnection & { readonly streams: readonly Duplex[] }>();
+  readonly #passages: Passages;
   readonly #retries = new Set<NodeJS.Timeout>();
   readonly #waiting = new Set<(connection: ClientConnection | undefined) => void>();
   #connection: ClientConnection | undefined;
-  #serial = 0;
-  #opened = 0;
-  #refused = 0;
-  #bytesOut = 0;
-  #bytesIn = 0;
 
   /** For `forward`. */
   constructor(options: ForwardOptions) {
@@ -149,24 +75,19 @@ export class Forwarding implements AsyncDisposable {
     this.#end = Promise.withResolvers();
     this.ended = this.#end.promise;
     const { signal } = options.connect;
+    this.#passages = new Passages({
+      connection: () => this.#current(),
+      through: this.#through,
+      unlink: options.unlink ?? false,
+      signal: this.#stop.signal,
+      tell: (event) => this.#tell(event),
+    });
     if (signal?.aborted === true) this.#stop.abort();
     signal?.addEventListener("abort", () => void this.close(), { once: true });
   }
 
   get status(): ForwardingStatus {
-    return {
-      connected: this.#connection !== undefined,
-      connections: [...this.#passing.values()].map(({ id, from, to, sinceMs }) => ({
-        id,
-        from,
-        to,
-        sinceMs,
-      })),
-      opened: this.#opened,
-      refused: this.#refused,
-      bytesOut: this.#bytesOut,
-      bytesIn: this.#bytesIn,
-    };
+    return { connected: this.#connection !== undefined, ...this.#passages.status };
   }
 
   /** For `forward`. */
@@ -176,17 +97,13 @@ export class Forwarding implements AsyncDisposable {
     const fail = (spec: ForwardSpec, error: unknown): void => {
       if (!(error instanceof PosternError) || exitOnForwardFailure) throw error;
       failures.push(error);
-      this.#tellFailed(spec, error);
+      this.#passages.tellFailed(spec, error);
     };
     // A port that is in use here is known before anybody is asked for a password.
-    const listening: [ForwardSpec, LocalListener][] = [];
+    const listening: [ForwardSpec, string][] = [];
     for (const spec of forwards.filter(({ side }) => side === "local")) {
       try {
-        const listener = await listenLocal(spec.listen, (socket) => void this.#fromLocal(socket, spec), {
-          unlink: this.#options.unlink ?? false,
-        });
-        this.#local.push(listener);
-        listening.push([spec, listener]);
+        listening.push([spec, await this.#passages.listenHere(spec)]);
       } catch (error) {
         fail(spec, error);
       }
@@ -194,10 +111,10 @@ export class Forwarding implements AsyncDisposable {
     const [only] = failures;
     if (only !== undefined && failures.length === forwards.length) throw only;
     const connection = await this.#connectAtFirst();
-    for (const [spec, { place }] of listening) this.#tellForwarding(spec, formatPlace(place));
+    for (const [spec, place] of listening) this.#passages.tellForwarding(spec, place);
     for (const spec of forwards.filter(({ side }) => side === "remote")) {
       try {
-        await this.#listenRemote(connection, spec);
+        await this.#passages.listenThere(connection, spec);
       } catch (error) {
         fail(spec, error);
       }
@@ -221,10 +138,9 @@ export class Forwarding implements AsyncDisposable {
     this.#stop.abort();
     for (const timer of this.#retries) clearTimeout(timer);
     for (const wake of this.#waiting) wake(undefined);
-    const closing = this.#local.splice(0).map((listener) => listener[Symbol.asyncDispose]());
-    for (const { streams } of this.#passing.values()) for (const stream of streams) stream.destroy();
+    const closing = this.#passages.close();
     await this.#connection?.close();
-    await Promise.all(closing);
+    await closing;
     this.#end.resolve(reason);
   }
 
@@ -238,17 +154,6 @@ export class Forwarding implements AsyncDisposable {
     if (!this.#stop.signal.aborted || event.event === "closed") this.#options.onEvent?.(event);
   }
 
-  #tellForwarding(spec: ForwardSpec, listen: string): void {
-    const to = spec.to === undefined ? undefined : formatPlace(spec.to);
-    this.#tell({ event: "forwarding", side: spec.side, listen, to, through: this.#through });
-  }
-
-  #tellFailed(spec: ForwardSpec, error: unknown): void {
-    const to = spec.to === undefined ? undefined : formatPlace(spec.to);
-    const listen = formatPlace(spec.listen);
-    this.#tell({ event: "forward-failed", side: spec.side, listen, to, reason: sentenceOf(error) });
-  }
-
   async #connectAtFirst(): Promise<ClientConnection> {
     if (this.#options.keepTrying === true) return await this.#connectAgain(0);
     return await this.#connectOnce(1);
@@ -257,7 +162,7 @@ export class Forwarding implements AsyncDisposable {
   async #connectOnce(attempt: number): Promise<ClientConnection> {
     this.#tell({ event: "connecting", to: this.#through, attempt });
     const options = { ...this.#options.connect, signal: this.#stop.signal };
-    const connection = await connect(options, this.#identities);
+    const connection = await connect(options, this.#logins);
     this.#tell({ event: "connected", to: this.#through, server: connection.serverVersion });
     return connection;
   }
@@ -312,7 +217,6 @@ export class Forwarding implements AsyncDisposable {
         const since = performance.now();
         const { error } = await connection.ended;
         this.#connection = undefined;
-        this.#remote.length = 0;
         if (this.#stop.signal.aborted) return;
         const lost = error ?? new Error("the connection was closed");
         this.#tell({ event: "lost", reason: sentenceOf(lost) });
@@ -336,116 +240,16 @@ export class Forwarding implements AsyncDisposable {
   /** The server's last session may still hold the port: asked again until it lets go. */
   async #listenAgain(connection: ClientConnection, spec: ForwardSpec): Promise<void> {
     try {
-      await this.#listenRemote(connection, spec);
+      await this.#passages.listenThere(connection, spec);
     } catch (error) {
       if (!(error instanceof PosternError) || error.code !== "DENIED_CLIENT_CHANNEL") return;
-      this.#tellFailed(spec, error);
+      this.#passages.tellFailed(spec, error);
       const timer = setTimeout(() => {
         this.#retries.delete(timer);
         if (this.#connection === connection) void this.#listenAgain(connection, spec);
       }, remoteRetryMs);
       this.#retries.add(timer);
     }
-  }
-
-  async #listenRemote(connection: ClientConnection, spec: ForwardSpec): Promise<void> {
-    const take = (remote: RemoteConnection): void => void this.#fromRemote(remote, spec);
-    if (spec.listen.kind === "unix") {
-      this.#remote.push(await connection.listenUnix(spec.listen.path, take));
-      this.#tellForwarding(spec, formatPlace(spec.listen));
-      return;
-    }
-    const { host = "localhost", port } = spec.listen;
-    const listener = await connection.listenTcp({ host, port }, take);
-    this.#remote.push(listener);
-    this.#tellForwarding(spec, formatPlace({ kind: "tcp", host, port: listener.port ?? port }));
-  }
-
-  async #fromLocal(socket: Socket, spec: ForwardSpec): Promise<void> {
-    socket.on("error", () => {});
-    const id = ++this.#serial;
-    const from = peerOf(socket);
-    let to = spec.to;
-    try {
-      const socks = to === undefined ? await readSocks(socket) : undefined;
-      if (socks !== undefined) to = { kind: "tcp", ...socks.to };
-      if (to === undefined) return;
-      try {
-        const connection = await this.#current();
-        const origin: RemoteOrigin = {
-          address: socket.remoteAddress ?? "127.0.0.1",
-          port: socket.remotePort ?? 0,
-        };
-        const channel =
-          to.kind === "unix" ? await connection.openUnix(to.path) : await connection.openTcp(to, origin);
-        socks?.granted();
-        await this.#pass(id, from, formatPlace(to), socket, channel);
-      } catch (error) {
-        socks?.refused(error instanceof PosternError && error.code === "DENIED_CLIENT_CHANNEL");
-        throw error;
-      }
-    } catch (error) {
-      this.#tellRefused(id, from, to, error);
-      // Anything but a plain end: a client must not take it for an empty answer.
-      if (to !== undefined && spec.to !== undefined) socket.resetAndDestroy();
-      else socket.destroySoon();
-    }
-  }
-
-  async #fromRemote(remote: RemoteConnection, spec: ForwardSpec): Promise<void> {
-    const id = ++this.#serial;
-    const { address, port } = remote.origin;
-    const from = address === "" ? "a socket there" : formatHostPort({ host: address, port });
-    let to = spec.to;
-    try {
-      if (to === undefined) {
-        const channel = remote.accept();
-        const socks = await readSocks(channel);
-        to = { kind: "tcp", ...socks.to };
-        try {
-          const socket = await this.#dial(to);
-          socks.granted();
-          await this.#pass(id, from, formatPlace(to), channel, socket);
-        } catch (error) {
-          socks.refused(false);
-          channel.end();
-          throw error;
-        }
-        return;
-      }
-      const socket = await this.#dial(to).catch((error: unknown) => {
-        remote.refuse(sentenceOf(error));
-        throw error;
-      });
-      await this.#pass(id, from, formatPlace(to), remote.accept(), socket);
-    } catch (error) {
-      this.#tellRefused(id, from, to, error);
-    }
-  }
-
-  #tellRefused(id: number, from: string, to: Place | undefined, error: unknown): void {
-    this.#refused += 1;
-    const place = to === undefined ? undefined : formatPlace(to);
-    this.#tell({ event: "refused", id, from, to: place, reason: sentenceOf(error) });
-  }
-
-  #dial(to: Place): Promise<Socket> {
-    const options = { timeoutMs: dialMs, signal: this.#stop.signal };
-    if (to.kind === "unix") return dialUnix(to.path, options);
-    const place: HostPort = { host: to.host, port: to.port };
-    return dialTcp(place, options);
-  }
-
-  async #pass(id: number, from: string, to: string, one: Duplex, other: Duplex): Promise<void> {
-    const sinceMs = Date.now();
-    this.#opened += 1;
-    this.#passing.set(id, { id, from, to, sinceMs, streams: [one, other] });
-    this.#tell({ event: "opened", id, from, to });
-    const { bytesOut, bytesIn } = await join(one, other);
-    this.#passing.delete(id);
-    this.#bytesOut += bytesOut;
-    this.#bytesIn += bytesIn;
-    this.#tell({ event: "closed", id, from, to, bytesOut, bytesIn, ms: Date.now() - sinceMs });
   }
 
   /** The connection, or the next one if that comes soon. */
@@ -476,16 +280,4 @@ function isPassing(error: unknown, keepTrying: boolean): boolean {
     (keepTrying && error.code === "DENIED_CLIENT_LOGIN") ||
     error.code === "DENIED_CLIENT_CHANNEL"
   );
-}
-
-export function sentenceOf(error: unknown): string {
-  if (error instanceof PosternError)
-    return error.code.includes("_CLIENT_") ? (error.detail ?? error.message) : `${error.message}.`;
-  return error instanceof Error ? error.message : String(error);
-}
-
-function peerOf(socket: Socket): string {
-  const { remoteAddress, remotePort } = socket;
-  if (remoteAddress === undefined || remotePort === undefined) return "a local socket";
-  return formatHostPort({ host: remoteAddress.replace(/^::ffff:(?=\d+\.)/, ""), port: remotePort });
 }

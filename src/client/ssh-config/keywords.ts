@@ -20,9 +20,14 @@ export const keywords: ReadonlyMap<string, KeywordForm> = new Map<string, Keywor
   ["bindaddress", "word"],
   ["certificatefile", "each"],
   ["ciphers", "word"],
+  ["clearallforwardings", "word"],
   ["connecttimeout", "word"],
   ["dynamicforward", "each"],
   ["exitonforwardfailure", "word"],
+  ["forwardagent", "word"],
+  ["forwardx11", "word"],
+  ["forwardx11timeout", "word"],
+  ["forwardx11trusted", "word"],
   ["globalknownhostsfile", "words"],
   ["hashknownhosts", "word"],
   ["hostkeyalgorithms", "word"],
@@ -53,6 +58,7 @@ export const keywords: ReadonlyMap<string, KeywordForm> = new Map<string, Keywor
   ["user", "word"],
   ["userknownhostsfile", "words"],
   ["versionaddendum", "command"],
+  ["xauthlocation", "word"],
 ]);
 
 /** Keywords of ssh_config(5) by other names. */
@@ -68,16 +74,14 @@ export const aliases: ReadonlyMap<string, string> = new Map([
 /** Keywords of ssh_config(5) that change nothing here: a line with another word deserves a notice. */
 export const idleKeywords: ReadonlySet<string> = new Set(
   `addkeystoagent bindinterface canonicaldomains canonicalizefallbacklocal canonicalizehostname canonicalizemaxdots
-  canonicalizepermittedcnames casignaturealgorithms channeltimeout checkhostip clearallforwardings compression connectionattempts
+  canonicalizepermittedcnames casignaturealgorithms channeltimeout checkhostip compression connectionattempts
   controlmaster controlpath controlpersist enableescapecommandline enablesshkeysign escapechar fingerprinthash forkafterauthentication
-  forwardagent forwardx11 forwardx11timeout forwardx11trusted gatewayports gssapiauthentication gssapidelegatecredentials
+  gatewayports gssapiauthentication gssapidelegatecredentials
   gssapikeyexchange gssapiclientidentity gssapiserveridentity gssapirenewalforcesrekey gssapitrustdns gssapikexalgorithms
   hostbasedacceptedalgorithms hostbasedauthentication hostbasedkeytypes ignoreunknown ipqos kbdinteractivedevices knownhostscommand
   localcommand loglevel logverbose nohostauthenticationforlocalhost numberofpasswordprompts obscurekeystroketiming permitlocalcommand
   permitremoteopen pkcs11provider proxyusefdpass pubkeyacceptedalgorithms refuseconnection rekeylimit requiredrsasize
   revokedhostkeys rsaauthentication securitykeyprovider sessiontype stdinnull streamlocalbindmask syslogfacility tag tcpkeepalive
   tunnel tunneldevice updatehostkeys useblacklistedkeys usekeychain useprivilegedport useroaming verifyhostkeydns visualhostkey
-  warnweakcrypto xauthlocation protocol cipher rhostsrsaauthentication fallbacktorsh usersh smartcarddevice`.split(
-    /\s+/,
-  ),
+  warnweakcrypto protocol cipher rhostsrsaauthentication fallbacktorsh usersh smartcarddevice`.split(/\s+/),
 );

@@ -45,6 +45,8 @@ export interface HostSettings {
   readonly localForwards: readonly string[];
   readonly remoteForwards: readonly string[];
   readonly dynamicForwards: readonly string[];
+  /** No forwarding at all, not even those of the command line. */
+  readonly clearForwards: boolean;
   readonly exitOnForwardFailure: boolean | undefined;
   readonly unlinkSockets: boolean;
   readonly requestTerminal: "yes" | "no" | "force" | "auto";
@@ -52,6 +54,14 @@ export interface HostSettings {
   readonly sendEnvironment: readonly string[];
   readonly setEnvironment: readonly string[];
   readonly versionAddendum: string | undefined;
+  /** The socket of the agent that the server may use. */
+  readonly forwardAgent: string | undefined;
+  readonly forwardX11: boolean;
+  readonly forwardX11Trusted: boolean;
+  /** 0: for ever. */
+  readonly forwardX11Seconds: number;
+  /** The program xauth(1). */
+  readonly xauth: string | undefined;
   readonly ciphers: string | undefined;
   readonly macs: string | undefined;
   readonly kexAlgorithms: string | undefined;
@@ -92,6 +102,7 @@ export async function readSettings(options: SettingsOptions): Promise<HostSettin
   const expand = (text: string): string => expandTokens(text, tokens, account);
   const path = (text: string): string =>
     expandHome(expandEnvironment(expand(text), environment), account.home);
+  const agent = agentOf(first("identityagent"), environment, path);
   const proxyCommand = unlessNone(first("proxycommand"));
   const command = unlessNone(first("remotecommand"));
   const alias = first("hostkeyalias");
@@ -112,7 +123,7 @@ export async function readSettings(options: SettingsOptions): Promise<HostSettin
       .filter((file) => file !== "none")
       .map(path),
     identitiesOnly: yes(first("identitiesonly"), "IdentitiesOnly") ?? false,
-    agent: agentOf(first("identityagent"), environment, path),
+    agent,
     proxyJump,
     proxyCommand: proxyCommand === undefined ? undefined : expand(proxyCommand),
     knownHosts: known.filter((file) => file !== "none").map(path),
@@ -133,6 +144,7 @@ export async function readSettings(options: SettingsOptions): Promise<HostSettin
     localForwards: all("localforward").map((text) => expandEnvironment(text, environment)),
     remoteForwards: all("remoteforward").map((text) => expandEnvironment(text, environment)),
     dynamicForwards: all("dynamicforward"),
+    clearForwards: yes(first("clearallforwardings"), "ClearAllForwardings") ?? false,
     exitOnForwardFailure: yes(first("exitonforwardfailure"), "ExitOnForwardFailure"),
     unlinkSockets: yes(first("streamlocalbindunlink"), "StreamLocalBindUnlink") ?? false,
     requestTerminal: terminalOf(first("requesttty")),
@@ -140,6 +152,11 @@ export async function readSettings(options: SettingsOptions): Promise<HostSettin
     sendEnvironment: all("sendenv"),
     setEnvironment: all("setenv"),
     versionAddendum: versionOf(first("versionaddendum"), expand),
+    forwardAgent: forwardedAgentOf(first("forwardagent"), agent, (text) => agentOf(text, environment, path)),
+    forwardX11: yes(first("forwardx11"), "ForwardX11") ?? false,
+    forwardX11Trusted: yes(first("forwardx11trusted"), "ForwardX11Trusted") ?? false,
+    forwardX11Seconds: number(first("forwardx11timeout"), "ForwardX11Timeout", 1200),
+    xauth: first("xauthlocation"),
     ciphers: first("ciphers"),
     macs: first("macs"),
     kexAlgorithms: first("kexalgorithms"),
@@ -249,6 +266,16 @@ function agentOf(
   if (text === undefined || text === "SSH_AUTH_SOCK") return environment["SSH_AUTH_SOCK"] || undefined;
   if (/^\$[A-Za-z_]\w*$/.test(text)) return environment[text.slice(1)];
   return path(text);
+}
+
+/** `yes` is the agent that we use ourselves; else it is a socket's path, or $NAME of a variable that holds one. */
+function forwardedAgentOf(
+  text: string | undefined,
+  own: string | undefined,
+  named: (text: string) => string | undefined,
+): string | undefined {
+  if (text === undefined || /^(?:no|false)$/i.test(text)) return undefined;
+  return /^(?:yes|true)$/i.test(text) ? own : named(text);
 }
 
 function methodsOf(first: (keyword: string) => string | undefined): string[] {

@@ -42,8 +42,8 @@ export class AgentClient {
   }
 
   /** Tells which connection is to be signed for. The answer is success, or a failure from an agent that cannot be told. */
-  bindSession(binding: SessionBinding): void {
-    this.#send("success", encodeSessionBind(binding));
+  bindSession(binding: SessionBinding, forwarding = false): void {
+    this.#send("success", encodeSessionBind(binding, forwarding));
   }
 
   requestIdentities(): void {

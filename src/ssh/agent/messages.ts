@@ -77,15 +77,21 @@ export interface SessionBinding {
   readonly hostKeySignature: Uint8Array;
 }
 
-/** Payload of the extension request "session-bind@openssh.com", for a login: what is bound so can be bound no further. */
-export function encodeSessionBind({ hostKey, sessionId, hostKeySignature }: SessionBinding): Uint8Array {
+/**
+ * Payload of the extension request "session-bind@openssh.com". For a login, what is bound so can be bound no further; `forwarding`
+ * says that the one behind this connection asks from now on.
+ */
+export function encodeSessionBind(
+  { hostKey, sessionId, hostKeySignature }: SessionBinding,
+  forwarding = false,
+): Uint8Array {
   return new Writer()
     .u8(AGENT.EXTENSION)
     .string("session-bind@openssh.com")
     .string(hostKey)
     .string(sessionId)
     .string(hostKeySignature)
-    .bool(false)
+    .bool(forwarding)
     .bytes();
 }
 
