@@ -9,6 +9,10 @@ export interface BenchCase {
   readonly subjects: readonly string[];
   /** Fewer rounds than others, as each takes long. */
   readonly maxRounds?: number;
+  /** No goal asks for it: measured by `--all`, or by name. */
+  readonly onlyTold?: boolean;
+  /** Of these subjects alone where it is to be quick; none: not at all. */
+  readonly quick?: readonly string[];
   /** The subject whose profile is of interest. Default: the gateway. */
   readonly profiled?: string;
   measure(stage: Stage, subject: string, size: Size): Promise<Sample>;

@@ -33,3 +33,37 @@ export function compiledRecrypt(): Promise<string> {
   // By its file name: the one without a version comes with OpenSSL's headers only, which are not needed.
   return once("recrypt", ["recrypt.c", "../native/packets.c"], ["-l:libcrypto.so.3"]);
 }
+
+let goPipe: Promise<string> | undefined;
+
+/** The program of go-pipe/, built with the modules that Go finds, or with Debian's sources of them. */
+export function compiledGoPipe(): Promise<string> {
+  goPipe ??= buildGoPipe();
+  return goPipe;
+}
+
+async function buildGoPipe(): Promise<string> {
+  const folder = await tempDir();
+  process.on("exit", () => rmSync(folder.path, { recursive: true, force: true }));
+  const output = folder.at("go-pipe");
+  const cwd = new URL("go-pipe", import.meta.url).pathname;
+  const go = programPath("go") ?? "go";
+  try {
+    await succeed(go, ["build", "-o", output, "."], { cwd, deadlineMs: buildMs });
+  } catch {
+    const env = { GO111MODULE: "off", GOPATH: debianGoPath };
+    await succeed(go, ["build", "-o", output, "main.go"], { cwd, env, deadlineMs: buildMs });
+  }
+  return output;
+}
+
+const debianGoPath = "/usr/share/gocode";
+/** A first build compiles Go's own library too. */
+const buildMs = 300_000;
+
+/** Why there is no such program here, without trying to build it. */
+export function whyNoGoPipe(): string | undefined {
+  return programPath("go") === undefined
+    ? "go is not on the PATH (Debian: golang-go, golang-golang-x-crypto-dev)"
+    : undefined;
+}

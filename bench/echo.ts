@@ -100,7 +100,8 @@ export const echoCases: readonly BenchCase[] = [
   {
     name: "echo",
     summary: `keystrokes: round trips of ${keystrokeBytes} bytes over one session that runs cat`,
-    subjects: ["direct", "jump", "gateway", "pure", "ssh2", "haproxy", ...inC],
+    subjects: ["direct", "jump", "gateway", "go", ...inC],
+    quick: ["direct", "gateway", ...inC],
     measure: (stage: Stage, subject: string, size: Size) =>
       inC.includes(subject)
         ? echoInC(subject, size.echoTrips)
@@ -109,7 +110,8 @@ export const echoCases: readonly BenchCase[] = [
   {
     name: "echo-beside-bulk",
     summary: "keystrokes while a neighbour downloads as fast as it can, the same way",
-    subjects: ["direct", "jump", "gateway", "pure", "haproxy"],
+    subjects: ["direct", "jump", "gateway"],
+    quick: ["direct", "gateway"],
     measure: (stage: Stage, subject: string, size: Size) =>
       echoBesideBulk(stage, subject as Subject, size.echoTrips),
   },

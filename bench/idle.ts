@@ -50,6 +50,7 @@ export const idleCases: readonly BenchCase[] = [
     summary: "sessions by ssh -N: growth of resident memory and CPU for each (the jump's are processes)",
     subjects: ["gateway", "jump", "ssh2"],
     maxRounds: 2,
+    onlyTold: true,
     measure: (stage: Stage, subject: string, { idleSessions }: Size) =>
       idle(stage, subject as Subject, idleSessions),
   },

@@ -44,6 +44,8 @@ export const limitCases: readonly BenchCase[] = [
     name: "limit",
     summary: "what this machine could do: openssl both ways and a copy in C",
     subjects: Object.keys(opensslNames),
+    maxRounds: 3,
+    quick: [],
     measure: async (_stage, subject, size: Size): Promise<Sample> => {
       const name = opensslNames[subject] ?? subject;
       const crypto = (await secondsPerGb(name, false)) + (await secondsPerGb(name, true));

@@ -51,7 +51,8 @@ export const loginCases: readonly BenchCase[] = [
   {
     name: "logins",
     summary: "ssh host true, one after the other, ed25519 keys on both sides",
-    subjects: ["direct", "jump", "gateway", "ssh2"],
+    subjects: ["direct", "jump", "gateway", "go", "asyncssh"],
+    quick: ["direct", "jump", "gateway"],
     measure: (stage: Stage, subject: string, { logins: count }: Size) =>
       logins(stage, subject as Subject, count, 1),
   },
@@ -60,6 +61,7 @@ export const loginCases: readonly BenchCase[] = [
     summary: "ssh host true, all at once",
     subjects: ["direct", "jump", "gateway"],
     maxRounds: 3,
+    onlyTold: true,
     measure: (stage: Stage, subject: string, { concurrentLogins: count }: Size) =>
       logins(stage, subject as Subject, count, count),
   },

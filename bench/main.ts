@@ -17,11 +17,13 @@ import { limitCases } from "./limit.ts";
 import { loginCases } from "./logins.ts";
 import { manyCases } from "./many.ts";
 import { hottest, profileOf } from "./profile.ts";
+import { pysshrpCases } from "./pysshrp.ts";
+import { writeReadme } from "./readme.ts";
 import { runCase } from "./runner.ts";
 import type { Figure, Machine, Report, Size } from "./schema.ts";
 import { saturatedCases } from "./saturated.ts";
 import { offeredCases } from "./offered.ts";
-import { presentSubjects, Stage, subjects } from "./stage.ts";
+import { absentSubjects, Stage } from "./stage.ts";
 import { sftpCases } from "./sftp.ts";
 import { spliceCases } from "./splice.ts";
 import { startCases } from "./start.ts";
@@ -42,23 +44,29 @@ const cases: readonly BenchCase[] = [
   ...manyCases,
   ...tunnelCases,
   ...sftpCases,
+  ...pysshrpCases,
   ...startCases,
 ];
 
 const help = `usage: npm run bench -- [options]
 
-  --quick           small sizes and few rounds: about two minutes
+  --quick           small sizes, one round, the nearest rivals: about two minutes
+  --all             also the cases that no goal asks for
   --case NAME       only cases whose name begins so; may be given again
   --rounds N        rounds of each case
   --subject NAME    only these subjects; may be given again
   --json FILE       write the report there
+  --publish         write it to bench/baseline.json, and its tables into bench/README.md
+  --readme FILE     measure nothing: write the tables of that report into bench/README.md
   --baseline FILE   compare with this report (default: bench/baseline.json)
   --profile CASE    measure CASE with the gateway under node --cpu-prof, and show where its time goes
   --profile-to DIR  where profiles are written (default: bench/profiles)
   --list            name the cases and leave
 
 Cases:
-${cases.map((each) => `  ${each.name.padEnd(22)} ${each.summary}`).join("\n")}`;
+${cases.map((each) => `  ${each.name.padEnd(22)} ${each.onlyTold === true ? "(--all) " : ""}${each.summary}`).join("\n")}`;
+
+const baselineFile = resolve(import.meta.dirname, "baseline.json");
 
 const { values: options } = parseArgs({
   options: {
@@ -66,8 +74,11 @@ const { values: options } = parseArgs({
     case: { type: "string", multiple: true, default: [] },
     rounds: { type: "string" },
     subject: { type: "string", multiple: true, default: [] },
+    all: { type: "boolean", default: false },
     json: { type: "string" },
-    baseline: { type: "string", default: resolve(import.meta.dirname, "baseline.json") },
+    publish: { type: "boolean", default: false },
+    readme: { type: "string" },
+    baseline: { type: "string", default: baselineFile },
     profile: { type: "string" },
     "profile-to": { type: "string", default: resolve(import.meta.dirname, "profiles") },
     list: { type: "boolean", default: false },
@@ -78,7 +89,7 @@ const { values: options } = parseArgs({
 const full: Size = {
   quick: false,
   rounds: 5,
-  bulkBytes: 1024 * 1024 * 1024,
+  bulkBytes: 768 * 1024 * 1024,
   echoTrips: 3000,
   logins: 40,
   concurrentLogins: 50,
@@ -87,7 +98,7 @@ const full: Size = {
 };
 const quick: Size = {
   quick: true,
-  rounds: 2,
+  rounds: 1,
   bulkBytes: 256 * 1024 * 1024,
   echoTrips: 1000,
   logins: 10,
@@ -95,9 +106,6 @@ const quick: Size = {
   idleSessions: 16,
   idleEngineSessions: 500,
 };
-
-/** Rivals that a quick run leaves out. */
-const slowRivals = ["ssh2", "haproxy"];
 
 function machine(): Machine {
   const [cpu] = cpus();
@@ -115,7 +123,12 @@ function machine(): Machine {
 
 function wanted(): readonly BenchCase[] {
   const names = options.profile === undefined ? options.case : [options.profile];
-  if (names.length === 0) return cases;
+  if (names.length === 0) {
+    return cases.filter(
+      ({ onlyTold, quick: inQuick }) =>
+        (options.all || onlyTold !== true) && (!options.quick || inQuick === undefined || inQuick.length > 0),
+    );
+  }
   const found = cases.filter((each) => names.some((name) => each.name.startsWith(name)));
   if (found.length === 0) throw new Error(`no case is called ${names.join(", ")}; see --list`);
   return found;
@@ -126,18 +139,21 @@ function tell(line: string): void {
   else process.stderr.write(`${line}\n`);
 }
 
-async function measureAll(size: Size): Promise<Figure[]> {
-  const present = new Set<string>(presentSubjects());
-  if (size.quick) for (const rival of slowRivals) present.delete(rival);
-  const chosen = (subject: string): boolean => {
+/** Subjects that are measured in a case: those named, or all that can be had here, and in a quick run fewer. */
+function chosenIn(bench: BenchCase, absent: ReadonlyMap<string, string>): (subject: string) => boolean {
+  return (subject) => {
     if (options.subject.length > 0) return options.subject.includes(subject);
-    return present.has(subject) || !(subjects as readonly string[]).includes(subject);
+    const inQuick = !options.quick || options.case.length > 0 || bench.quick === undefined;
+    return !absent.has(subject) && (inQuick || bench.quick.includes(subject));
   };
+}
+
+async function measureAll(size: Size, absent: ReadonlyMap<string, string>): Promise<Figure[]> {
   const figures: Figure[] = [];
   for (const bench of wanted()) {
     // A fresh gateway for each case: what one leaves behind does not burden the next.
     await using stage = new Stage();
-    figures.push(...(await runCase(bench, stage, size, chosen, tell)));
+    figures.push(...(await runCase(bench, stage, size, chosenIn(bench, absent), tell)));
   }
   if (process.stderr.isTTY) process.stderr.write("\r\u001B[K");
   return figures;
@@ -158,22 +174,33 @@ async function main(): Promise<void> {
     for (const bench of wanted()) console.log(hottest(await profileOf(bench, folder, size, tell)));
     return;
   }
+  if (options.readme !== undefined) {
+    writeReadme(JSON.parse(readFileSync(options.readme, "utf8")) as Report);
+    return;
+  }
+  const missing = absentSubjects();
+  for (const [subject, why] of missing) console.error(`${subject} is left out: ${why}`);
   const at = new Date().toISOString();
   const [loadBefore = 0] = loadavg();
-  const figures = await measureAll(size);
+  const figures = await measureAll(size, missing);
   const report: Report = {
     schema: "postern-bench/1",
     at,
     quick: size.quick,
     machine: machine(),
     load: [loadBefore, loadavg()[0] ?? 0],
+    absent: Object.fromEntries(missing),
     figures,
     goals: judge(figures),
   };
   console.log(caseTables(report));
   console.log(`\n### Goals\n\n${goalTable(report.goals)}`);
-  if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(report, undefined, 1)}\n`);
+  const text = `${JSON.stringify(report, undefined, 1)}\n`;
+  if (options.json !== undefined) writeFileSync(options.json, text);
   showChanges(report);
+  if (!options.publish) return;
+  writeFileSync(baselineFile, text);
+  writeReadme(report);
 }
 
 function showChanges(report: Report): void {

@@ -136,6 +136,7 @@ export const manyCases: readonly BenchCase[] = [
     summary: "the same with one worker and with two: where cores are free, the rate is what counts",
     subjects: ["one", "two"],
     maxRounds: 3,
+    quick: [],
     measure: (stage: Stage, subject: string) => loginsMany(stage, subject === "two" ? 2 : 1),
   },
   {

@@ -1,9 +1,11 @@
+import { spawnSync } from "node:child_process";
 import { writeFile } from "node:fs/promises";
 import { Child } from "#test/support/child";
 import { freePort } from "#test/support/ports";
-import { stranger } from "#test/support/strangers";
-import { tempDir } from "#test/support/temp-dir";
+import { debianPython, programPath } from "#test/support/strangers";
+import { tempDir, type TempDir } from "#test/support/temp-dir";
 import { knownHostsLine, makeKey } from "#test/support/test-keys";
+import { compiledGoPipe, whyNoGoPipe } from "./compiled.ts";
 
 /** Another program in the gateway's place. */
 export interface Proxy extends AsyncDisposable {
@@ -18,59 +20,119 @@ export interface ProxyOptions {
     readonly host: string;
     readonly port: number;
     readonly hostKeys: readonly { readonly publicLine: string }[];
+    /** File of keys that may log in. */
+    readonly authorizedKeysFile: string;
   };
-  readonly key: { readonly path: string };
+  /** Who logs in. */
+  readonly key: { readonly path: string; readonly publicLine: string };
+  /** An RSA key that the upstream also takes. */
+  readonly rsaKey: { readonly path: string };
   readonly user: string;
+}
+
+interface Rival {
+  readonly text: string;
+  /** Why it cannot be measured here; undefined: it can. */
+  absent(): string | undefined;
+  start(options: ProxyOptions): Promise<Proxy>;
 }
 
 const host = "127.0.0.1";
 
-/** HAProxy in TCP mode: bytes are copied, nothing is opened. */
-export async function startHaproxy({ upstream }: ProxyOptions): Promise<Proxy> {
+/** What copies bytes and opens nothing. */
+const copiers = ["haproxy", "nginx"] as const;
+type Copier = (typeof copiers)[number];
+
+/** The configuration of one that passes a port on to another. */
+function copierConfig(name: Copier, port: number, upstream: { host: string; port: number }): string[] {
+  if (name === "haproxy") {
+    const timeouts = ["connect", "client", "server"].map((each) => `  timeout ${each} 1h`);
+    const server = `  server upstream ${upstream.host}:${upstream.port}`;
+    return ["defaults", "  mode tcp", ...timeouts, "listen ssh", `  bind ${host}:${port}`, server];
+  }
+  const server = `server { listen ${host}:${port}; proxy_pass ${upstream.host}:${upstream.port}; proxy_timeout 1h; }`;
+  return [
+    "include /etc/nginx/modules-enabled/*stream*.conf;",
+    "daemon off;",
+    "worker_processes 1;",
+    "error_log stderr notice;",
+    "events {}",
+    `stream { ${server} }`,
+  ];
+}
+
+/** One of the copiers between a free port and another. */
+export async function startCopier(
+  name: Copier,
+  upstream: { readonly host: string; readonly port: number },
+): Promise<{ readonly child: Child; readonly folder: TempDir; readonly port: number }> {
   const folder = await tempDir();
   const port = await freePort(host);
-  const config = [
-    "defaults",
-    "  mode tcp",
-    "  timeout connect 10s",
-    "  timeout client 1h",
-    "  timeout server 1h",
-    "listen ssh",
-    `  bind ${host}:${port}`,
-    `  server upstream ${upstream.host}:${upstream.port}`,
-  ];
-  const file = folder.at("haproxy.cfg");
-  await writeFile(file, `${config.join("\n")}\n`);
-  // -W and -db keep it in the foreground, in two processes: the worker is the child of the master.
-  const child = new Child(stranger("haproxy"), ["-W", "-db", "-f", file]);
-  await child.waitForStderr(/Loading success/);
-  const knownHosts = folder.at("known_hosts");
-  const lines = upstream.hostKeys.map((key) => knownHostsLine(host, port, key.publicLine));
-  await writeFile(knownHosts, `${lines.join("\n")}\n`);
-  return ending(child, folder, { port, knownHosts });
+  const file = folder.at("config");
+  const lines = copierConfig(name, port, upstream);
+  if (name === "nginx") lines.unshift(`pid ${folder.at("pid")};`);
+  await writeFile(file, `${lines.join("\n")}\n`);
+  // -W and -db keep haproxy in the foreground. Both are two processes: the worker is the child of the master.
+  const args = name === "haproxy" ? ["-W", "-db", "-f", file] : ["-c", file];
+  const child = new Child(programPath(name) ?? name, args);
+  await child.waitForStderr(name === "haproxy" ? /Loading success/ : /start worker process /);
+  return { child, folder, port };
 }
 
-/** The proxy of `ssh2-proxy.ts`. */
-export async function startSsh2Proxy({ upstream, key, user }: ProxyOptions): Promise<Proxy> {
+async function startCopying(name: Copier, { upstream }: ProxyOptions): Promise<Proxy> {
+  const { child, folder, port } = await startCopier(name, upstream);
+  const lines = upstream.hostKeys.map((key) => knownHostsLine(host, port, key.publicLine));
+  return await ending(child, folder, port, lines);
+}
+
+/** A program that is given HOSTKEY UPSTREAM-HOST UPSTREAM-PORT USER IDENTITY (or the two in one word), and prints its port. */
+async function startPrinting(
+  command: readonly string[],
+  { upstream, key, user }: ProxyOptions,
+  address: readonly string[] = [upstream.host, String(upstream.port)],
+): Promise<Proxy> {
   const folder = await tempDir();
   const hostKey = makeKey(folder.at("host"));
-  const script = new URL("ssh2-proxy.ts", import.meta.url).pathname;
-  const args = [script, hostKey.path, upstream.host, String(upstream.port), user, key.path];
-  const child = new Child(process.execPath, args);
+  const [program = "", ...words] = command;
+  const child = new Child(program, [...words, hostKey.path, ...address, user, key.path]);
   const [, port = ""] = await child.waitForStdout(/^(\d+)\n/);
-  const knownHosts = folder.at("known_hosts");
-  await writeFile(knownHosts, `${knownHostsLine(host, Number(port), hostKey.publicLine)}\n`);
-  return ending(child, folder, { port: Number(port), knownHosts });
+  return await ending(child, folder, Number(port), [knownHostsLine(host, Number(port), hostKey.publicLine)]);
 }
 
-function ending(
+/** The gateway that Postern takes the place of, by its own configuration. */
+async function startPysshrp({ upstream, key, rsaKey, user }: ProxyOptions): Promise<Proxy> {
+  const folder = await tempDir();
+  const hostKey = makeKey(folder.at("host"), "rsa", "", ["-m", "PEM"]);
+  const port = await freePort(host);
+  await writeFile(folder.at("keys"), `${key.publicLine}\n`);
+  const rule = {
+    user,
+    upstream_host: upstream.host,
+    upstream_port: upstream.port,
+    upstream_key: rsaKey.path,
+    upstream_authorized_keys: folder.at("keys"),
+  };
+  // What JSON writes here is Python too.
+  const globals = { listen: `${host}:${port}`, level: "INFO", key: hostKey.path, servers: [rule] };
+  const lines = Object.entries(globals).map(([name, value]) => `${name} = ${JSON.stringify(value)}`);
+  await writeFile(folder.at("config.py"), `${lines.join("\n")}\n`);
+  const child = new Child(programPath("pysshrpd") ?? "", ["-c", folder.at("config.py")]);
+  await child.waitForStderr(/Configuration loaded/);
+  return await ending(child, folder, port, [knownHostsLine(host, port, hostKey.publicLine)]);
+}
+
+async function ending(
   child: Child,
-  folder: AsyncDisposable,
-  found: { readonly port: number; readonly knownHosts: string },
-): Proxy {
+  folder: TempDir,
+  port: number,
+  hostKeyLines: readonly string[],
+): Promise<Proxy> {
+  const knownHosts = folder.at("known_hosts");
+  await writeFile(knownHosts, `${hostKeyLines.join("\n")}\n`);
   return {
-    ...found,
     host,
+    port,
+    knownHosts,
     pid: child.pid,
     [Symbol.asyncDispose]: async () => {
       await child[Symbol.asyncDispose]();
@@ -78,3 +140,58 @@ function ending(
     },
   };
 }
+
+function withoutProgram(name: string, hint: string): () => string | undefined {
+  return () => (programPath(name) === undefined ? `${name} is not on the PATH (${hint})` : undefined);
+}
+
+function withoutPython(module: string): () => string | undefined {
+  return () => {
+    const { status } = spawnSync(debianPython, ["-c", `import ${module}`], { stdio: "ignore" });
+    return status === 0 ? undefined : `Debian's python3-${module} is not installed`;
+  };
+}
+
+const here = (name: string): string => new URL(name, import.meta.url).pathname;
+
+export type RivalName = "ssh2" | "go" | "asyncssh" | "paramiko" | "pysshrp" | "haproxy" | "nginx";
+
+/** Everything but ourselves and OpenSSH. */
+export const rivals: Readonly<Record<RivalName, Rival>> = {
+  ssh2: {
+    text: "a proxy made of ssh2's public API (without its native part)",
+    absent: () => undefined,
+    start: (options) => startPrinting([process.execPath, here("ssh2-proxy.ts")], options),
+  },
+  go: {
+    text: "a proxy made of Go's x/crypto/ssh, by its public API",
+    absent: () => whyNoGoPipe(),
+    start: async (options) =>
+      startPrinting([await compiledGoPipe()], options, [`${options.upstream.host}:${options.upstream.port}`]),
+  },
+  asyncssh: {
+    text: "a proxy made of asyncssh",
+    absent: withoutPython("asyncssh"),
+    start: (options) => startPrinting([debianPython, "-W", "ignore", here("asyncssh-proxy.py")], options),
+  },
+  paramiko: {
+    text: "a proxy made of paramiko",
+    absent: withoutPython("paramiko"),
+    start: (options) => startPrinting([debianPython, "-W", "ignore", here("paramiko-proxy.py")], options),
+  },
+  pysshrp: {
+    text: "pysshrp",
+    absent: withoutProgram("pysshrpd", "Python 2 with paramiko before 3"),
+    start: startPysshrp,
+  },
+  haproxy: {
+    text: "HAProxy in TCP mode: no cryptography",
+    absent: withoutProgram("haproxy", "Debian: haproxy"),
+    start: (options) => startCopying("haproxy", options),
+  },
+  nginx: {
+    text: "nginx's stream module: no cryptography",
+    absent: withoutProgram("nginx", "Debian: nginx, libnginx-mod-stream"),
+    start: (options) => startCopying("nginx", options),
+  },
+};

@@ -75,7 +75,9 @@ function saturatedCase(direction: Direction, cipher: string): BenchCase {
   return {
     name: `saturated-${direction}-${cipher}`,
     summary: `${direction}, ${cipher}, between ends of our own engine that are faster than what is between; "c" is recrypt.c`,
-    subjects: ["gateway", "pure", "c"],
+    // Of the pure path one cipher is a goal.
+    subjects: cipher === "aes128-gcm" ? ["gateway", "pure", "c"] : ["gateway", "c"],
+    quick: ["gateway", "c"],
     measure: (stage: Stage, subject: string, { bulkBytes }: Size) =>
       subject === "c"
         ? throughRecrypt(cipher, 2 * bulkBytes)

@@ -13,6 +13,8 @@ export interface Report {
   readonly machine: Machine;
   /** Load average of a minute before the first case and after the last: what else went on is in it. */
   readonly load: readonly [before: number, after: number];
+  /** Rivals that could not be measured, and why. */
+  readonly absent: Readonly<Record<string, string>>;
   readonly figures: readonly Figure[];
   readonly goals: readonly GoalVerdict[];
 }

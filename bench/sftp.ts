@@ -158,6 +158,7 @@ function sftpCase(
     name,
     summary,
     subjects,
+    onlyTold: true,
     profiled,
     measure: (stage, subject, size) => measure(stage, subject as Way, size),
   };

@@ -1,13 +1,11 @@
-import { writeFile } from "node:fs/promises";
 import { Child } from "#test/support/child";
 import { startGateway } from "#test/support/gateway";
 import { freePort } from "#test/support/ports";
-import { stranger } from "#test/support/strangers";
-import { tempDir } from "#test/support/temp-dir";
 import type { Direction } from "./bulk.ts";
 import type { BenchCase } from "./case.ts";
 import { treeCpuSeconds } from "./cpu.ts";
 import { compiledCopy } from "./compiled.ts";
+import { startCopier } from "./rivals.ts";
 import type { Sample, Size } from "./schema.ts";
 
 /** What passes bytes on, unopened: who comes to its port is joined with the sink. */
@@ -18,11 +16,12 @@ interface Splicer extends AsyncDisposable {
 
 const host = "127.0.0.1";
 
-async function startGatewaySplicer(sink: number): Promise<Splicer> {
+async function startGatewaySplicer(sink: number, kind: string): Promise<Splicer> {
   const port = await freePort(host);
   // By the address alone: the generator says nothing but its bytes.
   const target = { name: "sink", host, port: sink, at: [`${host}:${port}`] };
   const gateway = await startGateway({
+    env: { POSTERN_NATIVE: kind === "pure" ? "off" : undefined },
     config: {
       listen: [{ address: `${host}:${port}`, entries: ["address"] }],
       targets: [target],
@@ -32,15 +31,8 @@ async function startGatewaySplicer(sink: number): Promise<Splicer> {
   return { pid: gateway.child.pid, port, [Symbol.asyncDispose]: () => gateway[Symbol.asyncDispose]() };
 }
 
-async function startHaproxySplicer(sink: number): Promise<Splicer> {
-  const folder = await tempDir();
-  const port = await freePort(host);
-  const file = folder.at("haproxy.cfg");
-  const timeouts = ["connect", "client", "server"].map((name) => `  timeout ${name} 1h`);
-  const lines = ["defaults", "  mode tcp", ...timeouts, "listen all"];
-  await writeFile(file, [...lines, `  bind ${host}:${port}`, `  server sink ${host}:${sink}`, ""].join("\n"));
-  const child = new Child(stranger("haproxy"), ["-W", "-db", "-f", file]);
-  await child.waitForStderr(/Loading success/);
+async function startRival(name: "haproxy" | "nginx", sink: number): Promise<Splicer> {
+  const { child, folder, port } = await startCopier(name, { host, port: sink });
   return {
     pid: child.pid,
     port,
@@ -57,8 +49,10 @@ async function measure(subject: string, direction: Direction, bytes: number): Pr
   const far = direction === "up" ? ["sink", String(farPort)] : ["give", String(farPort), String(bytes)];
   await using target = new Child(copy, far);
   await target.waitForStdout(/ready/);
-  const start = subject === "haproxy" ? startHaproxySplicer : startGatewaySplicer;
-  await using splicer = await start(farPort);
+  await using splicer =
+    subject === "haproxy" || subject === "nginx"
+      ? await startRival(subject, farPort)
+      : await startGatewaySplicer(farPort, subject);
   const before = await treeCpuSeconds(splicer.pid);
   const began = performance.now();
   const port = String(splicer.port);
@@ -78,12 +72,13 @@ function spliceCase(name: string, direction: Direction): BenchCase {
   return {
     name,
     summary: `bytes passed on unopened, ${direction}, between a generator and a sink that are processes of their own`,
-    subjects: ["gateway", "haproxy"],
+    subjects: ["gateway", "pure", "haproxy", "nginx"],
+    quick: ["gateway", "pure", "haproxy"],
     measure: (_stage, subject, size: Size) => measure(subject, direction, 2 * size.bulkBytes),
   };
 }
 
 export const spliceCases: readonly BenchCase[] = [
-  spliceCase("splice", "up"),
+  spliceCase("splice-up", "up"),
   spliceCase("splice-down", "down"),
 ];

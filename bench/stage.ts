@@ -3,23 +3,23 @@ import { Child } from "#test/support/child";
 import { type Gateway, type Pieces, startGateway } from "#test/support/gateway";
 import { sshCommand, type SshOptions, sshSettings, type SshTarget } from "#test/support/ssh";
 import { type Sshd, startSshd } from "#test/support/sshd";
-import { absent, stranger } from "#test/support/strangers";
-import { testKeys } from "#test/support/test-keys";
+import { stranger } from "#test/support/strangers";
+import { type KeyFiles, testKeys } from "#test/support/test-keys";
 import { childless, treeCpuSeconds, treeResidentBytes } from "./cpu.ts";
-import { type Proxy, startHaproxy, startSsh2Proxy } from "./rivals.ts";
+import { type Proxy, type RivalName, rivals } from "./rivals.ts";
 
-/** A way from the client to the upstream. */
-export const subjects = ["direct", "jump", "gateway", "pure", "ssh2", "haproxy"] as const;
-export type Subject = (typeof subjects)[number];
-
-export const subjectTexts: Record<Subject, string> = {
+const ours = {
   direct: "ssh straight to sshd",
   jump: "ssh -J through an sshd, which decrypts and encrypts once",
   gateway: "ssh through Postern, which decrypts and encrypts twice",
   pure: "the same without its native part (POSTERN_NATIVE=off)",
-  ssh2: "ssh through a proxy made of ssh2's public API (no native part)",
-  haproxy: "ssh through HAProxy in TCP mode: no cryptography",
-};
+} as const;
+
+/** A way from the client to the upstream. */
+export type Subject = keyof typeof ours | RivalName;
+
+const rivalNames = Object.keys(rivals) as RivalName[];
+export const subjects: readonly Subject[] = [...(Object.keys(ours) as (keyof typeof ours)[]), ...rivalNames];
 
 /** Where a gateway's rule leads, and how the upstream's host key is checked. */
 export interface UpstreamPlace {
@@ -76,9 +76,14 @@ export class Stage implements AsyncDisposable {
     return this.#user;
   }
 
-  async keys(): Promise<{ readonly path: string; readonly publicLine: string }> {
+  /** Whoever logs in, at the gateway and behind it. */
+  keys(): Promise<KeyFiles> {
+    return this.#key("ed25519");
+  }
+
+  async #key(kind: "ed25519" | "rsa"): Promise<KeyFiles> {
     const keys = await this.#once("keys", async () => this.#owned.use(await testKeys()));
-    return keys.key("ed25519", "id");
+    return keys.key(kind, `id-${kind}`);
   }
 
   upstream(): Promise<Sshd> {
@@ -90,9 +95,11 @@ export class Stage implements AsyncDisposable {
   }
 
   async #sshd(): Promise<Sshd> {
-    const key = await this.keys();
+    const keys = [await this.keys(), await this.#key("rsa")];
     const config = ["LogLevel INFO", "MaxStartups 2000"];
-    return this.#owned.use(await startSshd({ authorizedKeys: [key.publicLine], config }));
+    return this.#owned.use(
+      await startSshd({ authorizedKeys: keys.map(({ publicLine }) => publicLine), config }),
+    );
   }
 
   gateway(kind: GatewayKind = "gateway"): Promise<Gateway> {
@@ -128,12 +135,11 @@ export class Stage implements AsyncDisposable {
     });
   }
 
-  proxy(name: "ssh2" | "haproxy"): Promise<Proxy> {
+  rival(name: RivalName): Promise<Proxy> {
     return this.#once(name, async () => {
       const upstream = await this.upstream();
-      const key = await this.keys();
-      const start = name === "haproxy" ? startHaproxy : startSsh2Proxy;
-      return this.#owned.use(await start({ upstream, key, user: this.#user }));
+      const [key, rsaKey] = [await this.keys(), await this.#key("rsa")];
+      return this.#owned.use(await rivals[name].start({ upstream, key, rsaKey, user: this.#user }));
     });
   }
 
@@ -144,14 +150,13 @@ export class Stage implements AsyncDisposable {
       case "gateway":
       case "pure":
         return (await this.gateway(subject)).target(this.#user, path);
-      case "ssh2":
-      case "haproxy":
-        return { ...(await this.proxy(subject)), user: this.#user, identity: path };
       case "direct":
       case "jump": {
         const { host, port, knownHosts } = await this.upstream();
         return { host, port, knownHosts, user: this.#user, identity: path };
       }
+      default:
+        return { ...(await this.rival(subject)), user: this.#user, identity: path };
     }
   }
 
@@ -176,9 +181,8 @@ export class Stage implements AsyncDisposable {
       case "gateway":
       case "pure":
         return (await this.gateway(subject)).child.pid;
-      case "ssh2":
-      case "haproxy":
-        return (await this.proxy(subject)).pid;
+      default:
+        return (await this.rival(subject)).pid;
     }
   }
 
@@ -228,8 +232,8 @@ export const gatewayConfig: Pieces = {
   },
 };
 
-/** Subjects that can be measured here. */
-export function presentSubjects(): Subject[] {
-  const rivals = absent(["haproxy"]).length === 0;
-  return subjects.filter((subject) => subject !== "haproxy" || rivals);
+/** Subjects that cannot be measured here, and why. */
+export function absentSubjects(): ReadonlyMap<string, string> {
+  const found = rivalNames.map((name) => [name, rivals[name].absent()] as const);
+  return new Map(found.flatMap(([name, why]) => (why === undefined ? [] : [[name, why]])));
 }

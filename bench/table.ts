@@ -8,7 +8,7 @@ export function number(value: number): string {
 }
 
 /** A table that is Markdown and reads well on a terminal: the first column to the left, all others to the right. */
-function grid(rows: readonly (readonly string[])[], textColumns = 1): string {
+export function grid(rows: readonly (readonly string[])[], textColumns = 1): string {
   const widths: number[] = [];
   for (const row of rows) {
     for (const [n, cell] of row.entries()) widths[n] = Math.max(widths[n] ?? 0, cell.length);
@@ -57,4 +57,26 @@ function caseGrid(figures: readonly Figure[], shown: readonly Metric[]): string 
 export function goalTable(goals: readonly GoalVerdict[]): string {
   const rows = goals.map((each) => [each.id, each.verdict, each.what, each.goal, each.found]);
   return grid([["#", "verdict", "what", "goal", "found"], ...rows], 5);
+}
+
+/** Cases down, subjects across; of several metrics one after the other in each cell. */
+export function subjectsTable(report: Report, names: readonly string[], shown: readonly Metric[]): string {
+  const figures = report.figures.filter(
+    (figure) => names.includes(figure.case) && shown.includes(figure.metric),
+  );
+  const across = [...new Set(figures.map((figure) => figure.subject))];
+  const rows = names.map((name) => [
+    name,
+    ...across.map((subject) => {
+      const found = shown.flatMap(
+        (metric) =>
+          figures.find((each) => each.case === name && each.subject === subject && each.metric === metric) ??
+          [],
+      );
+      return shown.length === 1
+        ? found.map(spread).join()
+        : found.map((each) => number(each.median)).join(", ");
+    }),
+  ]);
+  return grid([["", ...across], ...rows]);
 }
