@@ -7,7 +7,7 @@
  */
 export type { Usage } from "./open-files.ts";
 export type { MountEnd, MountWay } from "./mount-leg.ts";
-export { mountClash } from "./mount-paths.ts";
+export { MountPaths, mountClash } from "./mount-paths.ts";
 export { type Mount, MountedSftp } from "./mounted.ts";
 export { PathLocks } from "./locks.ts";
 export { type FileRules, fileRulesFor, fillRoot } from "./rules.ts";
