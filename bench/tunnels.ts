@@ -16,6 +16,9 @@ import { gatewayConfig } from "./stage.ts";
 /** Tunnels before those that are counted: with them heap and code grow to what they need. */
 const firstTunnels = 200;
 
+/** Tunnels are held by thousands, more than idle sessions: 10,000 in a whole run. */
+const tunnelsToEngineSession = 5;
+
 /** Logins under way at once while the fleet comes for the first time. */
 const lanes = 8;
 
@@ -176,6 +179,7 @@ export const tunnelCases: readonly BenchCase[] = [
       "idle tunnels of devices of our own engine: what each costs, and how soon all are back after kill -9",
     subjects: ["gateway"],
     maxRounds: 2,
-    measure: (_stage, _subject, { idleEngineSessions }: Size) => tunnels(idleEngineSessions),
+    measure: (_stage, _subject, { idleEngineSessions }: Size) =>
+      tunnels(tunnelsToEngineSession * idleEngineSessions),
   },
 ];

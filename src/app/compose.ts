@@ -207,6 +207,7 @@ function orderedOf(
     ...tls.acme.names,
     ...(signIn === undefined ? [] : [new URL(signIn.address).hostname]),
     ...(plan?.api === undefined ? [] : [plan.api.host]),
+    ...(plan?.web?.paths === undefined ? [] : [plan.web.paths.host]),
   ];
   const wants = (name: string): boolean => {
     const device = plan?.web === undefined ? undefined : deviceOfHost(name, plan.web.domain);

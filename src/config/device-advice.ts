@@ -51,6 +51,10 @@ export function* checkDevices(
     if (rule.serve?.kind === "devices") yield document.problem(["rules", at, "serve"], text);
 }
 
+function pagesOf({ domain, paths }: NonNullable<NonNullable<MainFile["devices"]>["web"]>): string {
+  return domain === undefined ? (paths?.host ?? "") : `*.${domain}`;
+}
+
 /** Whether programs can reach the authority, and nothing else is at its name. */
 function* checkApi(
   { devices, tls }: Pick<MainFile, "devices" | "tls">,
@@ -66,7 +70,7 @@ function* checkApi(
     yield main.problem(place, `needs a certificate for ${host} in tls.certificates, or tls.acme`);
   if (tokens.length === 0)
     yield main.problem(place, "nobody can use it: postern device api-token makes a token", warning);
-  if (devices.web !== undefined && host.endsWith(`.${devices.web.domain}`))
+  if (devices.web?.domain !== undefined && host.endsWith(`.${devices.web.domain}`))
     yield main.problem(
       [...place, "host"],
       `a device could have that name: take one that is not in ${devices.web.domain}`,
@@ -95,7 +99,19 @@ function* checkWeb(
   else if (tls.certificates.length === 0 && tls.acme === undefined && devices.web.plain === "redirect")
     yield main.problem(
       place,
-      `needs a certificate for *.${devices.web.domain} in tls.certificates, or tls.acme, or plain: serve behind a proxy that ends TLS`,
+      `needs a certificate for ${pagesOf(devices.web)} in tls.certificates, or tls.acme, or plain: serve behind a proxy that ends TLS`,
+    );
+  const others = [devices.api?.host, signIn === undefined ? undefined : new URL(signIn.address).hostname];
+  const { domain, paths } = devices.web;
+  if (paths !== undefined && others.includes(paths.host))
+    yield main.problem(
+      [...place, "paths", "host"],
+      "is the host of signIn or devices.api: devices' pages could speak for it there",
+    );
+  if (paths !== undefined && domain !== undefined && paths.host.endsWith(`.${domain}`))
+    yield main.problem(
+      [...place, "paths", "host"],
+      `a device could have that name: take one that is not in ${domain}`,
     );
   if (!targets.some(({ target }) => target.devices === true))
     yield main.problem(

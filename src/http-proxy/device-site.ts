@@ -5,7 +5,8 @@ import type { Asked, Reply } from "./asked.ts";
 import { type ExchangePorts, Exchanges } from "./exchange.ts";
 import { Gate, type GatePorts, type Judged } from "./gate.ts";
 import { deviceOfHost } from "./host.ts";
-import { type Page, plainPage, say } from "./pages.ts";
+import { goTo, type Page, plainPage, say } from "./pages.ts";
+import { pageAt, placedByPath } from "./prefix.ts";
 import type { WebConfig } from "./schema.ts";
 import type { Site } from "./site.ts";
 import type { Visitor } from "./visitor.ts";
@@ -18,6 +19,8 @@ export class DeviceSite implements Site {
   readonly #config: WebConfig;
   readonly #ports: DeviceSitePorts;
   readonly #gate: Gate;
+  /** At paths nobody can come back from a provider. */
+  readonly #pathGate: Gate;
   readonly #exchanges: Exchanges;
 
   constructor(config: WebConfig, ports: DeviceSitePorts) {
@@ -25,23 +28,26 @@ export class DeviceSite implements Site {
     this.#config = config;
     this.#ports = ports;
     this.#gate = new Gate(config, ports);
+    const { signIn: _, ...atPaths } = ports;
+    this.#pathGate = new Gate(config, atPaths);
     this.#exchanges = new Exchanges(config, ports);
   }
 
   takes(host: string): boolean {
-    return deviceOfHost(host, this.#config.domain) !== undefined;
+    const { domain, paths } = this.#config;
+    return host === paths?.host || deviceOfHost(host, domain) !== undefined;
   }
 
   async answer(asked: Asked, reply: Reply, visitor: Visitor): Promise<void> {
-    const judged = await this.#gate.judge(asked, this.#nameOf(asked), visitor.client, false);
-    if (judged.kind === "page") await say(reply, judged.page);
-    else await this.#exchanges.serve(this.#passed(asked, judged, visitor), reply);
+    const found = await this.#judge(asked, visitor, false);
+    if (found.kind === "page") await say(reply, found.page);
+    else await this.#exchanges.serve(found.passed, reply);
   }
 
   async upgrade(asked: Asked, reply: Reply, visitor: Visitor, stream: Duplex, head: Buffer): Promise<void> {
-    const judged = await this.#gate.judge(asked, this.#nameOf(asked), visitor.client, true);
-    if (judged.kind === "page") await say(reply, judged.page, true);
-    else await this.#exchanges.upgrade(this.#passed(asked, judged, visitor), reply, stream, head);
+    const found = await this.#judge(asked, visitor, true);
+    if (found.kind === "page") await say(reply, found.page, true);
+    else await this.#exchanges.upgrade(found.passed, reply, stream, head);
   }
 
   /** Only who was let in comes so far. */
@@ -55,8 +61,36 @@ export class DeviceSite implements Site {
     return plainPage(502, `${name} is offline`, ...seenText(device, this.#ports.clock.now()));
   }
 
-  #nameOf({ host }: Asked): string {
-    return deviceOfHost(host, this.#config.domain) ?? "";
+  /** Which device, and whether it may be seen. */
+  async #judge(
+    asked: Asked,
+    visitor: Visitor,
+    upgrades: boolean,
+  ): Promise<
+    | { readonly kind: "page"; readonly page: Page }
+    | { readonly kind: "in"; readonly passed: Parameters<Exchanges["serve"]>[0] }
+  > {
+    const { client } = visitor;
+    if (asked.host !== this.#config.paths?.host) {
+      const judged = await this.#gate.judge(asked, this.#nameOf(asked), client, upgrades);
+      return judged.kind === "page" ? judged : { kind: "in", passed: this.#passed(asked, judged, visitor) };
+    }
+    const placed = placedByPath(asked);
+    if (placed === undefined)
+      return { kind: "page", page: plainPage(404, "Nothing here", "Devices are at /d/NAME/.") };
+    if ("elsewhere" in placed) return { kind: "page", page: { ...goTo(placed.elsewhere), status: 308 } };
+    const { name, prefix } = placed;
+    const judged = await this.#pathGate.judge(placed.asked, name, client, upgrades);
+    return judged.kind === "page"
+      ? { kind: "page", page: pageAt(prefix, judged.page) }
+      : { kind: "in", passed: { ...this.#passed(placed.asked, judged, visitor), prefix } };
+  }
+
+  #nameOf(asked: Asked): string {
+    const { domain, paths } = this.#config;
+    if (asked.host !== paths?.host) return deviceOfHost(asked.host, domain) ?? "";
+    const placed = placedByPath(asked);
+    return placed !== undefined && "name" in placed ? placed.name : "";
   }
 
   #passed(

@@ -6,6 +6,7 @@ import type { Asked, Reply } from "./asked.ts";
 import { webErrors } from "./errors.ts";
 import { answerFields, type Fields, fieldsOf, requestFields, valuesOf } from "./fields.ts";
 import { siteOf } from "./host.ts";
+import { answerAt } from "./prefix.ts";
 import type { WebConfig } from "./schema.ts";
 import { cookieName } from "./ticket.ts";
 
@@ -25,6 +26,8 @@ export interface Passed {
   readonly from: PeerAddress;
   readonly secure: boolean;
   readonly user?: string | undefined;
+  /** Of its path, where devices have no hosts of their own. */
+  readonly prefix?: string | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -60,7 +63,7 @@ export class Exchanges {
     try {
       const said = await answerTo(sending, watch);
       watch.limit(idleSeconds * 1000, () => sending.destroy());
-      begin(reply, said, answerFields(fieldsOf(said.rawHeaders), cookieName));
+      begin(reply, said, this.#answer(said, passed));
       said.on("data", watch.seen);
       // Answers without a body are whole with their head.
       if (reply.sink.writableEnded) said.resume();
@@ -98,7 +101,7 @@ export class Exchanges {
     const answer = await Promise.race([agreed.promise, refused]);
     if (!("upstream" in answer)) {
       // No, in its own words, and the last.
-      const fields = answerFields(fieldsOf(answer.rawHeaders), cookieName);
+      const fields = this.#answer(answer, passed);
       begin(reply, answer, [...fields, ["Connection", "close"]]);
       pipeline(answer, reply.sink, () => client.destroy());
       watch.limit(idleSeconds * 1000, () => client.destroy());
@@ -110,7 +113,7 @@ export class Exchanges {
     using _stream = { [Symbol.dispose]: () => void upstream.destroy() };
     if (valuesOf(fieldsOf(said.rawHeaders), "upgrade").join().toLowerCase() !== "websocket")
       throw new webErrors.UPSTREAM_WEB_NONSENSE("it changes to another protocol");
-    const fields = answerFields(fieldsOf(said.rawHeaders), cookieName);
+    const fields = this.#answer(said, passed);
     client.write(headOf(said, [...fields, ["Connection", "Upgrade"], ["Upgrade", "websocket"]]));
     client.write(first);
     upstream.write(head);
@@ -119,6 +122,12 @@ export class Exchanges {
     pipeline(upstream, client, () => upstream.destroy());
     pipeline(client, upstream, () => client.destroy());
     await ended(client);
+  }
+
+  #answer({ rawHeaders }: IncomingMessage, { asked, device, prefix }: Passed): Fields {
+    const fields = answerFields(fieldsOf(rawHeaders), cookieName);
+    if (prefix === undefined) return fields;
+    return answerAt(prefix, fields, [asked.authority, siteOf(this.#config, device).host.toLowerCase()]);
   }
 
   #place({ id, name }: Device): Disposable {
@@ -135,7 +144,7 @@ export class Exchanges {
   }
 
   async #send(passed: Passed, more: Readonly<Record<string, string>>, watch: Watch): Promise<ClientRequest> {
-    const { asked, device, from, secure, user } = passed;
+    const { asked, device, from, secure, user, prefix } = passed;
     const site = siteOf(this.#config, device);
     const stream = await this.#open(passed, site.port, watch);
     stream.on("error", () => {});
@@ -146,6 +155,7 @@ export class Exchanges {
       hostForDevice,
       secure,
       ...(user === undefined ? {} : { user }),
+      ...(prefix === undefined ? {} : { prefix }),
     };
     const own: Fields = [
       ...(asked.length === "chunked" ? ([["Transfer-Encoding", "chunked"]] as const) : []),

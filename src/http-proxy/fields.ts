@@ -73,10 +73,15 @@ export interface Told {
   readonly secure: boolean;
   /** Who has logged in. */
   readonly user?: string;
+  /** The path at which the device's page begins, if that is not `/`. */
+  readonly prefix?: string;
 }
 
 /** The fields of a request as the device gets them. */
-export function requestFields(fields: Fields, { from, host, hostForDevice, secure, user }: Told): Fields {
+export function requestFields(
+  fields: Fields,
+  { from, host, hostForDevice, secure, user, prefix }: Told,
+): Fields {
   const proto = secure ? "https" : "http";
   const { ip } = from;
   const node = ip === undefined ? "unknown" : ip.includes(":") ? `"[${ip}]"` : ip;
@@ -86,6 +91,7 @@ export function requestFields(fields: Fields, { from, host, hostForDevice, secur
     ...(ip === undefined ? [] : ([["X-Forwarded-For", ip]] as const)),
     ["X-Forwarded-Proto", proto],
     ["X-Forwarded-Host", host],
+    ...(prefix === undefined ? [] : ([["X-Forwarded-Prefix", prefix]] as const)),
     // A name may hold what a header may not.
     ...(user === undefined ? [] : ([["X-Forwarded-User", encodeURIComponent(user)]] as const)),
     ["Forwarded", `for=${node};host="${host}";proto=${proto}`],

@@ -8,7 +8,8 @@ export function plainHost(said: string): string | undefined {
 }
 
 /** The device that a host name means. Undefined: none of the domain's. */
-export function deviceOfHost(host: string, domain: string): string | undefined {
+export function deviceOfHost(host: string, domain: string | undefined): string | undefined {
+  if (domain === undefined) return undefined;
   const end = `.${domain}`;
   return host.endsWith(end) && host.length > end.length ? host.slice(0, -end.length) : undefined;
 }

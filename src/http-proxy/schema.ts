@@ -16,8 +16,10 @@ export interface SiteException extends Partial<SiteConfig> {
 
 /** How devices' web pages are served. */
 export interface WebConfig extends SiteConfig {
-  /** Each device's page is at NAME.DOMAIN. */
-  readonly domain: string;
+  /** Each device's page is at NAME.DOMAIN. Absent: there are only paths. */
+  readonly domain?: string;
+  /** Each device's page is at HOST/d/NAME/ as well. */
+  readonly paths?: { readonly host: string };
   readonly except: readonly SiteException[];
   readonly plain: "redirect" | "serve";
   readonly sessionSeconds: number;
@@ -43,10 +45,31 @@ export const webSchema: z.ZodType<WebConfig> = z
       .string()
       .regex(hostName, { error: "expected a domain: devices.example.com" })
       .transform((text) => text.toLowerCase())
+      .optional()
       .describe(
         "The page of the device kiosk7 is at kiosk7.DOMAIN: needs a wildcard in DNS and in a certificate.",
       )
       .meta({ examples: ["devices.example.com"] }),
+    paths: z
+      .strictObject({
+        host: z
+          .string()
+          .regex(hostName, { error: "expected a host name: gate.example.com" })
+          .transform((text) => text.toLowerCase())
+          .describe("The page of the device kiosk7 is at https://HOST/d/kiosk7/.")
+          .meta({ examples: ["gate.example.com"] }),
+        dangerouslyOneOrigin: z
+          .literal(true, {
+            error: "must be true: to browsers all devices are one site then, and each can read all others",
+          })
+          .describe(
+            "You know that to browsers all devices are one site then: a page of one can read and do what its visitor may at every other.",
+          ),
+      })
+      .optional()
+      .describe(
+        "Devices by paths of one host, where DNS can have no wildcard. Hosts by `domain` are better.",
+      ),
     port: port.prefault(80).describe(portText),
     host: host.default("keep").describe(hostText),
     except: z
@@ -83,4 +106,14 @@ export const webSchema: z.ZodType<WebConfig> = z
       .prefault(64)
       .describe("Requests and WebSockets that one device has at once; more are told to try again."),
   })
+  .refine(({ domain, paths }) => domain !== undefined || paths !== undefined, {
+    error: "needs a domain: devices.example.com",
+  })
+  .transform(
+    ({ domain, paths, ...rest }): WebConfig => ({
+      ...rest,
+      ...(domain === undefined ? {} : { domain }),
+      ...(paths === undefined ? {} : { paths: { host: paths.host } }),
+    }),
+  )
   .describe("A web address for each device. See [devices-web.md](devices-web.md).");
