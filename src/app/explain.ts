@@ -19,6 +19,7 @@ import type {
   UpstreamPlan,
 } from "#contract";
 import { Router, type RuleExplanation, takesUser, type TargetExplanation, TargetRouter } from "#gateway";
+import { deviceOfHost } from "#http-proxy";
 import type { Certificate, PublicKey } from "#ssh/keys";
 
 /** Who is asked about. */
@@ -116,22 +117,29 @@ export interface ExplainNameQuery extends Omit<ExplainQuery, "user" | "key"> {
   readonly user?: string | undefined;
   /** Names in the certificate that the client is taken to have shown: `CN:ada`. */
   readonly certificate?: readonly string[] | undefined;
+  /** Of the device whose pages are meant: where the configuration is read alone, nobody knows them. */
+  readonly tags?: readonly string[] | undefined;
 }
 
 /** Which target a name stands for, and which rule leads there. */
 export async function explainName(
   config: Config,
-  { from, user, certificate, ...query }: ExplainNameQuery,
+  { from, user, certificate, tags = [], ...asked }: ExplainNameQuery,
 ): Promise<TargetExplanation> {
   const rules = config.spliceRules.map(sketchSplice);
   const router = new TargetRouter(config.targets, rules);
-  const asked = rules.filter(({ login, match }) => login !== undefined && takesUser(match, user ?? ""));
-  return router.explain({
-    ...query,
+  const takers = rules.filter(({ login, match }) => login !== undefined && takesUser(match, user ?? ""));
+  const query = {
+    ...asked,
     from: whence(from),
-    ...(user === undefined ? {} : { proven: { user, rules: new Set(asked.map(({ name }) => name)) } }),
+    ...(user === undefined ? {} : { proven: { user, rules: new Set(takers.map(({ name }) => name)) } }),
     ...(certificate === undefined ? {} : { certificate }),
-  });
+  };
+  if (query.entry !== "web") return router.explain(query);
+  const domain = config.devices?.web?.domain;
+  const host = query.name.toLowerCase();
+  const name = (domain === undefined ? undefined : deviceOfHost(host, domain)) ?? host;
+  return router.explainWeb({ name, tags }, query);
 }
 
 function sketchSplice({ login, ...rule }: SpliceRuleConfig): SpliceRule {

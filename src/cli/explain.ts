@@ -16,17 +16,18 @@ interface ExplainOptions extends ConfigOptions {
   readonly at?: number;
   readonly key?: PublicKey | Certificate;
   readonly target?: string;
+  readonly tags?: readonly string[];
   readonly entry: (typeof entries)[number];
 }
 
 /** Ways in by which a client names a target. */
-const entries = ["version", "tls", "http", "websocket", "host", "address", "jump"] as const;
+const entries = ["version", "tls", "http", "websocket", "host", "address", "jump", "web"] as const;
 
 export function explainCommand(context: CliContext, finish: Finish): Command {
   return new Command("explain")
     .summary("say which rule a user name matches, and why")
     .description(
-      "Says which rule takes a user name and why, why each rule above it does not, and where the session would go. The name may be given as for ssh: what follows its last @ is the gateway's own name, and takes no part in the choice. @NAME asks about a name that comes by another way: a version line, TLS, HTTP CONNECT, a WebSocket, an HTTP Host, an address or a jump.",
+      "Says which rule takes a user name and why, why each rule above it does not, and where the session would go. The name may be given as for ssh: what follows its last @ is the gateway's own name, and takes no part in the choice. @NAME asks about a name that comes by another way: a version line, TLS, HTTP CONNECT, a WebSocket, an HTTP Host, an address, a jump, or the web address of a device.",
     )
     .argument("<user[@name]>", "user name, as typed after ssh")
     .addOption(configOption())
@@ -39,13 +40,15 @@ export function explainCommand(context: CliContext, finish: Finish): Command {
         .choices(entries)
         .default("version"),
     )
-    .option("--user <name>", "for @NAME: whose password was right (http, websocket)")
+    .option("--user <name>", "for @NAME: who proved it (http, websocket, web)")
+    .option("--tags <tags...>", "for @NAME of a device, with --entry web: the device's tags")
     .option("--certificate <names...>", "for @NAME: names in the client certificate, as CN:ada")
     .addHelpText(
       "after",
       examples(
         "postern explain web12",
         "postern explain @web1.gate.example.com --from 192.0.2.7 --entry tls",
+        "postern explain @kiosk7 --entry web --user ada --tags hall1",
         "postern explain git@gate.example.com --key ~/.ssh/id_ed25519.pub",
         "postern explain postgres --target db1",
         "postern explain web12@gate.example.com --from 192.0.2.7 --at 2026-12-31T18:00:00+01:00",
@@ -54,16 +57,17 @@ export function explainCommand(context: CliContext, finish: Finish): Command {
     .action(
       async (
         typed: string,
-        { config: file, from, at, key, target, entry, user: shown, certificate }: ExplainOptions,
+        { config: file, from, at, key, target, entry, user: shown, certificate, tags }: ExplainOptions,
       ) => {
         const config = await loadWithWarnings(file, context);
         const app = await context.app();
         if (typed.startsWith("@")) {
           const query = { name: typed.slice(1), entry, from, nowMs: at ?? Date.now() };
-          const explained = await app.explainName(config, { ...query, user: shown, certificate });
+          const explained = await app.explainName(config, { ...query, user: shown, certificate, tags });
           const places = new Map(config.spliceRules.map(({ name, place }) => [name, place]));
-          for (const line of targetLines(explained, places)) say(context, line);
-          if (explained.route === undefined) finish(exitCodes.failed);
+          const lines = entry === "web" ? webLines(explained, places) : targetLines(explained, places);
+          for (const line of lines) say(context, line);
+          if (!explained.rules.some(({ outcome }) => outcome === "matched")) finish(exitCodes.failed);
           return;
         }
         const user = typed.includes("@") ? typed.slice(0, typed.lastIndexOf("@")) : typed;
@@ -117,6 +121,23 @@ function targetLines(
     ...lines,
     `Bytes go unopened to ${route.addresses.map(formatHostPort).join(", then ")}${route.tls ? ", as TLS" : ""}.`,
   ];
+}
+
+function webLines(
+  { target, rules }: Awaited<ReturnType<App["explainName"]>>,
+  places: ReadonlyMap<string, string>,
+): string[] {
+  if (target === undefined) return ["There are no devices: no target has `devices: true`."];
+  const lines = [
+    `The name stands for the device "${target}", if it is approved.`,
+    ...ruleLines(rules, places),
+  ];
+  return rules.some(({ outcome }) => outcome === "matched")
+    ? [...lines, "Its pages are shown."]
+    : [
+        ...lines,
+        "Its pages are shown to nobody who comes like this; what was approved as public needs no rule.",
+      ];
 }
 
 function linesOf(explained: ExplainedUser, places: ReadonlyMap<string, string>): string[] {

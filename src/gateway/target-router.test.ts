@@ -207,6 +207,37 @@ test("targets that stand at addresses: one, one port of it, a range, and a patte
   assert.equal(reached(router, query("same")), undefined);
 });
 
+test("pages of a device: explained as they are decided", () => {
+  const router = new TargetRouter(
+    [target("web1"), { ...target("fleet"), devices: true }],
+    [
+      rule("open", ["fleet"]),
+      rule("others", ["web1"], { clientCertificate: ["*"] }),
+      { ...rule("hall", ["tag:hall1"], { from: [new Cidr("10.0.0.0/8")] }), login: [method] },
+      rule("signed", ["fleet"], { clientCertificate: ["CN:ada"] }),
+    ],
+  );
+  const device = { name: "kiosk7", tags: ["hall1"] };
+  const proven = { user: "ada", rules: new Set(["hall"]) };
+  const said = (more: Partial<TargetQuery>, which = device): readonly (readonly [string, string])[] => {
+    const asked = query(which.name, { entry: "web", ...more });
+    const explained = router.explainWeb(which, asked);
+    const matched = explained.rules.find(({ outcome }) => outcome === "matched")?.rule;
+    assert.equal(matched, router.webRule(which, asked)?.name);
+    return explained.rules.map(({ outcome, reason }) => [outcome, reason]);
+  };
+  assert.deepEqual(said({ proven }), [
+    ["skipped", "it asks for no proof, and pages are for those who give one"],
+    ["skipped", "it lists neither the device nor one of its tags"],
+    ["matched", 'it lists the device "kiosk7"'],
+    ["not-reached", "a rule above it matched"],
+  ]);
+  assert.match(said({})[2]?.[1] ?? "", /asks for a name and a password/);
+  assert.equal(said({ proven, from: { ip: "11.0.0.1", text: "11.0.0.1" } })[2]?.[0], "skipped");
+  assert.equal(said({ proven, certificate: ["CN:ada"] }, { name: "kiosk8", tags: [] })[3]?.[0], "matched");
+  assert.deepEqual(new TargetRouter([target("web1")], []).explainWeb(device, query("kiosk7")), { rules: [] });
+});
+
 test("HTTP by its Host reaches targets that speak it, and no others", () => {
   const router = new TargetRouter([target("web", { http: true }), target("ssh")], [rule("all", ["*"])]);
   assert.equal(reached(router, query("web", { entry: "host" })), "all: web.lan:22");

@@ -92,15 +92,26 @@ export class TargetRouter {
 
   /** The rule by which a device's web page may be seen. Only rules that ask for a proof count: a page is no more public than its approval. */
   webRule(device: Pick<Device, "name" | "tags">, query: TargetQuery): SpliceRule | undefined {
-    const fleets = this.#targets
+    const fleets = this.#fleetsOf(device);
+    return this.#rules.find((rule) => webRefusal(rule, fleets, query) === undefined);
+  }
+
+  /** The same decision, with a reason for each rule. */
+  explainWeb(device: Pick<Device, "name" | "tags">, query: TargetQuery): TargetExplanation {
+    const fleets = this.#fleetsOf(device);
+    if (fleets.length === 0) return { rules: [] };
+    const explained = explainRules(
+      this.#rules,
+      (rule) => webRefusal(rule, fleets, query),
+      () => ({ outcome: "matched", reason: `it lists the device "${device.name}"` }),
+    );
+    return { target: device.name, rules: explained };
+  }
+
+  #fleetsOf(device: Pick<Device, "name" | "tags">): Target[] {
+    return this.#targets
       .filter(({ devices }) => devices === true)
       .map((target) => deviceTarget(target, device));
-    return this.#rules.find(
-      (rule) =>
-        (rule.login !== undefined || rule.match.clientCertificate !== undefined) &&
-        fleets.some((fleet) => rule.targets.some((selector) => selects(selector, fleet))) &&
-        refusalOf(rule, query) === undefined,
-    );
   }
 
   /** For who has been let in by name already: the targets of that one rule. */
@@ -141,30 +152,20 @@ export class TargetRouter {
   explain(query: TargetQuery): TargetExplanation {
     const found = this.#find(query);
     if (found === undefined) return { rules: [] };
-    const rules: RuleExplanation[] = [];
     let route: SpliceRoute | undefined;
-    let decided = false;
-    for (const rule of this.#rules) {
-      if (decided) {
-        rules.push({ rule: rule.name, outcome: "not-reached", reason: "a rule above it matched" });
-        continue;
-      }
-      const refusal = refusalFor(rule, found.target, query);
-      if (refusal !== undefined) {
-        rules.push({ rule: rule.name, outcome: "skipped", reason: refusal });
-        continue;
-      }
-      decided = true;
-      route = this.#resolve(rule, found, query);
-      const reason = `it lists the target "${found.target.name}"`;
-      if (route !== undefined) rules.push({ rule: rule.name, outcome: "matched", reason });
-      else
-        rules.push({
-          rule: rule.name,
-          outcome: "refused",
-          reason: "the port, or what the name's captures make of the address, is not to be had",
-        });
-    }
+    const rules = explainRules(
+      this.#rules,
+      (rule) => refusalFor(rule, found.target, query),
+      (rule) => {
+        route = this.#resolve(rule, found, query);
+        return route === undefined
+          ? {
+              outcome: "refused",
+              reason: "the port, or what the name's captures make of the address, is not to be had",
+            }
+          : { outcome: "matched", reason: `it lists the target "${found.target.name}"` };
+      },
+    );
     return { target: found.target.name, rules, ...(route === undefined ? {} : { route }) };
   }
 
@@ -251,6 +252,32 @@ function deviceTarget(target: Target, { name, tags }: Pick<Device, "name" | "tag
 export function plainName(said: string): string | undefined {
   const name = said.toLowerCase().replace(/\.$/, "");
   return name === "" || name.length > maxTargetNameChars || !/^[a-z0-9._:-]+$/.test(name) ? undefined : name;
+}
+
+/** What becomes of each rule: from top to bottom, the first that is not refused decides. */
+function explainRules(
+  rules: readonly SpliceRule[],
+  refusal: (rule: SpliceRule) => string | undefined,
+  decide: (rule: SpliceRule) => Pick<RuleExplanation, "outcome" | "reason">,
+): RuleExplanation[] {
+  let decided = false;
+  return rules.map((rule) => {
+    const { name } = rule;
+    if (decided) return { rule: name, outcome: "not-reached", reason: "a rule above it matched" };
+    const reason = refusal(rule);
+    if (reason !== undefined) return { rule: name, outcome: "skipped", reason };
+    decided = true;
+    return { rule: name, ...decide(rule) };
+  });
+}
+
+/** Why a rule does not show the pages of a device, which is what `fleets` are; undefined if it does. */
+function webRefusal(rule: SpliceRule, fleets: readonly Target[], query: TargetQuery): string | undefined {
+  if (rule.login === undefined && rule.match.clientCertificate === undefined)
+    return "it asks for no proof, and pages are for those who give one";
+  if (!fleets.some((fleet) => rule.targets.some((selector) => selects(selector, fleet))))
+    return "it lists neither the device nor one of its tags";
+  return refusalOf(rule, query);
 }
 
 /** Why a rule does not hold for a target; undefined if it does. */

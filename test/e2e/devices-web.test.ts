@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { type CertificatePair, selfSigned, signedBy } from "#test/support/certificates";
 import { domain, password, startWebStand, type WebStand } from "#test/support/device-web";
+import { postern } from "#test/support/gateway";
 import { missing } from "#test/support/strangers";
 
 const skip = missing("ssh", "sshd", "openssl", "curl");
@@ -116,6 +117,22 @@ test("who logs in by a form with curl gets a cookie for this host alone", { skip
   // Another site's form is not ours.
   const foreign = ["-d", "user=ada", "-H", "Origin: https://evil.example"];
   assert.equal(await statusOf("kiosk7", "/.postern/login", foreign), "403 2");
+});
+
+test("explain says by which rule, and why not by the others", { skip }, async () => {
+  const explain = async (name: string, ...more: readonly string[]): Promise<string> => {
+    const { configFile } = web.stand.gateway;
+    const { stdout } = await postern(["explain", `@${name}`, "--entry", "web", "-c", configFile, ...more]);
+    return stdout.toString();
+  };
+  const ada = await explain(`kiosk7.${domain}`, "--user", "ada");
+  assert.match(ada, /device "kiosk7"[^]*\* ada +matched[^]*Its pages are shown\./);
+  const bob = await explain("kiosk7", "--user", "bob");
+  assert.match(bob, /- bob +skipped: it lists neither the device nor one of its tags/);
+  assert.match(bob, /- near +skipped: it asks for no proof/);
+  assert.match(bob, /shown to nobody who comes like this/);
+  assert.match(await explain("kiosk7", "--user", "bob", "--tags", "hall1"), /\* bob +matched/);
+  assert.match(await explain("kiosk7", "--certificate", "CN:crew-2"), /\* crew +matched/);
 });
 
 test("the audit tells who saw which device, and no password", { skip }, async () => {
