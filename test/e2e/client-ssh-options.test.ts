@@ -53,8 +53,16 @@ test("-n reads nothing, -c and -m choose, -b chooses the address to come from", 
   assert.equal((await ssh("-p", port, there, "cat")).stdout.toString(), "typed");
   assert.equal((await ssh("-n", "-p", port, there, "cat")).stdout.toString(), "");
   const { code, stdout } = await ssh(
-    ...["-c", "aes128-ctr", "-m", "hmac-sha2-256", "-b", "127.0.0.3"],
-    ...["-p", port, there, "echo ${SSH_CLIENT%% *}"],
+    "-c",
+    "aes128-ctr",
+    "-m",
+    "hmac-sha2-256",
+    "-b",
+    "127.0.0.3",
+    "-p",
+    port,
+    there,
+    "echo ${SSH_CLIENT%% *}",
   );
   assert.deepEqual([code, stdout.toString()], [0, "127.0.0.3\n"]);
   await using wrong = started("-c", "no-such-cipher", "-p", port, there, "true");
@@ -66,9 +74,18 @@ test("-L, -R and -D beside a command, and they end with it", { skip }, async () 
   const [local, remote] = [await freePort(), await freePort()];
   await using child = lab.postern(
     [
-      ...["ssh", ...lab.options, "-p", String(lab.sshd.port), there],
-      ...["-L", `${local}:127.0.0.1:${target.port}`, "-R", `${remote}:127.0.0.1:${target.port}`],
-      ...["-D", "0", "echo ready; cat"],
+      "ssh",
+      ...lab.options,
+      "-p",
+      String(lab.sshd.port),
+      there,
+      "-L",
+      `${local}:127.0.0.1:${target.port}`,
+      "-R",
+      `${remote}:127.0.0.1:${target.port}`,
+      "-D",
+      "0",
+      "echo ready; cat",
     ],
     { stdin: "open" },
   );
