@@ -5,7 +5,6 @@ import { createHash, randomBytes } from "node:crypto";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { test } from "node:test";
 import type { AuditEvent, SftpPlan } from "#contract";
-import { joinPipe } from "#pipe";
 import { fileRulesFor, PathLocks } from "#sftp";
 import { type Channel, ConnectionMux } from "#ssh/connection";
 import { encodeExecRequest, encodeSubsystemRequest } from "#ssh/messages";
@@ -23,6 +22,7 @@ import {
 import { noSftpServer, planOf } from "#test/support/confined";
 import { fakeClock } from "#test/support/fake-clock";
 import { packetPipe } from "#test/support/packet-pipe";
+import { tappedPipe } from "#test/support/tapped-pipe";
 import { tempDir, type TempDir } from "#test/support/temp-dir";
 import { FileChannels } from "./file-channels.ts";
 import { SessionTaps } from "./session-taps.ts";
@@ -62,21 +62,10 @@ function joined(
     client: downstream,
     upstream,
   });
-  const taps = new SessionTaps({
-    permissions: undefined,
-    audit,
-    files,
-    client: { send: (payload) => downstream.send(payload), whenRead: (then) => pipe.whenRead(then) },
-  });
-  const pipe = joinPipe({
+  tappedPipe({
     downstream,
     upstream,
-    clock: fakeClock(),
-    keepalive: { intervalMs: 0, maxMissed: 3 },
-    maxChannels: 10,
-    hostKeys: [],
-    tapsToUpstream: taps.tapsToUpstream(),
-    tapsToDownstream: taps.tapsToDownstream(),
+    taps: (client) => new SessionTaps({ permissions: undefined, audit, files, client }),
     drained: (side) => files.drained(side === "downstream" ? "client" : "upstream"),
   });
   const received = new Map<string, Buffer[]>();

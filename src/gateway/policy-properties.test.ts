@@ -4,7 +4,6 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { PosternError } from "#base";
 import type { Policy } from "#contract";
-import { joinPipe } from "#pipe";
 import {
   decodeChannelRequest,
   encodeChannelOpen,
@@ -15,10 +14,10 @@ import {
   encodeSubsystemRequest,
   MSG,
 } from "#ssh/messages";
-import { fakeClock } from "#test/support/fake-clock";
 import { Collector } from "#test/support/links";
 import { packetPipe } from "#test/support/packet-pipe";
 import { nothingAllowed } from "#test/support/policies";
+import { tappedPipe } from "#test/support/tapped-pipe";
 import { askedBy } from "./asked.ts";
 import { fitsCommand, Permissions } from "./permissions.ts";
 import { SessionTaps } from "./session-taps.ts";
@@ -62,22 +61,14 @@ test("answers come in the order of the questions, each to its own", () => {
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
       const [client, downstream] = packetPipe({ delivery: "sync" });
       const [server, upstream] = packetPipe({ delivery: "sync" });
-      const reads: (() => void)[] = [];
       const someone = { session: "s", user: "u", from: "::1", rule: "r", method: "m", by: "b", captures: {} };
-      const taps = new SessionTaps({
-        permissions: Permissions.of(policy, [], someone),
-        audit: undefined,
-        client: { send: (payload) => downstream.send(payload), whenRead: (then) => reads.push(then) },
-      });
-      joinPipe({
+      const reads: (() => void)[] = [];
+      const permissions = Permissions.of(policy, [], someone);
+      tappedPipe({
         downstream,
         upstream,
-        clock: fakeClock(),
-        keepalive: { intervalMs: 0, maxMissed: 3 },
-        maxChannels: 10,
-        hostKeys: [],
-        tapsToUpstream: taps.tapsToUpstream(),
-        tapsToDownstream: taps.tapsToDownstream(),
+        taps: (client_) => new SessionTaps({ permissions, audit: undefined, client: client_ }),
+        whenRead: (then) => reads.push(then),
       });
       const atClient = new Collector();
       const atServer = new Collector();

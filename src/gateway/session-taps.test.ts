@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { AuditEvent, Policy } from "#contract";
-import { joinPipe } from "#pipe";
 import {
   decodeChannelData,
   decodeChannelOpenFailure,
@@ -24,10 +23,10 @@ import {
   messageName,
   MSG,
 } from "#ssh/messages";
-import { fakeClock } from "#test/support/fake-clock";
 import { Collector } from "#test/support/links";
 import { packetPipe, type PipeEnd } from "#test/support/packet-pipe";
 import { nothingAllowed } from "#test/support/policies";
+import { tappedPipe } from "#test/support/tapped-pipe";
 import { Permissions } from "./permissions.ts";
 import { SessionTaps } from "./session-taps.ts";
 
@@ -64,20 +63,12 @@ function joined(policy: Partial<Policy> | undefined): Ends {
   const [client, downstream] = packetPipe({ delivery: "sync" });
   const [server, upstream] = packetPipe({ delivery: "sync" });
   const reads: (() => void)[] = [];
-  const taps = new SessionTaps({
-    permissions,
-    audit: (event) => events.push(event),
-    client: { send: (payload) => downstream.send(payload), whenRead: (then) => reads.push(then) },
-  });
-  const pipe = joinPipe({
+  const audit = (event: AuditEvent): number => events.push(event);
+  const pipe = tappedPipe({
     downstream,
     upstream,
-    clock: fakeClock(),
-    keepalive: { intervalMs: 0, maxMissed: 3 },
-    maxChannels: 10,
-    hostKeys: [],
-    tapsToUpstream: taps.tapsToUpstream(),
-    tapsToDownstream: taps.tapsToDownstream(),
+    taps: (client_) => new SessionTaps({ permissions, audit, client: client_ }),
+    whenRead: (then) => reads.push(then),
   });
   const atClient = new Collector();
   const atServer = new Collector();

@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { PosternError } from "#base";
-import { joinPipe } from "#pipe";
 import {
   decodeChannelData,
   decodeChannelOpen,
@@ -23,8 +22,8 @@ import {
 } from "#ssh/messages";
 import type { ConnClose, PacketConn } from "#ssh/transport";
 import { payloadOf } from "#ssh/transport";
-import { FakeClock } from "#test/support/fake-clock";
 import { packetPipe } from "#test/support/packet-pipe";
+import { tappedPipe } from "#test/support/tapped-pipe";
 import type { SessionServing } from "./held-session.ts";
 import { maxHeldBytes, WaitingClient } from "./waiting-client.ts";
 
@@ -81,14 +80,7 @@ function start(serving?: SessionServing): {
     join: () => {
       const [ours, theirs] = packetPipe();
       const upstream = new End(theirs);
-      joinPipe({
-        downstream: waiting.resume(),
-        upstream: ours,
-        clock: new FakeClock(),
-        keepalive: { intervalMs: 0, maxMissed: 3 },
-        maxChannels: 10,
-        hostKeys: [],
-      });
+      tappedPipe({ downstream: waiting.resume(), upstream: ours });
       return { upstream };
     },
   };
