@@ -1,6 +1,6 @@
 import { type Bytes, FXF, type SftpReply } from "#ssh/sftp";
 import { checkPath, type Found, foundIn, type Place, type Tree } from "./find.ts";
-import { below, componentsOf, joined, maxPathComponents } from "./paths.ts";
+import { componentsOf, joined, maxPathComponents } from "./paths.ts";
 import { type Plan, type Question, Refusal } from "./plan.ts";
 
 /** Something that is open upstream, and where it lies. */
@@ -20,41 +20,51 @@ export function* openAtOnce(
   question: (upstream: Bytes) => Question,
   fits: (found: Found) => boolean,
 ): Plan<Opened | undefined> {
-  const upstream = below(tree.root, names);
-  const paths = names.map((_, at) => names.slice(0, at + 1));
-  const looks: Question[] = paths.map((each) => ({ kind: "lstat", path: below(tree.root, each) }));
-  const [opened, ...seen] = yield { ask: [question(upstream), ...looks] };
+  const paths = prefixesOf(names);
+  const root = tree.root === "/" ? "" : tree.root;
+  const path = paths.at(-1) ?? "/";
+  const upstream = root + path;
+  const ask: Question[] = [question(upstream)];
+  for (const each of paths) ask.push({ kind: "lstat", path: root + each });
+  const replies = yield { ask };
+  const [opened] = replies;
   if (opened?.kind !== "handle") return undefined;
   const { handle } = opened;
-  const found = lastOf(tree, paths, seen);
-  if (found !== undefined && fits(found))
-    return { handle, place: { path: joined(names), names, upstream, found } };
+  const found = lastOf(tree, paths, replies);
+  if (found !== undefined && fits(found)) return { handle, place: { path, names, upstream, found } };
   yield { ask: [{ kind: "close", handle }] };
   return undefined;
 }
 
-/** What the last name is, if all before it are folders. */
-function lastOf(tree: Tree, paths: readonly string[][], seen: readonly SftpReply[]): Found | undefined {
-  for (const [at, names] of paths.entries()) {
-    const found = foundIn(seen[at]);
+/** What the last path is, if all before it are folders; the looks at them stand behind the first reply. */
+function lastOf(tree: Tree, paths: readonly Bytes[], replies: readonly SftpReply[]): Found | undefined {
+  for (const [at, path] of paths.entries()) {
+    const found = foundIn(replies[at + 1]);
     if (found instanceof Refusal || found === undefined) return undefined;
-    tree.known.saw(joined(names), found.kind);
-    if (at + 1 === paths.length) return found;
+    const last = at + 1 === paths.length;
+    // Of files that are done with there are many, and nobody asks for them again.
+    if (!last || found.kind !== "file") tree.known.saw(path, found.kind);
+    if (last) return found;
     if (found.kind !== "directory") return undefined;
   }
   return undefined;
 }
 
+/** Of `a`, `b`, `c`: `/a`, `/a/b`, `/a/b/c`. */
+function prefixesOf(names: readonly string[]): Bytes[] {
+  let path = "";
+  return names.map((name) => (path += `/${name}`));
+}
+
 /** The names of a path in which each folder was seen a moment ago, and nothing is hidden. Undefined: it is none. */
 export function knownNames(tree: Tree, path: Bytes): string[] | undefined {
   if (checkPath(path) !== undefined || path === "" || /\/\.?$/.test(path)) return undefined;
-  const names = [...(path.startsWith("/") ? [] : tree.home), ...componentsOf(path)];
+  const names = componentsOf(path);
+  if (!path.startsWith("/")) names.unshift(...tree.home);
   if (names.length === 0 || names.length > maxPathComponents || names.includes("..")) return undefined;
-  for (let length = 1; length <= names.length; length++) {
-    const each = joined(names.slice(0, length));
-    if (tree.hidden(each)) return undefined;
-    if (length < names.length && !tree.known.isFolder(each)) return undefined;
-  }
+  const paths = prefixesOf(names);
+  for (const [at, each] of paths.entries())
+    if (tree.hidden(each) || (at + 1 < names.length && !tree.known.isFolder(each))) return undefined;
   return names;
 }
 

@@ -93,6 +93,7 @@ export function foundIn(reply: SftpReply | undefined): Found | undefined | Refus
   const kind = reply?.kind === "attrs" ? kindOf(reply.attrs) : undefined;
   if (reply?.kind !== "attrs" || kind === undefined)
     return denied("The host does not say what this is, so it cannot be checked.");
+  if (reply.attrs.extended === undefined) return { attrs: reply.attrs, kind };
   const { extended, ...attrs } = reply.attrs;
   void extended;
   return { attrs, kind };

@@ -13,6 +13,11 @@ export const maxKnownPaths = 1024;
 /** Names in one listing that are neither files nor folders. */
 const maxOddNames = 256;
 
+interface Seen {
+  at: number;
+  kind: FileKind;
+}
+
 interface Listed {
   at: number;
   readonly odd: ReadonlySet<Bytes>;
@@ -24,8 +29,7 @@ interface Listed {
  */
 export class Known {
   readonly #clock: Pick<Clock, "monotonic">;
-  readonly #folders = new Map<Bytes, number>();
-  readonly #files = new Map<Bytes, number>();
+  readonly #seen = new Map<Bytes, Seen>();
   readonly #listed = new Map<Bytes, Listed>();
   /** Folders in which the last file that was written was there before. */
   readonly #taken = new Set<Bytes>();
@@ -38,29 +42,34 @@ export class Known {
 
   /** Somebody is about to change, or has changed, where paths lead. */
   forget(): void {
-    this.#folders.clear();
-    this.#files.clear();
+    this.#seen.clear();
     this.#listed.clear();
   }
 
   saw(path: Bytes, kind: FileKind | undefined): void {
-    const now = this.#clock.monotonic();
-    note(this.#folders, path, kind === "directory" ? now : undefined);
-    note(this.#files, path, kind === "file" ? now : undefined);
+    const seen = this.#seen.get(path);
+    if (kind === undefined) {
+      if (seen !== undefined) this.#seen.delete(path);
+    } else if (seen === undefined) note(this.#seen, path, { at: this.#clock.monotonic(), kind });
+    else {
+      seen.at = this.#clock.monotonic();
+      seen.kind = kind;
+    }
   }
 
   /** What in a folder is neither file nor folder. Undefined: too much. */
   listed(folder: Bytes, odd: ReadonlySet<Bytes> | undefined): void {
-    note(this.#listed, folder, odd === undefined ? undefined : { at: this.#clock.monotonic(), odd });
+    this.#listed.delete(folder);
+    if (odd !== undefined) note(this.#listed, folder, { at: this.#clock.monotonic(), odd });
   }
 
   isFolder(path: Bytes): boolean {
-    return this.#fresh(this.#folders.get(path));
+    return this.#lately(path, "directory");
   }
 
   /** Nothing that would do more than be opened: a pipe, a device. */
   isFile(path: Bytes, folder: Bytes, name: Bytes): boolean {
-    if (this.#fresh(this.#files.get(path))) return true;
+    if (this.#lately(path, "file")) return true;
     const listed = this.#listed.get(folder);
     if (listed === undefined || listed.odd.has(name)) return false;
     const now = this.#clock.monotonic();
@@ -79,15 +88,14 @@ export class Known {
     else if (this.#taken.size < maxKnownPaths) this.#taken.add(folder);
   }
 
-  #fresh(at: number | undefined): boolean {
-    return at !== undefined && this.#clock.monotonic() - at <= maxSeenAgeMs;
+  #lately(path: Bytes, kind: FileKind): boolean {
+    const seen = this.#seen.get(path);
+    return seen?.kind === kind && this.#clock.monotonic() - seen.at <= maxSeenAgeMs;
   }
 }
 
-/** Puts it at the end of the map, and drops the oldest where there are too many. Undefined: it is not there any more. */
-function note<Value>(map: Map<Bytes, Value>, path: Bytes, value: Value | undefined): void {
-  map.delete(path);
-  if (value === undefined) return;
+/** Puts it at the end of the map, and drops the oldest where there are too many. */
+function note<Value>(map: Map<Bytes, Value>, path: Bytes, value: Value): void {
   if (map.size >= maxKnownPaths) {
     const [oldest] = map.keys();
     if (oldest !== undefined) map.delete(oldest);

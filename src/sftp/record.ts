@@ -1,4 +1,4 @@
-import { createHash, type Hash } from "node:crypto";
+import { createHash, hash, type Hash } from "node:crypto";
 import type { Auditor, FileAction } from "#contract";
 import { type Bytes, FXF, shownPath, statusText, FX } from "#ssh/sftp";
 import type { Listing } from "./known.ts";
@@ -11,12 +11,19 @@ function shown(path: Bytes): string {
   return text.length <= maxShownChars ? text : `${text.slice(0, maxShownChars)}…`;
 }
 
+/** So much of a file is kept until it is closed, and hashed at once: a hash that can be added to costs more than a small file. */
+const maxBegunBytes = 4096;
+
+const nothing: Buffer = Buffer.alloc(0);
+
 /** What has passed of one file in one direction. */
 export class Passed {
   bytes = 0;
   /** Where the next byte lies, if all came in order from the beginning. */
   #next = 0n;
   #hash: Hash | undefined;
+  /** What is to be hashed, while it is little. */
+  #begun: Buffer = nothing;
   /** So far it can be hashed. */
   #hashing: boolean;
   #inOrder = true;
@@ -40,14 +47,23 @@ export class Passed {
     if (this.#left === 0) return;
     const taken = data.length <= this.#left ? data : data.subarray(0, this.#left);
     this.#left -= taken.length;
-    this.#hash ??= createHash("sha256");
-    this.#hash.update(taken);
+    if (this.#hash === undefined && this.#begun.length + taken.length <= maxBegunBytes)
+      this.#begun = this.#begun.length === 0 ? Buffer.from(taken) : Buffer.concat([this.#begun, taken]);
+    else this.#whole().update(taken);
+  }
+
+  #whole(): Hash {
+    if (this.#hash !== undefined) return this.#hash;
+    this.#hash = createHash("sha256").update(this.#begun);
+    this.#begun = nothing;
+    return this.#hash;
   }
 
   /** It did not pass as it was meant to. */
   spoil(): void {
     this.#hashing = false;
     this.#hash = undefined;
+    this.#begun = nothing;
     this.#left = 0;
   }
 
@@ -57,7 +73,8 @@ export class Passed {
   }
 
   sum(): string | undefined {
-    return this.#hashing ? (this.#hash ?? createHash("sha256")).digest("hex") : undefined;
+    if (!this.#hashing) return undefined;
+    return this.#hash === undefined ? hash("sha256", this.#begun, "hex") : this.#hash.digest("hex");
   }
 }
 

@@ -24,18 +24,14 @@ export const maxExtendedAttrs: number = 64;
 
 export function readAttrs(reader: Reader): FileAttrs {
   const flags = reader.u32();
-  const size = (flags & flagSize) === 0 ? undefined : reader.u64();
-  const owner = (flags & flagOwner) === 0 ? undefined : { uid: reader.u32(), gid: reader.u32() };
-  const permissions = (flags & flagPermissions) === 0 ? undefined : reader.u32();
-  const times = (flags & flagTimes) === 0 ? undefined : { atime: reader.u32(), mtime: reader.u32() };
-  const extended = (flags & flagExtended) === 0 ? undefined : readExtended(reader);
-  return {
-    ...(size === undefined ? {} : { size }),
-    ...(owner === undefined ? {} : { owner }),
-    ...(permissions === undefined ? {} : { permissions }),
-    ...(times === undefined ? {} : { times }),
-    ...(extended === undefined ? {} : { extended }),
-  };
+  // Property by property: thousands of these are read in a second.
+  const attrs: { -readonly [Key in keyof FileAttrs]: FileAttrs[Key] } = {};
+  if ((flags & flagSize) !== 0) attrs.size = reader.u64();
+  if ((flags & flagOwner) !== 0) attrs.owner = { uid: reader.u32(), gid: reader.u32() };
+  if ((flags & flagPermissions) !== 0) attrs.permissions = reader.u32();
+  if ((flags & flagTimes) !== 0) attrs.times = { atime: reader.u32(), mtime: reader.u32() };
+  if ((flags & flagExtended) !== 0) attrs.extended = readExtended(reader);
+  return attrs;
 }
 
 function readExtended(reader: Reader): (readonly [Uint8Array, Uint8Array])[] {
