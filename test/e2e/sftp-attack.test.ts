@@ -304,3 +304,65 @@ test("an empty folder is replaced by one with a link that leads out, while anoth
   }
   assert.ok(swapped > 20 && made > 20, `${swapped} times swapped, ${made} times made`);
 });
+
+test("a folder whose files are opened at once is exchanged for one with links that lead out", {
+  skip: noSftpServer,
+  timeout: 240_000,
+}, async (context) => {
+  context.diagnostic(`ATTACK_SEED=${seed}`);
+  await using ground = await field();
+  const before = await outside(ground);
+  const locks = new PathLocks();
+  const plan = planOf({ root: ground.root });
+  await using swapper = await Confined.start({ plan, locks });
+  await using user = await Confined.start({ plan, locks });
+  const found: string[] = [];
+  guard(user, [ground.marker], found);
+  const random = randomOf(seed);
+  const names = ["a", "b", "c"];
+  const folders = { full: join(ground.root, "full"), trap: join(ground.root, "trap") };
+  for (const folder of Object.values(folders)) await mkdir(folder);
+  for (const name of names) {
+    await writeFile(join(folders.full, name), "inside");
+    await symlink(join(ground.above, "secret"), join(folders.trap, name));
+  }
+  const list = async (): Promise<void> => {
+    const folder = await user.ask({ kind: "opendir", path: "/full" });
+    if (folder.kind !== "handle") return;
+    const { handle } = folder;
+    for (;;) if ((await user.ask({ kind: "readdir", handle })).kind !== "name") break;
+    await user.ask({ kind: "close", handle });
+  };
+  const counts = { swapped: 0, opened: 0, made: 0, refused: 0 };
+  const swap = async (): Promise<void> => {
+    for (let left = random(12); left > 0; left--) await swapper.ask({ kind: "stat", path: "/" });
+    for (const [from, to] of [
+      ["/full", "/old"],
+      ["/trap", "/full"],
+      ["/old", "/trap"],
+    ] as const) {
+      const answer = await swapper.ask({ kind: "posix-rename", from, to });
+      if (answer.kind === "status" && answer.code === 0) counts.swapped++;
+    }
+  };
+  const useAll = async (round: number): Promise<void> => {
+    await list();
+    for (const name of names) {
+      const read: Asking = { kind: "open", path: `/full/${name}`, flags: FXF.READ, attrs: {} };
+      const answer = await user.ask(read);
+      counts[answer.kind === "handle" ? "opened" : "refused"]++;
+      await use(user, read, answer);
+      const flags = FXF.WRITE | FXF.CREAT | FXF.TRUNC;
+      const make: Asking = { kind: "open", path: `/full/new-${round}-${name}`, flags, attrs: {} };
+      const made = await user.ask(make);
+      if (made.kind === "handle") counts.made++;
+      await use(user, make, made);
+    }
+  };
+  for (let round = 0; round < steps / 60; round++) {
+    await Promise.all([swap(), useAll(round)]);
+    assert.deepEqual(found, [], `seed ${seed}, round ${round}`);
+    assert.equal(await outside(ground), before, `seed ${seed}, round ${round}`);
+  }
+  for (const [what, count] of Object.entries(counts)) assert.ok(count > 20, `${what}: ${count}`);
+});
