@@ -62,6 +62,8 @@ export interface WaitingLogin {
   /** Where the login comes from. */
   readonly from: PeerAddress;
   readonly provider: SignInProvider;
+  /** Only a browser of the same network may agree: the same IPv4 address, or IPv6 /64. */
+  readonly sameNetwork: boolean;
   /** Whether somebody who has signed in may log in by the name. */
   mayBe(identity: Identity): boolean;
   /** They have agreed to this login, or may not have it. */

@@ -97,11 +97,11 @@ export class Gate {
       return { kind: "in", device, by, rule, ...user, fields: stripped(asked.fields) };
     }
     const login = basicLogin(valueOf(asked.fields, "authorization"));
-    if (login === undefined) return page(this.#refusal(asked, open, false));
+    if (login === undefined) return page(this.#refusal(asked, client, open, false));
     const answer = await this.#tryLogin(login, device, client);
     if (answer === undefined) return page(busy);
     if (answer.kind === "refused" || device === undefined)
-      return page(this.#refusal(asked, answer, answer.kind === "refused" && !answer.proven));
+      return page(this.#refusal(asked, client, answer, answer.kind === "refused" && !answer.proven));
     const fields = stripped(asked.fields).filter(([each]) => each.toLowerCase() !== "authorization");
     return { kind: "in", device, by: "password", rule: answer.rule, user: login.user, fields };
   }
@@ -126,17 +126,23 @@ export class Gate {
   }
 
   /** Depends on the device in nothing that who has not logged in could see. */
-  #refusal(asked: Asked, answer: WebAnswer, isWrong: boolean): Page {
+  #refusal(asked: Asked, client: WebClient, answer: WebAnswer, isWrong: boolean): Page {
     if (answer.kind === "allowed" || answer.proven) return nothing;
     if (!answer.wants.includes("login"))
       return answer.wants.includes("certificate")
         ? plainPage(403, "A certificate is needed", "Give a client certificate that this gateway knows.")
         : nothing;
     if (isVisit(asked) && !isWrong) return goTo(`${ownPaths.login}?next=${encodeURIComponent(asked.path)}`);
+    const { passwords } = client.desk.waysToLogIn(certificateOf(client));
     // Where a script of a page asks, a browser would show a dialog of its own.
-    const challenge = isProgram(asked) ? 'Basic realm="Postern", charset="UTF-8"' : `Cookie realm="Postern"`;
+    const challenge =
+      passwords && isProgram(asked) ? 'Basic realm="Postern", charset="UTF-8"' : `Cookie realm="Postern"`;
     return {
-      ...plainPage(401, "Log in", isWrong ? wrongText : `Log in at ${ownPaths.login}, or by HTTP Basic.`),
+      ...plainPage(
+        401,
+        "Log in",
+        isWrong ? wrongText : `Log in at ${ownPaths.login}${passwords ? ", or by HTTP Basic" : ""}.`,
+      ),
       fields: [["WWW-Authenticate", challenge]],
     };
   }

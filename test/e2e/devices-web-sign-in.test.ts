@@ -115,6 +115,13 @@ test("the rules decide who; who may not sees nothing of what there is", { skip }
   assert.match(refused.text, /You are signed in as eve@elsewhere\.example, who may not log in here\./);
 });
 
+test("a program is not asked for a password that no rule takes", { skip }, async () => {
+  const { stdout } = await web.curl("kiosk7", "/", ["-i", "-u", "ada:any"]);
+  assert.match(stdout.toString(), /^HTTP\/2 401/);
+  assert.match(stdout.toString(), /www-authenticate: Cookie realm/i);
+  assert.doesNotMatch(stdout.toString(), /Basic/);
+});
+
 test("a ticket is good once, for its host and its browser", { skip }, async () => {
   const browser = newBrowser();
   const ticket = await toTicket(browser, "kiosk7");

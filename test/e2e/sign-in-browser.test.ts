@@ -66,6 +66,7 @@ before(async () => {
     [
       rule("web", provider),
       rule("other", other, { clientId: "public", clientSecret: undefined }),
+      rule("near", provider, { sameNetwork: true }),
       rule("short", provider, { waitSeconds: "2s" }),
       rule("wrong", provider, { clientSecret: "another" }),
     ],
@@ -161,6 +162,14 @@ test("a code, a browser, a question, and in: the provider has no device grant", 
   assert.equal(line.outcome, "accepted");
   assert.equal(line.subject, "sub-ada");
   assert.equal(line.by, `oidc ada@example.com at ${provider.issuer}`);
+});
+
+test("only from the network that the login comes from, where the rule says so", { skip }, async () => {
+  await using child = begin("near-ada");
+  const browser = newBrowser();
+  const confirm = await toConfirm(browser, await codeOf(child), "sub-ada");
+  await browser.submit(confirm, { answer: "yes" });
+  assertIn(await child.outcome());
 });
 
 test("somebody else, or a refusal: told at both ends", { skip }, async () => {

@@ -164,6 +164,7 @@ test("whatever is asked of the pages, without the cookie nobody is let in", asyn
     user: "ada",
     from,
     provider,
+    sameNetwork: false,
     mayBe: () => true,
     settle: () => void decided.push("settle"),
     refuse: () => void decided.push("refuse"),

@@ -110,6 +110,7 @@ class OidcJudge {
       user,
       from,
       provider,
+      sameNetwork: this.#config.sameNetwork === true,
       mayBe: (identity) => this.#refusal(identity, context) === undefined,
       settle: agreed.resolve,
       refuse: () => agreed.reject(new oidcErrors.DENIED_OIDC_REFUSED()),

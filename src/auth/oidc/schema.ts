@@ -27,6 +27,7 @@ export interface OidcConfig {
   readonly groupsClaim?: string | undefined;
   readonly dangerouslyTrustEmails?: boolean | undefined;
   readonly flow?: "device" | "browser" | undefined;
+  readonly sameNetwork?: boolean | undefined;
   readonly confirm?: boolean | undefined;
   readonly waitSeconds?: number | undefined;
   readonly timeoutSeconds?: number | undefined;
@@ -134,6 +135,12 @@ export const schema: z.ZodType<OidcConfig> = z
       .describe(
         "How the person gets from ssh to the browser. device: with a code of the provider's (device authorization grant). browser: with a code of the gateway's, at the address `signIn`, for providers without that grant. Default: device.",
       ),
+    sameNetwork: z
+      .boolean()
+      .optional()
+      .describe(
+        "With flow: browser: the browser must be where the login comes from (the same IPv4 address, or IPv6 /64). Keeps out who sends somebody else a link from elsewhere.",
+      ),
     confirm: z
       .boolean()
       .optional()
@@ -162,4 +169,6 @@ export const schema: z.ZodType<OidcConfig> = z
     const wrong = problemOf(value.issuer, value.dangerouslyAllowHttp === true);
     if (wrong !== undefined) refuse("issuer", wrong);
     if (value.scopes?.includes("openid") === false) refuse("scopes", "must have openid");
+    if (value.sameNetwork === true && value.flow !== "browser")
+      refuse("sameNetwork", "needs flow: browser, for the provider does not tell where a browser is");
   });

@@ -83,6 +83,11 @@ export const elsewherePage: Page = plainPage(
   "Another browser",
   "This sign-in was begun in another browser. Start again in this one.",
 );
+export const farPage: Page = plainPage(
+  403,
+  "Not from here",
+  "This login can be agreed to only from the network that it comes from. If somebody has sent you this code, close this page.",
+);
 export const goneLoginPage: Page = plainPage(
   400,
   "Too late",

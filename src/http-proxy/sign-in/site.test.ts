@@ -109,6 +109,7 @@ function start(finish?: (query: string) => Promise<Identity>) {
     user: "ada<i>\u202e",
     from: { ip: "198.51.100.7", text: "198.51.100.7:2" },
     provider,
+    sameNetwork: false,
     mayBe: () => true,
     settle: ({ who }) => void told.push(`settled ${who}`),
     refuse: () => void told.push("refused"),
@@ -165,6 +166,23 @@ test("who may not have the login is not asked, and ends it", async () => {
   const { status, text } = await ada.get(await ada.enter(waiting.code));
   assert.equal(status, 403);
   assert.match(text, /who may not log in here by this name/);
+  assert.deepEqual(told, ["settled ada@<b>"]);
+});
+
+test("where the login says so, only a browser of its network may enter the code, and agree", async () => {
+  const { open, person, told } = start();
+  using waiting = open({ sameNetwork: true });
+  const far = await person("192.0.2.1").post("/", { code: waiting.code });
+  assert.equal(far.status, 403);
+  assert.match(far.text, /only from the network that it comes from/);
+  const near = person("198.51.100.7");
+  const { location } = await near.get(await near.enter(waiting.code));
+  const login = location.split("=")[1] ?? "";
+  const carried = person("192.0.2.1");
+  carried.cookie = near.cookie;
+  assert.equal((await carried.post("/confirm", { login, answer: "yes" })).status, 403);
+  assert.deepEqual(told, []);
+  assert.equal((await near.post("/confirm", { login, answer: "yes" })).status, 200);
   assert.deepEqual(told, ["settled ada@<b>"]);
 });
 

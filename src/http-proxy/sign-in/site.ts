@@ -16,6 +16,7 @@ import {
   donePage,
   elsewherePage,
   failedPage,
+  farPage,
   goneLoginPage,
   notForYouPage,
   onwardPage,
@@ -80,7 +81,7 @@ export class SignInSite implements Site {
       const form = new URLSearchParams(said);
       return path === signInPaths.code
         ? await this.#entered(asked, client, form.get("code") ?? "")
-        : this.#decided(asked, form);
+        : this.#decided(asked, client, form);
     }
     if (method !== "GET")
       return {
@@ -107,6 +108,7 @@ export class SignInSite implements Site {
       return codePage("", unknownCode);
     }
     if (waiting.visits >= maxVisitsPerCode) return codePage("", unknownCode);
+    if (!isNear(waiting, from)) return this.#refuse(farPage, from, "it is not in the login's network");
     waiting.visits++;
     try {
       return await this.#send(asked, from, waiting, waiting.login.provider, onwardPage);
@@ -201,14 +203,16 @@ export class SignInSite implements Site {
     });
   }
 
-  #decided(asked: Asked, form: URLSearchParams): Page {
+  #decided(asked: Asked, { desk }: WebClient, form: URLSearchParams): Page {
     const { signIns } = this.#ports;
     const name = form.get("login") ?? "";
     const found = signIns.confirming.find(name);
     if (found === undefined) return overPage;
     if (!isBound(asked.fields, found.binding)) return elsewherePage;
-    signIns.confirming.take(name);
     const { waiting, identity } = found;
+    if (!isNear(waiting, desk.from))
+      return this.#refuse(farPage, desk.from, "it is not in the login's network");
+    signIns.confirming.take(name);
     if (!signIns.isOpen(waiting)) return goneLoginPage;
     signIns.close(waiting);
     if (form.get("answer") === "yes") {
@@ -233,6 +237,11 @@ export class SignInSite implements Site {
     } else this.#ports.log.info("sign-in-failed", { code: error.code, reason: error.message });
     return failedPage(error.user);
   }
+}
+
+/** Whether a browser is where it must be. */
+function isNear({ login }: WaitingCode, from: PeerAddress): boolean {
+  return !login.sameNetwork || networkIn(login.from) === networkIn(from);
 }
 
 function placeOf({ ip, text }: PeerAddress): string {
