@@ -58,6 +58,7 @@ function joined(
     audit,
     clock: fakeClock(),
     locks,
+    symlinks: "openssh",
     place: "host",
     client: downstream,
     upstream,

@@ -1,7 +1,15 @@
 import type { Clock, PosternError } from "#base";
 import type { Auditor } from "#contract";
 import { passing, type Tap, type TapVerdict } from "#pipe";
-import { type FileRules, type PathLocks, Recorder, ScpWatch, SftpSession, type Usage } from "#sftp";
+import {
+  type FileRules,
+  type PathLocks,
+  Recorder,
+  ScpWatch,
+  SftpSession,
+  type SymlinkOrder,
+  type Usage,
+} from "#sftp";
 import {
   type ChannelOpen,
   type ChannelOpenConfirmation,
@@ -26,6 +34,7 @@ export interface FileChannelsOptions {
   readonly locks: PathLocks;
   /** Which upstream it is. */
   readonly place: string;
+  readonly symlinks: SymlinkOrder;
   readonly client: Speaking;
   readonly upstream: Speaking;
 }
@@ -191,7 +200,7 @@ export class FileChannels {
   }
 
   #startSftp(channel: FileChannel): void {
-    const { rules, audit, clock, locks, place, client, upstream } = this.#options;
+    const { rules, audit, clock, locks, place, symlinks, client, upstream } = this.#options;
     const { room, withheld, said } = channel;
     const clientEnd = {
       number: channel.client,
@@ -208,6 +217,7 @@ export class FileChannels {
       clock,
       locks,
       place,
+      symlinks,
       toUpstream: (bytes) => up.put(bytes),
       toClient: (bytes) => down.put(bytes),
       answerable: () => down.atLeast(answerBytes),

@@ -7,6 +7,7 @@ import { LoginAudit } from "./login-audit.ts";
 import { MountHost } from "./mount-hosts.ts";
 import type { Permissions } from "./permissions.ts";
 import { UpstreamEntry, type UpstreamEntryOptions } from "./upstream-entry.ts";
+import { upstreamVersion } from "./version-line.ts";
 import type { World } from "./world.ts";
 
 export interface MountDeskOptions {
@@ -40,7 +41,8 @@ export class MountDesk implements FilesDesk, AsyncDisposable {
     const answerMs = world.limits.upstreamLoginSeconds * 1000;
     const { signal } = this.#over;
     const entryOptions = { ...entry, answerMs, clock, audit: new LoginAudit(audit), signal };
-    const common = { user, entry: () => new UpstreamEntry(entryOptions), answerMs, clock, log };
+    const ourVersion = upstreamVersion(entry.ports.settings.name, entry.downstream.version);
+    const common = { user, ourVersion, entry: () => new UpstreamEntry(entryOptions), answerMs, clock, log };
     this.#hosts = mounts.map(({ route }) => new MountHost({ ...common, route, keepalive: world.keepalive }));
     this.#mounts = mounts.map(({ at, plan, route }, number) => ({
       at: bytesOf(at),

@@ -1,7 +1,7 @@
 import { type Clock, formatHostPort, type Log, PosternError, type Timer } from "#base";
 import type { Route } from "#contract";
 import { Keepalive, type KeepaliveOptions } from "#pipe";
-import type { MountEnd, MountWay } from "#sftp";
+import { type MountEnd, type MountWay, type SymlinkOrder, symlinkOrder } from "#sftp";
 import { type Channel, ConnectionMux } from "#ssh/connection";
 import { encodeSubsystemRequest } from "#ssh/messages";
 import { gatewayErrors } from "./errors.ts";
@@ -16,6 +16,8 @@ export interface MountHostOptions {
   /** Milliseconds that the host has to open a channel, and its SFTP server to answer. */
   readonly answerMs: number;
   readonly keepalive: KeepaliveOptions;
+  /** Our version line to the host. */
+  readonly ourVersion: string;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -25,6 +27,7 @@ interface Connected {
   readonly upstream: UpstreamLogin;
   readonly mux: ConnectionMux;
   readonly where: string;
+  readonly symlinks: SymlinkOrder;
 }
 
 /** The host of one mount: entered when a channel to it is wanted first, for all channels of the session; anew when that is lost. */
@@ -42,7 +45,7 @@ export class MountHost implements AsyncDisposable {
     const { route, answerMs, clock, log } = this.#options;
     try {
       const connected = await this.#connected();
-      const { upstream, mux, where } = connected;
+      const { upstream, mux, where, symlinks } = connected;
       let late = false;
       // Disposed of when the server there has answered.
       const timer = clock.after(answerMs, () => {
@@ -56,7 +59,14 @@ export class MountHost implements AsyncDisposable {
       const opened = await mux.open("session", { discardStderr: true });
       if (opened.opened && (await opened.channel.request("subsystem", encodeSubsystemRequest("sftp")))) {
         const name = `${route.user}@${where}`;
-        return new HostWay(opened.channel, { timer, place: where, upstream: name, end, isLate: () => late });
+        return new HostWay(opened.channel, {
+          timer,
+          place: where,
+          upstream: name,
+          symlinks,
+          end,
+          isLate: () => late,
+        });
       }
       timer[Symbol.dispose]();
       if (opened.opened) opened.channel.destroy();
@@ -125,7 +135,7 @@ export class MountHost implements AsyncDisposable {
         },
       );
       void mux.ended.then(() => alive[Symbol.dispose]());
-      return { upstream, mux, where };
+      return { upstream, mux, where, symlinks: symlinkOrder(link.peerVersion, this.#options.ourVersion) };
     } finally {
       await entry.drop();
     }
@@ -140,6 +150,7 @@ interface WayParts {
   readonly isLate: () => boolean;
   readonly place: string;
   readonly upstream: string;
+  readonly symlinks: SymlinkOrder;
   readonly end: MountEnd;
 }
 
@@ -147,13 +158,15 @@ interface WayParts {
 class HostWay implements MountWay {
   readonly place: string;
   readonly upstream: string;
+  readonly symlinks: SymlinkOrder;
   readonly #channel: Channel;
   readonly #timer: Timer;
   #closed = false;
 
-  constructor(channel: Channel, { timer, isLate, place, upstream, end }: WayParts) {
+  constructor(channel: Channel, { timer, isLate, place, upstream, symlinks, end }: WayParts) {
     this.place = place;
     this.upstream = upstream;
+    this.symlinks = symlinks;
     this.#channel = channel;
     this.#timer = timer;
     channel.readLent((bytes) => end.received(bytes));

@@ -2,7 +2,7 @@ import { type Clock, formatHostPort, type Log, PosternError } from "#base";
 import type { Arrival, Auditor, Principal, Route, SessionEnd, SessionPhase, SessionRecord } from "#contract";
 import { Link } from "#link";
 import { joinPipe, type Pipe, type PipeEnd } from "#pipe";
-import { fileRulesFor, type PathLocks } from "#sftp";
+import { fileRulesFor, type PathLocks, symlinkOrder } from "#sftp";
 import { DISCONNECT } from "#ssh/messages";
 import type { PacketConn } from "#ssh/transport";
 import type { Ticket } from "./admission.ts";
@@ -22,7 +22,7 @@ import { SessionTaps } from "./session-taps.ts";
 import { TerminalNotices } from "./terminal-notice.ts";
 import type { DownstreamLeg, UpstreamPorts } from "./upstream.ts";
 import type { UpstreamLogin } from "./upstream-login.ts";
-import { versionLines } from "./version-line.ts";
+import { upstreamVersion, versionLines } from "./version-line.ts";
 import type { World } from "./world.ts";
 
 export interface SessionOptions {
@@ -398,15 +398,13 @@ export class Session {
   }
 
   /** None when the rule says nothing about files. Throws DENIED_SFTP_ROOT. */
-  #fileChannels(
-    client: PacketConn,
-    upstream: PacketConn,
-    { sftp, captures }: Route,
-  ): FileChannels | undefined {
+  #fileChannels(client: PacketConn, upstream: Link, { sftp, captures }: Route): FileChannels | undefined {
     if (sftp === undefined || (!sftp.confining && this.#audit === undefined)) return undefined;
     const rules = fileRulesFor(sftp, captures);
-    const { clock, locks } = this.#options;
-    const ends = { client, upstream };
+    const { clock, locks, world } = this.#options;
+    const ours = upstreamVersion(world.settings.name, this.#link?.peerVersion ?? "");
+    const symlinks = symlinkOrder(upstream.peerVersion, ours);
+    const ends = { client, upstream, symlinks };
     return new FileChannels({ rules, audit: this.#audit, clock, locks, place: this.#place, ...ends });
   }
 

@@ -8,6 +8,7 @@ import type { OpenFiles } from "./open-files.ts";
 import { Opening } from "./opening.ts";
 import type { Recorder } from "./record.ts";
 import type { FileRules } from "./rules.ts";
+import type { SymlinkOrder } from "./symlinks.ts";
 
 type Of<Kind extends SftpRequest["kind"]> = Extract<SftpRequest, { readonly kind: Kind }>;
 type Result = Outcome | Refusal;
@@ -20,9 +21,11 @@ export class Confinement {
   readonly #rules: FileRules;
   readonly #recorder: Recorder;
   readonly #open: OpenFiles;
+  readonly #symlinks: SymlinkOrder;
   readonly #opening: Opening;
 
-  constructor(tree: Tree, rules: FileRules, recorder: Recorder, open: OpenFiles) {
+  constructor(tree: Tree, rules: FileRules, recorder: Recorder, open: OpenFiles, symlinks: SymlinkOrder) {
+    this.#symlinks = symlinks;
     this.#tree = tree;
     this.#rules = rules;
     this.#recorder = recorder;
@@ -253,8 +256,14 @@ export class Confinement {
     if (place.names.length === 0) return denied("This is your whole folder.");
     const target = this.#targetBelow(request.target, place.names.length - 1);
     if (target === undefined) return denied(leadsOut);
+    if (this.#symlinks === "unknown") return denied("Links cannot be made safely at this host.");
+    const swapped = this.#symlinks === "draft";
     return {
-      send: { ...request, target, link: place.upstream },
+      send: {
+        ...request,
+        target: swapped ? place.upstream : target,
+        link: swapped ? target : place.upstream,
+      },
       finish: (reply) => {
         this.#recorder.changed("symlink", place, code(reply), { path: request.target, upstream: target });
         return undefined;

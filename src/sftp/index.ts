@@ -13,4 +13,5 @@ export { PathLocks } from "./locks.ts";
 export { type FileRules, fileRulesFor, fillRoot } from "./rules.ts";
 export { ScpWatch } from "./scp.ts";
 export { Recorder } from "./record.ts";
+export { type SymlinkOrder, symlinkOrder } from "./symlinks.ts";
 export { type SftpPorts, SftpSession } from "./session.ts";

@@ -20,11 +20,13 @@ import type { Usage } from "./open-files.ts";
 import { type Question, statusReply } from "./plan.ts";
 import type { FileRules } from "./rules.ts";
 import { SftpSession } from "./session.ts";
+import type { SymlinkOrder } from "./symlinks.ts";
 
 /** A channel to the SFTP server of a mount's host. */
 export interface MountWay {
   /** Which upstream it is: mounts that say the same reach the same files. */
   readonly place: string;
+  readonly symlinks: SymlinkOrder;
   /** For people: user, host and port. */
   readonly upstream: string;
   /** Bytes that wait to be sent. */
@@ -198,6 +200,7 @@ export class MountLeg {
         audit: auditInMount(audit, at, way.upstream),
         channel,
         place: way.place,
+        symlinks: way.symlinks,
         toUpstream: (bytes) => way.send(bytes),
         toClient: (bytes) => void this.#replies.feed(bytes),
         // Nothing here is ever left unread: what may be asked for at once has a limit in its stead.

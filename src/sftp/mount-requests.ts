@@ -358,7 +358,7 @@ export class MountRequests {
   }
 
   #two(request: ByTwo, from: Found, to: Found): void {
-    if (from.kind === "absent") {
+    if (from.kind === "absent" || (to.kind === "absent" && !to.inFolder)) {
       this.refuse(request.id, FX.NO_SUCH_FILE);
       return;
     }
@@ -383,6 +383,10 @@ export class MountRequests {
   }
 
   #symlink(request: Of<"symlink">, where: Found): void {
+    if (where.kind === "absent" && !where.inFolder) {
+      this.refuse(request.id, FX.NO_SUCH_FILE);
+      return;
+    }
     if (where.kind !== "mount" || where.whole) {
       this.#refuse(request, denied(where.kind === "mount" ? begins : gatewaysOwn));
       return;

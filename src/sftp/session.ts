@@ -25,6 +25,7 @@ import type { PathLocks } from "./locks.ts";
 import { type Plan, type Refusal, statusReply, type Step } from "./plan.ts";
 import { type OpenFile, Recorder } from "./record.ts";
 import type { FileRules } from "./rules.ts";
+import type { SymlinkOrder } from "./symlinks.ts";
 import { plantTree } from "./tree.ts";
 import { Watching } from "./watching.ts";
 
@@ -42,6 +43,7 @@ export interface SftpPorts {
   readonly locks: PathLocks;
   /** Which upstream it is: sessions that say the same reach the same files. */
   readonly place: string;
+  readonly symlinks: SymlinkOrder;
   /** Takes bytes at once, or a copy of them. */
   toUpstream(bytes: Uint8Array): void;
   toClient(bytes: Uint8Array): void;
@@ -214,11 +216,11 @@ export class SftpSession {
 
   /** Before the client is greeted it is made out what it may see. */
   *#settle(greeting: Uint8Array): Plan<void> {
-    const { rules, usage, clock, locks, place } = this.#ports;
+    const { rules, usage, clock, locks, place, symlinks } = this.#ports;
     const tree = yield* plantTree(rules, clock);
     this.#unwatch = locks.watch(place, tree.root, () => tree.known.forget());
     this.#open = new OpenFiles(this.#files, rules, this.#recorder, usage);
-    this.#confinement = new Confinement(tree, rules, this.#recorder, this.#open);
+    this.#confinement = new Confinement(tree, rules, this.#recorder, this.#open, symlinks);
     this.#root = tree.root;
     this.#phase = "open";
     this.#fromUpstream.emit(greeting);

@@ -64,6 +64,7 @@ export class Confined extends SftpAsker implements AsyncDisposable {
       clock: systemClock,
       locks,
       place: "host",
+      symlinks: "openssh",
       toUpstream: (bytes) => this.#server.stdin.write(Buffer.from(bytes)),
       toClient: (bytes) => this.take(bytes),
       answerable: () => {},

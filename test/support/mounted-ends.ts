@@ -100,6 +100,7 @@ export class MountedEnds {
           this.hosts.push(host);
           return {
             place: at,
+            symlinks: "openssh",
             upstream: `user@host${at}`,
             get queuedBytes() {
               return host.queuedBytes;

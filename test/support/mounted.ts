@@ -57,6 +57,7 @@ export class Mounted extends SftpAsker implements AsyncDisposable {
     server.stdout.on("data", (chunk: Buffer) => end.received(chunk));
     return {
       place: "host",
+      symlinks: "openssh",
       upstream: `user@host-of${at}`,
       queuedBytes: 0,
       send: (bytes) => void server.stdin.write(Buffer.from(bytes)),

@@ -1,6 +1,6 @@
 import type { PosternError } from "#base";
 import type { AuditEvent, SftpPlan } from "#contract";
-import { fileRulesFor, PathLocks, SftpSession } from "#sftp";
+import { fileRulesFor, PathLocks, SftpSession, type SymlinkOrder } from "#sftp";
 import {
   decodeSftpReply,
   decodeSftpRequest,
@@ -33,7 +33,7 @@ export class SftpEnds {
   readonly #up: PacketStream;
   readonly #down: PacketStream;
 
-  constructor(plan: SftpPlan, locks: PathLocks = new PathLocks()) {
+  constructor(plan: SftpPlan, locks: PathLocks = new PathLocks(), symlinks: SymlinkOrder = "openssh") {
     this.#up = reading("client", (packet) => {
       if (packet[0] === FXP.INIT) return;
       const request = decodeSftpRequest(packet);
@@ -52,6 +52,7 @@ export class SftpEnds {
       clock: this.clock,
       locks,
       place: "host",
+      symlinks,
       toUpstream: (bytes) => this.#sentUp(bytes),
       toClient: (bytes) => this.#sentDown(bytes),
       answerable: () => {},
@@ -63,8 +64,8 @@ export class SftpEnds {
   }
 
   /** Both greet each other. */
-  static async greeted(plan: SftpPlan, locks?: PathLocks): Promise<SftpEnds> {
-    const ends = new SftpEnds(plan, locks);
+  static async greeted(plan: SftpPlan, locks?: PathLocks, symlinks?: SymlinkOrder): Promise<SftpEnds> {
+    const ends = new SftpEnds(plan, locks, symlinks);
     ends.send(encodeSftpHello(FXP.INIT));
     ends.sendDown(encodeSftpHello(FXP.VERSION));
     await settled();
