@@ -126,7 +126,7 @@ export const webLimits: readonly FixedLimit[] = [
   },
   {
     constant: "http-proxy/sign-in/tries:maxWrongCodes",
-    value: 10,
+    value: 30,
     unit: "count",
     about:
       "Codes that nobody was shown, of one network (IPv4 address, or IPv6 /64) in ten minutes; then no code of its is looked at (429).",
@@ -143,15 +143,16 @@ export const webLimits: readonly FixedLimit[] = [
     constant: "http-proxy/sign-in/sign-ins:maxBrowsers",
     value: 10_000,
     unit: "count",
-    about: "Browsers in the midst of a sign-in, at each of its steps; the oldest makes room.",
+    about:
+      "Browsers in the midst of a sign-in, at each of its steps; the oldest of the network with the most makes room.",
     precedent: "None; each costs some 2 KiB",
   },
   {
     constant: "http-proxy/sign-in/sign-ins:maxBrowsersPerNetwork",
-    value: 50,
+    value: 300,
     unit: "count",
     about: "The same of one network: a flood drives out its own, and nobody else's.",
-    precedent: "None",
+    precedent: "None: an office behind one address",
   },
   {
     constant: "http-proxy/sign-in/site:maxFinishing",

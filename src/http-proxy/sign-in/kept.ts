@@ -47,7 +47,7 @@ export class Kept<T> {
     const network = networkIn(from);
     const own = this.#networks.get(network) ?? new Set();
     if (own.size >= maxPerNetwork) this.#drop(first(own));
-    if (this.#held.size >= max) this.#drop(first(this.#held.keys()));
+    if (this.#held.size >= max) this.#drop(first(this.#largest()));
     own.add(name);
     this.#networks.set(network, own);
     this.#held.set(name, { value, network, untilMs: nowMs + lifeMs });
@@ -64,6 +64,13 @@ export class Kept<T> {
     const value = this.find(name);
     this.#drop(name);
     return value;
+  }
+
+  /** Those of the network that has the most: whoever fills the table, makes room in it. */
+  #largest(): Iterable<string> {
+    let largest = new Set<string>();
+    for (const own of this.#networks.values()) if (own.size > largest.size) largest = own;
+    return largest;
   }
 
   #drop(name: string | undefined): void {

@@ -13,7 +13,7 @@ export const maxVisitsPerCode = 5;
 
 /** Browsers that are on their way, of all networks and of one. */
 export const maxBrowsers = 10_000;
-export const maxBrowsersPerNetwork = 50;
+export const maxBrowsersPerNetwork = 300;
 
 /** Time at the provider, with all that people may have to do there. */
 const visitMs = 600_000;

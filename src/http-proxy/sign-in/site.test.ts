@@ -10,8 +10,9 @@ import type { Fields } from "../fields.ts";
 import type { Visitor } from "../visitor.ts";
 import { DeviceSignIn } from "./device.ts";
 import { signInSchema } from "./schema.ts";
-import { maxVisitsPerCode, SignIns } from "./sign-ins.ts";
+import { maxBrowsersPerNetwork, maxVisitsPerCode, SignIns } from "./sign-ins.ts";
 import { maxFinishing, SignInSite } from "./site.ts";
+import { maxWrongCodes } from "./tries.ts";
 
 const errors = defineErrors({
   UPSTREAM_TEST: { user: "It is down.", operator: "down" },
@@ -251,7 +252,7 @@ test("a flood of one network drives out its own, and nobody else's", async () =>
   const back = await ada.enter(waiting.code);
   const crowd = person("198.51.100.1");
   const first = await crowd.enter(open().code);
-  for (let at = 0; at < 50; at++) await crowd.enter(open().code);
+  for (let at = 0; at < maxBrowsersPerNetwork; at++) await crowd.enter(open().code);
   assert.equal((await crowd.get(first)).status, 400);
   assert.equal((await ada.get(back)).status, 303);
 });
@@ -260,7 +261,8 @@ test("wrong codes of one network are counted, for ten minutes", async () => {
   const { open, person, clock } = start();
   using waiting = open();
   const guesser = person("2001:db8::1");
-  for (let at = 0; at < 10; at++) assert.equal((await guesser.post("/", { code: "BBBB-BBBB" })).status, 400);
+  for (let at = 0; at < maxWrongCodes; at++)
+    assert.equal((await guesser.post("/", { code: "BBBB-BBBB" })).status, 400);
   assert.equal((await person("2001:db8::2").post("/", { code: waiting.code })).status, 429);
   assert.equal((await person("2001:db8:0:1::2").post("/", { code: waiting.code })).status, 200);
   clock.advance(600_000);

@@ -3,7 +3,7 @@ import type { PeerAddress } from "#contract";
 import { networkIn } from "./kept.ts";
 
 /** Codes that nobody was shown, of one network in this time; then no code of its is looked at any more. */
-export const maxWrongCodes = 10;
+export const maxWrongCodes = 30;
 const windowMs = 600_000;
 
 /** Networks that are counted; the oldest is forgotten first. */
