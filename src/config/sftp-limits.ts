@@ -104,6 +104,21 @@ export const sftpLimits: readonly FixedLimit[] = [
     precedent: "OpenSSH's server is bounded by the descriptors of its process",
   },
   {
+    constant: "sftp/session:afterlifeMs",
+    value: 2_000,
+    unit: "ms",
+    about:
+      "How long a request that was on its way to the host when its channel ended keeps other sessions from renaming and linking there.",
+    precedent: "None",
+  },
+  {
+    constant: "sftp/record:maxBegunBytes",
+    value: 4096,
+    unit: "bytes",
+    about: "So much of a file is kept until it is closed, and hashed at once.",
+    precedent: "None",
+  },
+  {
     constant: "sftp/known:maxSeenAgeMs",
     value: 100,
     unit: "ms",

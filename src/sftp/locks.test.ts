@@ -37,6 +37,24 @@ test("a folder and one in it are one tree, names that begin alike are not", () =
   assert.ok(order.includes("inner"));
 });
 
+test("whoever watches a tree is told before and after somebody is alone in it", () => {
+  const locks = new PathLocks();
+  const order: string[] = [];
+  const ends = ["/srv/in", "/srv2"].map((root) => locks.watch("host", root, () => order.push(root)));
+  const look = locks.acquire("host", "/srv", false, () => order.push("looks"));
+  const change = locks.acquire("host", "/srv", true, () => order.push("changes"));
+  const never = locks.acquire("host", "/srv", true, () => order.push("never"));
+  look();
+  assert.deepEqual(order.splice(0), ["looks", "/srv/in", "changes"]);
+  never();
+  assert.equal(order.length, 0, "who gave up has changed nothing");
+  change();
+  assert.deepEqual(order.splice(0), ["/srv/in"]);
+  for (const end of ends) end();
+  locks.acquire("host", "/", true, () => order.push("changes"))();
+  assert.deepEqual(order, ["changes"]);
+});
+
 test("who gives up waiting is passed over", () => {
   const locks = new PathLocks();
   const order: number[] = [];

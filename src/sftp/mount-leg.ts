@@ -57,7 +57,7 @@ export interface MountLegOptions {
   readonly shared: {
     readonly usage: Usage;
     readonly locks: PathLocks;
-    readonly clock: Pick<Clock, "now" | "monotonic">;
+    readonly clock: Pick<Clock, "now" | "monotonic" | "after">;
   };
   /** Reaches the host. Rejects with what the client may be told. */
   readonly connect: (end: MountEnd) => Promise<MountWay>;

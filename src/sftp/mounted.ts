@@ -57,7 +57,7 @@ export interface MountedPorts {
   readonly channel: number;
   readonly usage: Usage;
   readonly locks: PathLocks;
-  readonly clock: Pick<Clock, "now" | "monotonic">;
+  readonly clock: Pick<Clock, "now" | "monotonic" | "after">;
   /** Takes bytes at once; they are not changed afterwards. */
   toClient(bytes: Uint8Array): void;
   /** Bytes that the client has not taken. */

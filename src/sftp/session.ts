@@ -32,6 +32,12 @@ import { Watching } from "./watching.ts";
 /** Requests of one channel that wait for an answer; more wait unread. */
 export const maxOutstanding = 1024;
 
+/**
+ * A request that was on its way when its channel ended is thought to be done after so long: until then, others are kept from what
+ * could lead it elsewhere, or what it could lead elsewhere.
+ */
+export const afterlifeMs = 2_000;
+
 export interface SftpPorts {
   readonly rules: FileRules;
   readonly audit: Auditor | undefined;
@@ -39,7 +45,7 @@ export interface SftpPorts {
   readonly channel: number;
   /** Of the whole session. */
   readonly usage: Usage;
-  readonly clock: Pick<Clock, "monotonic">;
+  readonly clock: Pick<Clock, "monotonic" | "after">;
   readonly locks: PathLocks;
   /** Which upstream it is: sessions that say the same reach the same files. */
   readonly place: string;
@@ -151,10 +157,14 @@ export class SftpSession {
     if (this.#phase === "over") return;
     this.#phase = "over";
     this.#unwatch?.();
-    this.#running?.release?.();
+    const { clock } = this.#ports;
+    const running = this.#running;
+    if (running !== undefined && running.asked.length === 0) running.release?.();
+    else if (running?.release !== undefined) clock.after(afterlifeMs, running.release);
     this.#running = undefined;
     this.#next = undefined;
-    for (const pending of this.#pending.values()) pending.release?.();
+    for (const { release } of this.#pending.values())
+      if (release !== undefined) clock.after(afterlifeMs, release);
     this.#pending.clear();
     for (const file of this.#files.values()) this.#recorder.closed(file);
     this.#files.clear();
