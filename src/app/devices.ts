@@ -10,17 +10,17 @@ import type {
   DeviceOffice,
   DeviceStore,
   ProgramDesk,
-  Tunnels,
+  TunnelNews,
 } from "#contract";
 import { openMemoryStore, openSqliteStore } from "#store";
-import { Enrolment, Operator, TunnelRegistry } from "#tunnel";
+import { Enrolment, Operator, type RegistryOptions, TunnelRegistry } from "#tunnel";
 import { appErrors } from "./errors.ts";
 import { type Account, handOver } from "./privileges.ts";
 
 /** What stays over reloads: the store, and the tunnels that are held. */
 export interface Devices extends AsyncDisposable {
   readonly store: DeviceStore;
-  readonly tunnels: Tunnels;
+  readonly tunnels: TunnelRegistry;
 }
 
 interface DevicesPorts {
@@ -34,14 +34,18 @@ export function devicesFile(config: Pick<Config, "devices" | "stateDir">): strin
 }
 
 /** Undefined where the configuration has no devices. Throws OPERATOR_STORE_ errors. */
-export function openDevices(config: Config, ports: DevicesPorts, account?: Account): Devices | undefined {
+export function openDevices(
+  config: Config,
+  ports: DevicesPorts,
+  { account, tell }: { readonly account?: Account | undefined; readonly tell?: (news: TunnelNews) => void },
+): Devices | undefined {
   if (config.devices === undefined) return undefined;
   const file = devicesFile(config);
   makeFile(file);
   // SQLite gives the files beside it to the owner of this one.
   if (account !== undefined) handOver(file, account);
   const store = openSqliteStore({ path: file, clock: ports.clock });
-  return devicesOf(config, store, ports);
+  return devicesOf(config, store, { ...ports, ...(tell === undefined ? {} : { tell }) });
 }
 
 /**
@@ -61,7 +65,11 @@ export function pretendDevices(config: Config, ports: DevicesPorts): Devices | u
   return config.devices === undefined ? undefined : devicesOf(config, openMemoryStore(), ports);
 }
 
-function devicesOf({ devices }: Config, store: DeviceStore, ports: DevicesPorts): Devices {
+function devicesOf(
+  { devices }: Config,
+  store: DeviceStore,
+  ports: DevicesPorts & Pick<RegistryOptions, "tell">,
+): Devices {
   const sameKey = devices?.sameKey ?? "newest";
   const tunnels = new TunnelRegistry({ store, ...ports, sameKey });
   return {

@@ -1,6 +1,10 @@
 import { defineErrors, type ErrorTable } from "#base";
 
 const rows = {
+  UPSTREAM_TUNNEL_ELSEWHERE: {
+    user: "The device cannot be reached now.",
+    operator: "another worker holds the device's tunnel and could not open it",
+  },
   OPERATOR_DEVICES_RESTART: {
     user: "The gateway is not set up correctly.",
     operator: "the section `devices` is new in the configuration; restart the gateway",

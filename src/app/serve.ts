@@ -4,11 +4,12 @@ import { type Config, formatProblem } from "#config";
 import { Acceptor, Admission } from "#gateway";
 import { SignIns } from "#http-proxy";
 import { nativePackets } from "#ssh/algorithms";
+import { Elsewhere } from "#tunnel";
 import { compose } from "./compose.ts";
 import { ControlServer } from "./control.ts";
 import { type Crew, LocalCrew } from "./crew.ts";
 import { appErrors } from "./errors.ts";
-import { openDevices } from "./devices.ts";
+import { type Devices, openDevices } from "./devices.ts";
 import { Files } from "./files.ts";
 import { Listeners } from "./listeners.ts";
 import { type Account, dropPrivileges, findAccount, handOver } from "./privileges.ts";
@@ -68,7 +69,7 @@ async function start(
   makeStateDir(config.stateDir, account);
   const watch = stack.use(new TargetWatch(config, { clock, log, files }));
   const { pools } = watch;
-  const devices = openDevices(config, { clock, log }, account);
+  const devices = openDevices(config, { clock, log }, { account });
   if (devices !== undefined) stack.use(devices);
   const acme = new AcmeOffice({ clock, log, files, stateDir: config.stateDir });
   const ports = { clock, log, files, pools, devices, signIns: new SignIns(clock), acme };
@@ -122,6 +123,7 @@ async function start(
       environment,
       command: ownCommand(),
       watch,
+      ...(devices === undefined ? {} : { elsewhere: viewOf(devices) }),
     });
   } else crew = new LocalCrew(composed, { ...ports, watch });
   checks.commit();
@@ -159,6 +161,11 @@ async function start(
   options.ready?.(running, listeners.addresses);
   await running.ended;
   log.info("stopped");
+}
+
+/** The process that listens holds no tunnel; it knows of all. */
+function viewOf({ tunnels }: Devices): Elsewhere {
+  return new Elsewhere(tunnels, () => Promise.reject(new appErrors.UPSTREAM_TUNNEL_ELSEWHERE()));
 }
 
 /** After the drop it must be possible to open it anew. */

@@ -2,9 +2,10 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { Socket } from "node:net";
 import { isSea } from "node:sea";
 import type { Clock, Log, LogLevel, RootLog } from "#base";
-import type { Arrival, FileRead, SessionRecord } from "#contract";
+import type { Arrival, FileRead, SessionRecord, TunnelNews } from "#contract";
 import type { Ticket } from "#gateway";
 import { takeUnread } from "#link";
+import type { Elsewhere } from "#tunnel";
 import type { Crew, EndReason, PreparedWorld } from "./crew.ts";
 import { appErrors } from "./errors.ts";
 import type { ReadConfig } from "./read-config.ts";
@@ -28,6 +29,8 @@ export interface SupervisorOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Program and arguments that start this same program again. */
   readonly command: readonly string[];
+  /** What workers hold of tunnels. Absent: there are no devices. */
+  readonly elsewhere?: Elsewhere;
   /** The pools that the workers ask. */
   readonly watch: TargetWatch;
 }
@@ -52,6 +55,8 @@ interface WorkerState {
   readonly tickets: Map<number, Ticket>;
   readonly answers: Map<number, (answer: WorkerAnswer) => void>;
   readonly startedMs: number;
+  /** What it holds, by key: for workers that begin later. */
+  readonly tunnels: Map<string, TunnelNews>;
   /** What its configuration was read from. */
   texts: ConfigTexts;
   ready: boolean;
@@ -222,6 +227,7 @@ export class Supervisor implements Crew {
       answers: new Map(),
       startedMs: clock.monotonic(),
       texts: this.#texts,
+      tunnels: new Map(),
       ready: false,
     };
     this.#workers.set(number, worker);
@@ -240,6 +246,12 @@ export class Supervisor implements Crew {
         log.info("worker-ready", { worker: worker.number, pid: worker.child.pid });
         this.#first.get(worker.number)?.resolve();
         void this.#catchUp(worker);
+        for (const other of this.#workers.values())
+          for (const news of other.tunnels.values())
+            this.#say(worker, { kind: "tunnel", worker: other.number, news });
+        return;
+      case "tunnel":
+        this.#pass(worker, message.news);
         return;
       case "not-ready":
         log.error("worker-not-ready", { worker: worker.number, problem: message.problem });
@@ -269,6 +281,20 @@ export class Supervisor implements Crew {
     }
   }
 
+  /** What one worker holds, the others can open. */
+  #pass(worker: WorkerState, news: TunnelNews): void {
+    const { number } = worker;
+    if (news.kind === "held") worker.tunnels.set(news.key, news);
+    else worker.tunnels.delete(news.key);
+    this.#options.elsewhere?.hear(number, news);
+    this.#sayOthers(number, { kind: "tunnel", worker: number, news });
+  }
+
+  #sayOthers(number: number, message: ToWorker): void {
+    for (const other of this.#workers.values())
+      if (other.ready && other.number !== number) this.#say(other, message);
+  }
+
   /** A worker that was starting during a reload has begun with what was then the old configuration. */
   async #catchUp(worker: WorkerState): Promise<void> {
     const texts = this.#texts;
@@ -290,6 +316,9 @@ export class Supervisor implements Crew {
     const { log, clock } = this.#options;
     this.#workers.delete(worker.number);
     this.#options.watch.registry.releaseOwner(worker.owner);
+    if (worker.tunnels.size > 0)
+      this.#sayOthers(worker.number, { kind: "tunnels-gone", worker: worker.number });
+    this.#options.elsewhere?.gone(worker.number);
     const lost = worker.tickets.size;
     for (const number of worker.tickets.keys()) this.#release(worker, number);
     if (this.#stopping) return;

@@ -1,6 +1,14 @@
 /** What a supervisor and its workers say to each other, over Node's channel between processes (structured clones). */
 import type { LogLevel } from "#base";
-import type { Arrival, FileRead, PeerAddress, PoolAnswer, PoolQuestion, SessionRecord } from "#contract";
+import type {
+  Arrival,
+  FileRead,
+  PeerAddress,
+  PoolAnswer,
+  PoolQuestion,
+  SessionRecord,
+  TunnelNews,
+} from "#contract";
 import type { EndReason } from "./crew.ts";
 
 /** Set in the environment of a worker: its number. */
@@ -48,6 +56,10 @@ export type ToWorker =
       readonly client: string | undefined;
       readonly share: number;
     }
+  /** Of a tunnel that another worker holds. */
+  | { readonly kind: "tunnel"; readonly worker: number; readonly news: TunnelNews }
+  /** All tunnels of another worker are gone with it. */
+  | { readonly kind: "tunnels-gone"; readonly worker: number }
   /** No session is left: go. */
   | { readonly kind: "end" };
 
@@ -59,6 +71,8 @@ export type FromWorker =
   | { readonly kind: "pool-ask"; readonly question: number; readonly ask: PoolQuestion }
   | { readonly kind: "pool-tell"; readonly lease: number; readonly connected: boolean }
   | { readonly kind: "pool-release"; readonly lease: number }
+  /** Of a tunnel that it holds. */
+  | { readonly kind: "tunnel"; readonly news: TunnelNews }
   | { readonly kind: "answer"; readonly question: number; readonly answer: WorkerAnswer };
 
 export type WorkerAnswer =

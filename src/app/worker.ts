@@ -1,12 +1,15 @@
 import type { Socket } from "node:net";
 import { type Log, openLog, type RootLog, systemClock } from "#base";
 import type { Config } from "#config";
+import type { TunnelNews } from "#contract";
 import type { Ticket } from "#gateway";
 import { compose } from "./compose.ts";
 import { LocalCrew, type PreparedWorld } from "./crew.ts";
+import { openDevices } from "./devices.ts";
 import { Files } from "./files.ts";
 import { rereadConfig } from "./read-config.ts";
 import { RemotePools } from "./remote-pools.ts";
+import { SharedTunnels } from "./shared-tunnels.ts";
 import type { FromWorker, ToWorker } from "./worker-messages.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -48,6 +51,18 @@ export async function runWorker(number: number, environment: Environment): Promi
   return exitCode;
 }
 
+interface WorkerParts {
+  readonly crew: LocalCrew;
+  readonly pools: RemotePools;
+  readonly root: RootLog;
+  readonly log: Log;
+  readonly configFile: string;
+  readonly environment: Environment;
+  readonly config: Config;
+  /** Absent: there are no devices. */
+  readonly shared: SharedTunnels | undefined;
+}
+
 class Worker {
   readonly #crew: LocalCrew;
   readonly #pools: RemotePools;
@@ -55,18 +70,11 @@ class Worker {
   readonly #log: Log;
   readonly #configFile: string;
   readonly #environment: Environment;
+  readonly #shared: SharedTunnels | undefined;
   #config: Config;
   #prepared: (PreparedWorld & { readonly config: Config }) | undefined;
 
-  private constructor(
-    crew: LocalCrew,
-    pools: RemotePools,
-    root: RootLog,
-    log: Log,
-    configFile: string,
-    environment: Environment,
-    config: Config,
-  ) {
+  private constructor({ crew, pools, root, log, configFile, environment, config, shared }: WorkerParts) {
     this.#crew = crew;
     this.#pools = pools;
     this.#root = root;
@@ -74,6 +82,7 @@ class Worker {
     this.#configFile = configFile;
     this.#environment = environment;
     this.#config = config;
+    this.#shared = shared;
   }
 
   static async begin(
@@ -86,9 +95,13 @@ class Worker {
     const log = root.child({ worker: number });
     const files = new Files(systemClock, new Map(kept));
     const pools = new RemotePools(say);
-    const options = { clock: systemClock, log, files, pools };
+    const tell = (news: TunnelNews): void => say({ kind: "tunnel", news });
+    const devices = openDevices(config, { clock: systemClock, log }, { tell });
+    const options = { clock: systemClock, log, files, pools, devices };
     const crew = new LocalCrew(await compose(config, options), options);
-    return new Worker(crew, pools, root, log, configFile, environment, config);
+    const shared =
+      devices === undefined ? undefined : await SharedTunnels.open(devices, config.stateDir, number, log);
+    return new Worker({ crew, pools, root, log, configFile, environment, config, shared });
   }
 
   hear(message: ToWorker, handle: Socket | undefined): void {
@@ -137,6 +150,12 @@ class Worker {
       case "pool-share":
         this.#pools.shared(message.target, message.client, message.share);
         return;
+      case "tunnel":
+        this.#shared?.elsewhere.hear(message.worker, message.news);
+        return;
+      case "tunnels-gone":
+        this.#shared?.elsewhere.gone(message.worker);
+        return;
       case "begin":
       case "end":
         return;
@@ -145,6 +164,7 @@ class Worker {
 
   async close(): Promise<void> {
     await this.#crew[Symbol.asyncDispose]();
+    await this.#shared?.[Symbol.asyncDispose]();
     await this.#root.close();
   }
 

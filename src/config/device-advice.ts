@@ -36,14 +36,7 @@ export function* checkDevices(
       yield main.problem(["devices", "tcp", at, "listen"], "something else is listened for there");
     taken.add(place);
   }
-  if (devices !== undefined) {
-    if (workers > 1)
-      yield main.problem(
-        ["workers"],
-        "must be 1 where there are devices: a tunnel lives in one process, and the others would not find it",
-      );
-    return;
-  }
+  if (devices !== undefined) return;
   const text = "needs a section `devices`: add `devices: {}`";
   for (const { target, document, at } of named.targets)
     if (target.devices === true) yield document.problem(["targets", at, "devices"], text);

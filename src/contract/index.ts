@@ -170,6 +170,7 @@ export type {
   DeviceConnection,
   TunnelLease,
   TunnelListing,
+  TunnelNews,
   TunnelOrigin,
   TunnelRequest,
   Tunnels,

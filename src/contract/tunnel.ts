@@ -23,7 +23,23 @@ export interface DeviceConnection {
   open(request: TunnelRequest, origin: TunnelOrigin, signal: AbortSignal): Promise<Duplex>;
   /** Ends it, the device told why. */
   drop(why: string): void;
+  /** It is held by another process of this gateway, which sees to it and tells of it. */
+  readonly elsewhere?: true;
 }
+
+/** What processes of one gateway tell each other of the tunnels that each holds. */
+export type TunnelNews =
+  | {
+      readonly kind: "held";
+      /** Of this tunnel, for ever. */
+      readonly key: string;
+      readonly device: Device;
+      readonly from: string;
+      readonly sinceMs: number;
+      readonly request: TunnelRequest;
+      readonly port: number;
+    }
+  | { readonly kind: "left"; readonly key: string };
 
 /** One tunnel while it is held. Disposing gives it back. */
 export interface TunnelLease extends Disposable {

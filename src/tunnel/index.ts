@@ -6,6 +6,7 @@
  */
 export type { CertificatePlan } from "./certificates.ts";
 export { deviceName, isDeviceName } from "./name.ts";
+export { Elsewhere, type OpenElsewhere } from "./elsewhere.ts";
 export { Enrolment, type EnrolmentOptions, type EnrolmentPlan } from "./enrolment.ts";
 export { type Decision, Office } from "./office.ts";
 export { Operator } from "./operator.ts";

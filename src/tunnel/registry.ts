@@ -1,11 +1,12 @@
 import type { Duplex } from "node:stream";
-import type { Clock, Log, Timer } from "#base";
+import { type Clock, type Log, randomId, type Timer } from "#base";
 import type {
   Device,
   DeviceConnection,
   DeviceStore,
   TunnelLease,
   TunnelListing,
+  TunnelNews,
   TunnelOrigin,
   TunnelRequest,
   Tunnels,
@@ -27,6 +28,8 @@ export interface RegistryOptions {
   readonly log: Log;
   /** Two live connections of one device that offer the same: the newest has it, or each in turn. */
   readonly sameKey: "newest" | "pool";
+  /** Told of what is held here, for the other processes of this gateway. */
+  readonly tell?: (news: TunnelNews) => void;
 }
 
 interface Held {
@@ -41,6 +44,8 @@ export class TunnelRegistry implements Tunnels, AsyncDisposable {
   /** By the device's id: names change while a tunnel is held. The newest last. */
   readonly #held = new Map<string, Held[]>();
   readonly #names = new Map<string, string>();
+  /** What is held here, by the keys that others were told. */
+  readonly #keys = new Map<string, Held>();
   /** All that are approved, by id and by name: as of the last look. */
   #known: ReadonlyMap<string, Device> = new Map();
   #knownNames: ReadonlyMap<string, Device> = new Map();
@@ -62,12 +67,20 @@ export class TunnelRegistry implements Tunnels, AsyncDisposable {
     const held = this.#held.get(device.id) ?? [];
     const others = held.filter((one) => one.port === port && one.connection !== connection);
     const mine: Held = { connection, request, port };
+    const isNewest = this.#options.sameKey === "newest";
+    // Processes hear of each other in no fixed order: between them, the connection that began last has it.
+    if (isNewest && others.some((one) => isLater(one.connection, connection))) {
+      connection.drop(anew);
+      return { device: device.name, port, [Symbol.dispose]: () => {} };
+    }
     const kept = held.filter((one) => !(one.port === port && one.connection === connection));
     this.#held.set(device.id, [...kept, mine]);
     this.#names.set(device.name, device.id);
-    if (this.#options.sameKey === "newest")
+    if (isNewest)
       for (const { connection: old } of others) {
         this.leave(old);
+        old.drop(anew);
+        if (connection.elsewhere === true) continue;
         // One machine that comes back from another place, or one key on two machines.
         this.#options.log[sameHost(old.from, connection.from) ? "info" : "warn"]("device-taken-over", {
           device: device.name,
@@ -75,13 +88,23 @@ export class TunnelRegistry implements Tunnels, AsyncDisposable {
           before: old.from,
           heldSeconds: Math.round((connection.sinceMs - old.sinceMs) / 1000),
         });
-        old.drop("the same device has connected anew");
       }
+    const untell = this.#tell(mine);
     return {
       device: device.name,
       port,
-      [Symbol.dispose]: () => this.#release(device, mine),
+      [Symbol.dispose]: () => {
+        this.#release(device, mine);
+        untell();
+      },
     };
+  }
+
+  /** Opens what is held here under a key that others were told. Throws UPSTREAM_DEVICE_OFFLINE. */
+  async openKey(key: string, origin: TunnelOrigin, signal: AbortSignal): Promise<Duplex> {
+    const held = this.#keys.get(key);
+    if (held === undefined) throw new tunnelErrors.UPSTREAM_DEVICE_OFFLINE("it has just left");
+    return await held.connection.open(held.request, origin, signal);
   }
 
   leave(connection: DeviceConnection): void {
@@ -147,6 +170,20 @@ export class TunnelRegistry implements Tunnels, AsyncDisposable {
     this.#watching[Symbol.dispose]();
     this.#resting?.[Symbol.dispose]();
     await this.#looking;
+  }
+
+  /** Gives what takes it back. */
+  #tell(held: Held): () => void {
+    const { tell } = this.#options;
+    const { connection, request, port } = held;
+    if (tell === undefined || connection.elsewhere === true) return () => {};
+    const key = randomId(16);
+    const { device, from, sinceMs } = connection;
+    this.#keys.set(key, held);
+    tell({ kind: "held", key, device, from, sinceMs, request, port });
+    return () => {
+      if (this.#keys.delete(key)) tell({ kind: "left", key });
+    };
   }
 
   #find(name: string, port: number | undefined): Held | undefined {
@@ -241,6 +278,8 @@ export class TunnelRegistry implements Tunnels, AsyncDisposable {
   async #cut(): Promise<void> {
     for (const [id, held] of this.#held) {
       for (const connection of new Set(held.map((one) => one.connection))) {
+        // Its own process cuts it.
+        if (connection.elsewhere === true) continue;
         // What came after it was read is not in it yet.
         if (whyCut(connection.device, this.#known.get(id)) === undefined) continue;
         const why = whyCut(connection.device, await this.#options.store.byId(id));
@@ -251,6 +290,13 @@ export class TunnelRegistry implements Tunnels, AsyncDisposable {
       }
     }
   }
+}
+
+const anew = "the same device has connected anew";
+
+/** Of two connections of one device that are not both held here: whether the first began after the second. */
+function isLater(one: DeviceConnection, other: DeviceConnection): boolean {
+  return (one.elsewhere ?? other.elsewhere) === true && one.sinceMs > other.sinceMs;
 }
 
 /** Of two addresses with ports. */
