@@ -1,6 +1,8 @@
 /** `kind: agent`: the agent that the client forwards signs for the upstream, and no secret is on the gateway. */
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
+import { randomBytes } from "node:crypto";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { type Agent, startAgent } from "#test/support/agent";
 import { run, succeed } from "#test/support/child";
@@ -28,7 +30,7 @@ let agent: Agent;
 before(async () => {
   if (skip !== false) return;
   world = await startWorld({
-    config: { audit: [{ kind: "jsonl", file: "/dev/null" }] },
+    config: { audit: [{ kind: "jsonl", file: "audit.jsonl" }] },
     rules: (parts) => {
       const other = parts.keys.key("ed25519", "other");
       const rule = (name: string, credentials: readonly object[], more: object = {}): object =>
@@ -42,6 +44,8 @@ before(async () => {
         rule("agent", [byAgent]),
         rule("patient", [{ kind: "agent" }]),
         rule("either", [byAgent, { kind: "key", file: parts.gatewayKey.path }]),
+        rule("rooted", [byAgent], { sftp: { root: parts.user.home, record: true } }),
+        rule("recorded", [byAgent], { sftp: { record: true } }),
         rule("closed", [byAgent], { policy: { exec: true } }),
         rule("open", [byAgent], { policy: { exec: true, agent: true } }),
         rule("nobody", [byAgent], {
@@ -252,4 +256,60 @@ test("a client that gives up while it waits leaves nothing behind", { skip }, as
     "the end",
     (line) => line.event === "session-ended" && line["session"] === session,
   );
+});
+
+test("a folder of one's own, and the record, for a host that is entered with the agent", {
+  skip,
+}, async () => {
+  for (const [name, path] of [
+    ["rooted", "/"],
+    ["recorded", world.user.home],
+  ] as const) {
+    const where = target(name);
+    const brought = randomBytes(3_000_000);
+    await writeFile(world.gateway.folder.at("brought"), brought);
+    const lines = [
+      `put ${world.gateway.folder.at("brought")} ${join(path, `for-${name}`)}`,
+      `get ${join(path, `for-${name}`)} ${world.gateway.folder.at(`back-${name}`)}`,
+      `ls ${path}`,
+      ...(name === "rooted" ? ["-get /../etc/passwd stolen"] : []),
+    ];
+    const { code, stdout, stderr } = await run(
+      "sftp",
+      ["-A", ...sshSettings(where), "-P", String(where.port), "-b", "-", sshPlace(where)],
+      { stdin: { data: `${lines.join("\n")}\n` }, cwd: world.gateway.folder.path },
+    );
+    assert.equal(code, 0, stderr);
+    assert.match(stdout.toString(), new RegExp(`for-${name}`));
+    assert.ok((await readFile(world.gateway.folder.at(`back-${name}`))).equals(brought));
+    assert.ok((await readFile(join(world.user.home, `for-${name}`))).equals(brought));
+    const copied = await run("scp", [
+      "-A",
+      ...sshSettings(where),
+      "-P",
+      String(where.port),
+      `${sshPlace(where)}:${join(path, `for-${name}`)}`,
+      world.gateway.folder.at(`copied-${name}`),
+    ]);
+    assert.equal(copied.code, 0, copied.stderr);
+    await until("the record", async () =>
+      (await readFile(world.gateway.folder.at("audit.jsonl"), "utf8"))
+        .split("\n")
+        .some(
+          (line) => line.includes('"file-close"') && line.includes(`for-${name}`) && line.includes("sha256"),
+        ),
+    );
+  }
+  await assert.rejects(readFile(world.gateway.folder.at("stolen")));
+  // Without an agent nothing of the host is seen, and it is said why.
+  const where = without("rooted");
+  const refused = await run(
+    "sftp",
+    [...sshSettings(where), "-P", String(where.port), "-b", "-", sshPlace(where)],
+    {
+      stdin: { data: "ls\n" },
+    },
+  );
+  assert.notEqual(refused.code, 0);
+  assert.match(refused.stderr, /ssh -A.*ForwardAgent yes/);
 });

@@ -1,4 +1,4 @@
-/** Real clients in a folder of their own behind the gateway do what they do in a chroot without one. */
+/** Real clients in a folder of their own behind the gateway, and in a tree of mounts, do what they do in a chroot without one. */
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import {
@@ -55,7 +55,14 @@ before(async () => {
   base = await mkdtemp("/var/lib/postern-test-");
   await chmod(base, 0o755);
   world = await startWorld({
-    rules: (parts) => [keyRule(parts, "rooted", { sftp: { root: join(base, "rooted"), record: true } })],
+    rules: (parts) => {
+      const mounts = [{ at: "/data", root: join(base, "mounted", "data") }];
+      const record = true;
+      return [
+        keyRule(parts, "rooted", { sftp: { root: join(base, "rooted"), record } }),
+        keyRule(parts, "mounted", { sftp: { mounts, record } }),
+      ];
+    },
   });
   chrooted = await startSshd({
     authorizedKeys: [world.identity.publicLine],
@@ -71,7 +78,7 @@ after(async () => {
 const big = randomBytes(700_000);
 
 /** A fresh tree on each side, alike. */
-async function sides(): Promise<{ readonly direct: Side; readonly rooted: Side } & AsyncDisposable> {
+async function sides(): Promise<Record<"direct" | "rooted" | "mounted", Side> & AsyncDisposable> {
   const made = new AsyncDisposableStack();
   const side = async (name: string, target: SshTarget, hostKeys: readonly string[]): Promise<Side> => {
     const tree = join(base, name);
@@ -93,13 +100,11 @@ async function sides(): Promise<{ readonly direct: Side; readonly rooted: Side }
     { host, port, knownHosts, user: world.user.name, identity },
     hostKeys.map((key) => key.fingerprint),
   );
-  const rooted = await side(
-    "rooted",
-    world.gateway.target("rooted", identity),
-    world.gateway.hostKeys.map((key) => key.fingerprint),
-  );
+  const gates = world.gateway.hostKeys.map((key) => key.fingerprint);
+  const rooted = await side("rooted", world.gateway.target("rooted", identity), gates);
+  const mounted = await side("mounted", world.gateway.target("mounted", identity), gates);
   const owned = made.move();
-  return { direct, rooted, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+  return { direct, rooted, mounted, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
 /** What lies below a folder: kinds, permissions, contents, and what links say as seen from the tree's root. */
@@ -122,11 +127,11 @@ async function contents(folder: string, root: string): Promise<string[]> {
   return lines;
 }
 
-/** Runs a client on both sides: what it says and what is there afterwards must be the same. */
+/** Runs a client on all sides: what it says and what is there afterwards must be the same. */
 async function alike(client: (side: Side) => Promise<string>): Promise<string> {
-  await using both = await sides();
+  await using all = await sides();
   const told: string[] = [];
-  for (const side of [both.direct, both.rooted]) {
+  for (const side of [all.direct, all.rooted, all.mounted]) {
     const said = (await client(side))
       .replaceAll(side.folder.path, "HERE")
       .replaceAll(String(side.target.port), "PORT")
@@ -138,6 +143,7 @@ async function alike(client: (side: Side) => Promise<string>): Promise<string> {
     );
   }
   assert.equal(told[1], told[0]);
+  assert.equal(told[2], told[0]);
   return told[1] ?? "";
 }
 
