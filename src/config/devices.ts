@@ -89,7 +89,9 @@ export const devicesSchema: z.ZodType<DevicesConfig> = z
       .strictObject({
         intervalSeconds: duration({ min: 1, max: 3600 })
           .prefault(10)
-          .describe("How long a device may be silent before it is asked whether it is there."),
+          .describe(
+            "How long a device may be silent before it is asked whether it is there; six times that, where the kernel asks (TCP keepalive) and nothing is under way.",
+          ),
         maxMissed: count({ min: 1, max: 100 })
           .prefault(2)
           .describe("Unanswered questions after which it is offline."),

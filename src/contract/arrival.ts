@@ -23,6 +23,8 @@ export interface Arrival {
   readonly destination?: Destination;
   /** The target that it was led to by a name, whose SSH ends here. */
   readonly target?: SpliceRoute;
+  /** The kernel asks this very peer whether it is there, while nothing passes, and ends the stream of one that is not. */
+  readonly probed?: boolean;
   /** How many sessions of this gateway it is inside of. Absent: none. */
   readonly depth?: number;
 }

@@ -65,6 +65,8 @@ export interface ServedSession {
   /** Present: it is a device, or may become one. */
   readonly device?: DeviceSubject;
   readonly keepalive: { readonly intervalMs: number; readonly maxMissed: number };
+  /** As `Arrival` has it. */
+  readonly probed?: boolean;
   readonly maxChannels: number;
   readonly hostKeys?: HostKeyNews;
   readonly audit: Auditor | undefined;

@@ -160,7 +160,9 @@ export class FrontSession implements LiveSession {
   /** `route`: where its name led, if that is not the gateway itself. */
   async #session(stream: Duplex, route?: SpliceRoute): Promise<void> {
     const target = route === undefined || route.addresses.length === 0 ? {} : { target: route };
-    const arrival = { ...this.#options.arrival, ...target, stream };
+    const { probed = false, ...came } = this.#options.arrival;
+    // What lies in TLS or HTTP may come from behind a proxy.
+    const arrival = { ...came, probed: probed && stream === came.stream, ...target, stream };
     this.#inner = new Session({ ...this.#options, arrival, isTold: this.#toldConnection });
     await this.#inner.run();
   }

@@ -1,5 +1,5 @@
 import type { Clock, Log } from "#base";
-import type { Auditor, JumpDesk, Principal, Route } from "#contract";
+import type { Arrival, Auditor, JumpDesk, Principal, Route } from "#contract";
 import { hostKeyNews } from "#pipe";
 import type { PathLocks } from "#sftp";
 import type { ConnClose, PacketConn } from "#ssh/transport";
@@ -11,6 +11,7 @@ import type { World } from "./world.ts";
 
 export interface ServeHereOptions {
   readonly conn: PacketConn;
+  readonly arrival: Pick<Arrival, "probed">;
   readonly world: World;
   readonly principal: Principal;
   readonly route: Route;
@@ -33,6 +34,7 @@ export async function serveHere(options: ServeHereOptions): Promise<ConnClose> {
     user,
     ...(device === undefined ? {} : { device }),
     keepalive: world.keepalive,
+    probed: options.arrival.probed === true,
     maxChannels: world.limits.maxChannels,
     hostKeys: hostKeyNews(plainKeys(world), conn),
     audit,

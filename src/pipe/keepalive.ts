@@ -1,4 +1,4 @@
-import type { Clock, Timer } from "#base";
+import { type Clock, Rounds } from "#base";
 import { encodeGlobalRequest } from "#ssh/messages";
 import type { PacketConn } from "#ssh/transport";
 
@@ -28,7 +28,7 @@ export class Keepalive implements Disposable {
   readonly #options: KeepaliveOptions;
   readonly #asked: () => void;
   readonly #dead: () => void;
-  #timer: Timer | undefined;
+  #rounds: Disposable | undefined;
   #missed = 0;
   #bytesIn = 0;
 
@@ -39,13 +39,12 @@ export class Keepalive implements Disposable {
     this.#asked = asked;
     this.#dead = dead;
     this.#bytesIn = conn.bytesIn;
-    if (options.intervalMs > 0) this.#timer = clock.after(options.intervalMs, () => this.#look());
+    if (options.intervalMs > 0) this.#rounds = Rounds.of(clock, options.intervalMs).join(() => this.#look());
   }
 
   #look(): void {
     const heard = this.#conn.bytesIn !== this.#bytesIn;
     this.#bytesIn = this.#conn.bytesIn;
-    this.#timer?.refresh();
     if (heard) {
       this.#missed = 0;
       return;
@@ -62,7 +61,7 @@ export class Keepalive implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#timer?.[Symbol.dispose]();
-    this.#timer = undefined;
+    this.#rounds?.[Symbol.dispose]();
+    this.#rounds = undefined;
   }
 }

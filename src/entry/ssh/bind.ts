@@ -6,6 +6,9 @@ import { type Endpoint, formatEndpoint } from "#base";
 import type { EntryPorts } from "#contract";
 import { entryErrors } from "../errors.ts";
 
+/** After so much silence the kernel asks a peer whether it is there (TCP keepalive): ten seconds later who has not answered is gone. */
+const probing = { keepAlive: true, keepAliveInitialDelay: 10_000 } as const;
+
 /** Owner and group may connect: who else shall come in is the operator's to open. */
 const socketMode = 0o660;
 
@@ -49,7 +52,7 @@ async function bindings(endpoint: Endpoint, ports: EntryPorts): Promise<(() => P
 
 async function listen(options: ListenOptions & { readonly fd?: number }): Promise<Server> {
   // Paused, so that whoever takes a stream reads all of it; half-open, because a client may end its side first.
-  const server = createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true, keepAlive: true });
+  const server = createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true, ...probing });
   server.listen(options);
   await once(server, "listening");
   return server;

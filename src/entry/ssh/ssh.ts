@@ -96,10 +96,10 @@ class SshEntry implements SshEntryPoint {
       return;
     }
     const to = localOf(socket);
-    const arrival: Arrival = { stream: socket, from, via: this.name, ...(to === undefined ? {} : { to }) };
+    const about = { stream: socket, from, via: this.name, ...(to === undefined ? {} : { to }) };
     const { ip } = from;
-    if (ip !== undefined && this.#proxyFrom.some((range) => range.contains(ip))) void this.#unwrap(arrival);
-    else this.#hand(arrival);
+    if (ip !== undefined && this.#proxyFrom.some((range) => range.contains(ip))) void this.#unwrap(about);
+    else this.#hand(ip === undefined ? about : { ...about, probed: true });
   }
 
   /** For a proxy that we believe: who is behind it. */

@@ -107,10 +107,14 @@ class DeviceSession implements DeviceConnection {
   }
 
   async live(): Promise<ConnClose> {
-    const { conn, hostKeys } = this.#session;
+    const { conn, hostKeys, probed } = this.#session;
     if (hostKeys !== undefined) this.#mux.notify(hostKeys.type, hostKeys.data);
     const keepalive = this.#ports.heartbeat;
-    using _ = new Heartbeat(this.#mux, { conn, keepalive }, this.#ports.clock);
+    using _ = new Heartbeat(
+      this.#mux,
+      { conn, keepalive, ...(probed === undefined ? {} : { probed }) },
+      this.#ports.clock,
+    );
     const close = await this.#mux.ended;
     this.#over = true;
     const reason =
