@@ -4,7 +4,7 @@ import { Command, Option } from "commander";
 import type { Duplex } from "node:stream";
 import { type ClientOptions, resolved, withClientOptions } from "./client-options.ts";
 import type { CliContext } from "./context.ts";
-import { cliErrors } from "./errors.ts";
+import { cliErrors, Interrupted } from "./errors.ts";
 import { examples } from "./examples.ts";
 import { onStop } from "./forward.ts";
 import { type GateCommandOptions, gateWithLogin, streamWays, tlsOf, withGateOptions } from "./via.ts";
@@ -44,8 +44,13 @@ export function connectCommand(context: CliContext): Command {
         throw new cliErrors.OPERATOR_COMMAND_FAILED(`"${portText}" is no port.`);
       const stop = new AbortController();
       using _signals = onStop(context, () => stop.abort());
-      await using opened = await openStream(gate, { host: name, port }, options, context, stop.signal);
-      await copyBothWays(opened.stream, context, stop.signal);
+      try {
+        await using opened = await openStream(gate, { host: name, port }, options, context, stop.signal);
+        await copyBothWays(opened.stream, context, stop.signal);
+      } catch (error) {
+        if (!stop.signal.aborted) throw error;
+      }
+      if (stop.signal.aborted) throw new Interrupted();
     });
 }
 

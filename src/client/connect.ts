@@ -155,6 +155,8 @@ async function handshake(
   const software = options.software ?? `Postern_${program}`;
   const comment = versionComment === undefined ? "" : ` ${versionComment}`;
   let late = false;
+  /** Why the host key was not accepted: whoever was asked may have thrown something of its own. */
+  let refusal: { readonly error: unknown } | undefined;
   const link = new Link(stream, {
     role: "client",
     version: `SSH-2.0-${software}${comment}`,
@@ -164,10 +166,15 @@ async function handshake(
     random: systemRandom,
     clock: systemClock,
     handshakeMs: thinkingMs,
-    checkHostKey: (_algorithm, blob) => {
+    checkHostKey: async (_algorithm, blob) => {
       // Somebody may be asked now: their time is not the server's.
       clearTimeout(timer);
-      return check.check(blob);
+      try {
+        await check.check(blob);
+      } catch (error) {
+        refusal = { error };
+        throw error;
+      }
     },
   });
   made(link);
@@ -179,7 +186,7 @@ async function handshake(
     await link.established;
   } catch (error) {
     link.destroy();
-    if (error instanceof PosternError && error.code.includes("_CLIENT_")) throw error;
+    if (refusal !== undefined) throw refusal.error;
     throw noHandshake(address, error, late ? timeoutMs : undefined);
   } finally {
     clearTimeout(timer);

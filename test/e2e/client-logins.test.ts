@@ -8,6 +8,7 @@ import type { Outcome } from "#test/support/child";
 import { startClientLab } from "#test/support/client-lab";
 import { postern, program } from "#test/support/gateway";
 import { runOnPty } from "#test/support/pty";
+import { securityKey, securityKeyKinds } from "#test/support/security-key";
 import { startSshd } from "#test/support/sshd";
 import { missing } from "#test/support/strangers";
 import { tempDir } from "#test/support/temp-dir";
@@ -52,6 +53,26 @@ test("keys of an agent, and with IdentitiesOnly only the one that a file names",
   );
   assert.equal(wrong.code, 255);
   assert.match(wrong.stderr, /does not let .* in\. It takes publickey/);
+});
+
+test("a security key, by an agent: touched, it logs in and forwards", {
+  skip: skip || missing("cc", "openssl"),
+}, async () => {
+  await using token = await securityKey();
+  for (const kind of securityKeyKinds) {
+    const key = token.key(`id-${kind}`, kind);
+    await using sshd = await startSshd({ authorizedKeys: [key.publicLine] });
+    await using agent = await startAgent([key.path], token.provider);
+    const env = { SSH_AUTH_SOCK: agent.socket };
+    const words = ["-o", "BatchMode=yes", "-p", String(sshd.port), `${me}@127.0.0.1`, "echo in"];
+    const { stdout, stderr } = await ssh(sshd.knownHosts, words, env);
+    assert.equal(stdout.toString(), "in\n", stderr);
+    // With its file alone it cannot sign, and says what can.
+    const alone = await ssh(sshd.knownHosts, ["-i", key.path, ...words]);
+    assert.equal(alone.code, 255);
+    assert.match(alone.stderr, /agent/);
+    assert.equal(alone.stdout.length, 0);
+  }
 });
 
 test("a certificate beside its key is what lets in", { skip }, async () => {

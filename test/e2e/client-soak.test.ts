@@ -14,7 +14,7 @@ const roomBytes = 30 * 1024 * 1024;
 
 test(`${total} connections, ${atOnce} at a time, and the memory of before`, {
   skip: missing("ssh", "sshd"),
-}, async () => {
+}, async (t) => {
   await using lab = await startClientLab({ config: ["MaxSessions 500"] });
   await using target = await startListener(answerAfterEnd);
   await using told = lab.forward(["--json", "-L", `0:127.0.0.1:${target.port}`], { env });
@@ -34,6 +34,7 @@ test(`${total} connections, ${atOnce} at a time, and the memory of before`, {
   const before = await residentBytes(told.pid);
   await run(total);
   const grown = (await residentBytes(told.pid)) - before;
+  t.diagnostic(`${Math.round(before / 1e6)} MB before, ${Math.round(grown / 1e6)} MB more after`);
   assert.ok(grown < roomBytes, `${grown} bytes more after ${total} connections`);
   const closed = total + Math.ceil(total / 4) + 1;
   await told.waitFor(

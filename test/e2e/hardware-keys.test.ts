@@ -1,9 +1,8 @@
 /** Security keys, as docs/hardware-keys.md says: by stock ssh, with a key that is software and does all that a real one does. */
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
 import { appendFile, mkdir, writeFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
-import { Child, succeed } from "#test/support/child";
+import { startAgent } from "#test/support/agent";
 import {
   type SecurityKey,
   securityKey,
@@ -12,10 +11,9 @@ import {
   untouched,
   unverified,
 } from "#test/support/security-key";
-import { askpassEnv, runSsh, type SshOptions } from "#test/support/ssh";
+import { runSsh, type SshOptions } from "#test/support/ssh";
 import { missing } from "#test/support/strangers";
 import { certify, type KeyFiles } from "#test/support/test-keys";
-import { until } from "#test/support/waiting";
 import { startWorld, upstreamTo, type World } from "#test/support/world";
 
 const skip = missing("ssh", "sshd", "cc", "openssl");
@@ -181,16 +179,10 @@ test("certificates of security keys: the authority may ask for the PIN, and for 
 test("the client's forwarded agent signs for the host behind, by the same security key", {
   skip,
 }, async () => {
-  const socket = world.keys.folder.at("security-agent.sock");
-  await using _agent = new Child("ssh-agent", ["-D", "-a", socket, "-P", token.provider], {
-    env: { SSH_SK_PROVIDER: token.provider, ...askpassEnv([""]) },
-  });
-  await until("the agent's socket", () => existsSync(socket));
-  const env = { SSH_AUTH_SOCK: socket, SSH_SK_PROVIDER: token.provider };
-  await succeed("ssh-add", ["-q", "-S", token.provider, touch.path], { env });
+  await using agent = await startAgent([touch.path], token.provider);
   await appendFile(world.sshd.authorizedKeysFile, `${touch.publicLine}\n`);
   await writeFile(`${folder}/agent-sk`, `${touch.publicLine}\n`);
-  const target = { ...world.gateway.target("agent-sk", touch.path), forwardAgent: socket };
+  const target = { ...world.gateway.target("agent-sk", touch.path), forwardAgent: agent.socket };
   const { stdout, stderr } = await runSsh(target, ["echo in"]);
   assert.equal(stdout.toString(), "in\n", stderr);
 });
