@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { chmod } from "node:fs/promises";
 import { test } from "node:test";
-import { Child } from "#test/support/child";
+import { Child, succeed } from "#test/support/child";
 import { clientOptions } from "#test/support/client-lab";
 import { sha256, testBytes } from "#test/support/data";
 import { startDropbear } from "#test/support/dropbear";
@@ -14,7 +14,7 @@ import {
   startListener,
 } from "#test/support/echo-server";
 import { program } from "#test/support/gateway";
-import { missing } from "#test/support/strangers";
+import { missing, stranger } from "#test/support/strangers";
 import { tempDir } from "#test/support/temp-dir";
 import { makeKey, knownHostsLine } from "#test/support/test-keys";
 import { needsRoot, testUser } from "#test/support/test-user";
@@ -64,6 +64,10 @@ async function checkKinds({ destination, options, unix }: Through): Promise<void
       `0:127.0.0.1:${asked.port}`,
       "-R",
       `127.0.0.1:0:127.0.0.1:${speaker.port}`,
+      "-D",
+      "0",
+      "-R",
+      "0",
       ...(unix ? unixForwards : []),
       destination,
     ],
@@ -83,12 +87,38 @@ async function checkKinds({ destination, options, unix }: Through): Promise<void
   assert.equal(await hearThenSpeak({ host: "::1", port: six }, "and I answer"), "server speaks first");
   const back = await port(`127\\.0\\.0\\.1:(\\d+) there to 127\\.0\\.0\\.1:${speaker.port} here`);
   assert.equal(await hearThenSpeak({ port: back }, "so do I"), "server speaks first");
+  const socks = [
+    await port(`127\\.0\\.0\\.1:(\\d+) to wherever SOCKS says through`),
+    await port(`localhost:(\\d+) there to wherever SOCKS says here`),
+  ];
+  await using web = await startListener((socket) => {
+    socket.once("data", () => socket.end("HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello"));
+  });
+  const [byName, byAddress] = ["localhost", "127.0.0.1"].map((host) => `http://${host}:${web.port}/`);
+  for (const proxy of socks) {
+    for (const [kind, url = ""] of [
+      ["socks4", byAddress],
+      ["socks4a", byName],
+      ["socks5", byAddress],
+      ["socks5h", byName],
+    ] as const) {
+      const page = await succeed(stranger("curl"), [
+        "-sS",
+        "-m",
+        "30",
+        "-x",
+        `${kind}://127.0.0.1:${proxy}`,
+        url,
+      ]);
+      assert.equal(page, "hello", `${kind} by ${proxy === socks[0] ? "-D" : "-R"}`);
+    }
+  }
   if (unix) {
     await ask("-L from a socket", { path: local });
     await ask("-R from a socket", { path: remote });
     await ask("-L to a socket", { port: await port(`127\\.0\\.0\\.1:(\\d+) to ${folder.at("target")} `) });
   }
-  const count = unix ? 7 : 4;
+  const count = (unix ? 7 : 4) + 8;
   await child.waitForStdout(new RegExp(`^\\[${count}\\] closed`, "m"));
   assert.deepEqual(heard.sort(), ["and I answer", "so do I"]);
   child.kill("SIGTERM");
@@ -96,7 +126,7 @@ async function checkKinds({ destination, options, unix }: Through): Promise<void
   assert.equal(code, 0, stderr);
 }
 
-const skip = missing("ssh", "sshd");
+const skip = missing("ssh", "sshd", "curl");
 
 test("through sshd", { skip }, async () => {
   await using world = await startWorld({});
