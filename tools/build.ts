@@ -29,9 +29,9 @@ execFileSync(
  */
 const wholeModules: Plugin = {
   name: "whole modules",
-  setup: ({ onResolve, onLoad }) => {
-    onResolve({ filter: /^node:https?$/ }, ({ path }) => ({ path, namespace: "whole" }));
-    onLoad({ filter: /./, namespace: "whole" }, ({ path }) => ({
+  setup: (bundler) => {
+    bundler.onResolve({ filter: /^node:https?$/ }, ({ path }) => ({ path, namespace: "whole" }));
+    bundler.onLoad({ filter: /./, namespace: "whole" }, ({ path }) => ({
       contents: `module.exports = process.getBuiltinModule(${JSON.stringify(path)});`,
     }));
   },
