@@ -1,11 +1,15 @@
 /** SFTP confined to one folder: the client sees it as /, and nothing else. */
 import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
 import { chown, lstat, mkdir, readFile, readlink, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { FXF } from "#ssh/sftp";
 import { run, type Outcome } from "#test/support/child";
+import { Confined, noSftpServer, planOf } from "#test/support/confined";
 import { runSsh, sshPlace, sshSettings } from "#test/support/ssh";
 import { missing } from "#test/support/strangers";
+import { tempDir } from "#test/support/temp-dir";
 import { isRoot } from "#test/support/test-user";
 import { keyRule, startWorld, type World } from "#test/support/world";
 
@@ -165,3 +169,81 @@ test("the root may be a name of the client's, but no name leads elsewhere", { sk
   assert.notEqual(gone.code, 0);
   assert.match(gone.stderr, /folder of this login cannot be reached/);
 });
+
+test("what was broken off is resumed, both ways", { skip }, async () => {
+  const whole = randomBytes(300_000);
+  await writeFile(here("whole"), whole);
+  await writeFile(here("half-got"), whole.subarray(0, 100_000));
+  await writeFile(join(root, "half-put"), whole.subarray(0, 123_456));
+  await writeFile(join(root, "whole"), whole);
+  if (isRoot)
+    for (const name of ["half-put", "whole"]) await chown(join(root, name), world.user.uid, world.user.gid);
+  const { code, stderr } = await sftp(
+    "rooted",
+    `reput ${here("whole")} half-put`,
+    `reget whole ${here("half-got")}`,
+  );
+  assert.equal(code, 0, stderr);
+  assert.ok(whole.equals(await readFile(join(root, "half-put"))));
+  assert.ok(whole.equals(await readFile(here("half-got"))));
+});
+
+for (const [how, plan] of [
+  ["in a folder of one's own", {}],
+  ["watched only", { confining: false, record: true }],
+] as const)
+  test(`${how}: holes, appending, two hundred requests at once, five thousand names`, {
+    skip: noSftpServer,
+  }, async () => {
+    await using folder = await tempDir();
+    const confined = !("confining" in plan);
+    await using client = await Confined.start({
+      plan: planOf(confined ? { root: folder.path } : plan),
+      audit: () => undefined,
+    });
+    const path = (name: string): string => (confined ? `/${name}` : folder.at(name));
+    const open = async (name: string, flags: number): Promise<string> => {
+      const answer = await client.ask({ kind: "open", path: path(name), flags, attrs: {} });
+      assert.ok(answer.kind === "handle");
+      return answer.handle;
+    };
+    const handle = await open("holes", FXF.READ | FXF.WRITE | FXF.CREAT | FXF.TRUNC);
+    const data = randomBytes(200 * 1000);
+    const pieces = Array.from({ length: 200 }, (_, at) => data.subarray(at * 1000, at * 1000 + 1000));
+    const far = 5_000_000n;
+    await Promise.all(
+      pieces.map((piece, at) =>
+        client.ask({ kind: "write", handle, offset: far + BigInt(at * 1000), length: 1000 }, piece),
+      ),
+    );
+    const read = await Promise.all(
+      pieces.map((_, at) =>
+        client.ask({ kind: "read", handle, offset: far + BigInt(at * 1000), length: 1000 }),
+      ),
+    );
+    assert.ok(data.equals(Buffer.concat(read.map(({ bulk }) => bulk ?? Buffer.alloc(0)))));
+    const inHole = await client.ask({ kind: "read", handle, offset: 4000n, length: 8 });
+    assert.deepEqual(inHole.bulk, Buffer.alloc(8));
+    await client.ask({ kind: "close", handle });
+    const holes = await readFile(folder.at("holes"));
+    assert.equal(holes.length, 5_200_000);
+    assert.ok(data.equals(holes.subarray(5_000_000)));
+
+    await writeFile(folder.at("log"), "one\n");
+    const log = await open("log", FXF.WRITE | FXF.APPEND);
+    await client.ask({ kind: "write", handle: log, offset: 0n, length: 4 }, Buffer.from("two\n"));
+    await client.ask({ kind: "close", handle: log });
+    assert.equal(await readFile(folder.at("log"), "utf8"), "one\ntwo\n");
+
+    await mkdir(folder.at("big"));
+    for (let at = 0; at < 5000; at++) await writeFile(folder.at(join("big", `name-${at}`)), "");
+    const opened = await client.ask({ kind: "opendir", path: path("big") });
+    assert.ok(opened.kind === "handle");
+    const names = new Set<string>();
+    for (;;) {
+      const part = await client.ask({ kind: "readdir", handle: opened.handle });
+      if (part.kind !== "name") break;
+      for (const { name } of part.entries) names.add(name);
+    }
+    assert.equal(names.size, 5002);
+  });
