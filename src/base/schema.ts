@@ -99,13 +99,14 @@ export const template: z.ZodType<Template> = text
   .transform(reading(parseTemplate))
   .meta({ "x-form": "template", examples: ["web{id}.example.lan"] });
 
-/** A path, made absolute. With `exists`, a file must be there. */
-export function path(options: { readonly exists?: boolean } = {}): z.ZodType<string> {
+/** A path, made absolute. With `exists`, a file must be there; `make` is the command that makes it. */
+export function path(options: { readonly exists?: boolean; readonly make?: string } = {}): z.ZodType<string> {
   return text
     .transform((value, ctx) => {
       const absolute = resolvePath(value);
       const problem = options.exists === true ? absence(absolute) : undefined;
-      if (problem !== undefined) ctx.addIssue({ code: "custom", message: problem });
+      const hint = options.make === undefined ? "" : `; make it with: ${options.make}`;
+      if (problem !== undefined) ctx.addIssue({ code: "custom", message: `${problem}${hint}` });
       return absolute;
     })
     .meta({ "x-form": "path" });

@@ -65,6 +65,17 @@ function* dangerous({ rule, document, at }: PlacedRule): Generator<Problem> {
   }
 }
 
+/** Logins of users, where there are none. */
+export function userless(rules: readonly PlacedRule[]): Problem[] {
+  return rules.flatMap(({ rule, document, at }) =>
+    rule.login.flatMap((login, step) => {
+      if (!("users" in login) || login.users === undefined) return [];
+      const text = "lets nobody in: there are no users; list them under users";
+      return [document.problem(["rules", at, "login", step], text, { severity: "warning" })];
+    }),
+  );
+}
+
 /** Files to be recorded, where there is no audit to record them in. */
 export function unrecorded(rules: readonly PlacedRule[]): Problem[] {
   return rules.flatMap(({ rule, document, at }) => {

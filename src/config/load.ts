@@ -2,7 +2,7 @@ import { path as pathShape, withPaths } from "#base";
 import { glob, stat } from "node:fs/promises";
 import { basename, dirname, join, relative, resolve } from "node:path";
 import type * as z from "zod";
-import { adviceOn, type PlacedRule, secretsInClear, unrecorded, usersInClear } from "./advice.ts";
+import { adviceOn, type PlacedRule, secretsInClear, unrecorded, userless, usersInClear } from "./advice.ts";
 import {
   checkTargets,
   checkUpstreamTargets,
@@ -267,6 +267,9 @@ class Loader {
     void include;
     const hostKeys = main.hostKeys ?? [join(main.stateDir, "ssh_host_ed25519_key")];
     if (main.audit.length === 0) this.#problems.push(...unrecorded(this.#rules));
+    const { people, file, htpasswd } = main.users;
+    if (file === undefined && htpasswd === undefined && Object.keys(people).length === 0)
+      this.#problems.push(...userless(this.#rules));
     if (main.hostKeys === undefined && this.#options.filesMustExist !== false) {
       for (const file of hostKeys) this.#requireHostKey(file, document);
     }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { parseConfig } from "./load.ts";
 import { faultInSteps, loginSteps, requireSchema } from "./login-steps.ts";
 
 const kinds = (...list: string[]): { kind: string; at: number }[] => list.map((kind, at) => ({ kind, at }));
@@ -45,4 +46,27 @@ test("steps that cannot be meant are refused in words", () => {
 
 test("an empty require is refused", () => {
   for (const wrong of [[], [[]], [""], "totp"]) assert.equal(requireSchema.safeParse(wrong).success, false);
+});
+
+test("logins of users, where there are none, are warned of", async () => {
+  const warned = async (login: string, users = ""): Promise<number> => {
+    const text = `
+listen: [":2222"]
+${users}
+rules:
+  - name: ada
+    match: { user: ada }
+    login: [${login}]
+    ${login.includes("totp") ? "require: [password, totp]" : ""}
+    upstream: { host: a.lan, credentials: [{ kind: none }], hostKey: { dangerouslyAcceptAny: true } }
+`;
+    const options = { environment: {}, filesMustExist: false };
+    const { warnings } = await parseConfig(text, "postern.yaml", "/", options);
+    return warnings.filter((each) => each.text.includes("there are no users")).length;
+  };
+  assert.equal(await warned("{ kind: password, users: {} }"), 1);
+  assert.equal(await warned("{ kind: password, users: {} }, { kind: totp }"), 2);
+  assert.equal(await warned("{ kind: password, dangerouslyPlain: [x] }"), 0);
+  assert.equal(await warned("{ kind: publickey, users: {} }", "users: { file: users.yaml }"), 0);
+  assert.equal(await warned("{ kind: publickey, users: {} }", "users: { people: { ada: {} } }"), 0);
 });

@@ -16,6 +16,9 @@ const maxUpstreamFileBytes = 256 * 1024;
 /** A client may ask about dozens of keys before it logs in: a file that has not changed is not parsed for each. */
 const parsedFiles = new Recent<string, readonly AuthorizedKey[]>(64);
 
+/** Parsing the keys of a user, at each question, would tell who has some. */
+const parsedLines = new Recent<string, readonly AuthorizedKey[]>(1024);
+
 export function listedKey(line: string): AuthorizedKey {
   let reason = "it is empty, or a comment";
   const [parsed] = parseAuthorizedKeys(line, "configuration", (warning) => {
@@ -56,8 +59,10 @@ export async function keysOfUser(
 ): Promise<readonly AuthorizedKey[]> {
   const { name, user } = await referredUser(reference, users, context);
   return (user?.keys ?? []).flatMap((line) =>
-    parseAuthorizedKeys(line, `keys of ${name}`, ({ reason }) =>
-      log.warn("authorized-keys-line-ignored", { user: name, reason }),
+    parsedLines.of(`${name} ${line}`, () =>
+      parseAuthorizedKeys(line, `keys of ${name}`, ({ reason }) =>
+        log.warn("authorized-keys-line-ignored", { user: name, reason }),
+      ),
     ),
   );
 }

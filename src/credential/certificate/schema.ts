@@ -38,7 +38,7 @@ export type AuthorityConfig = Pick<
 export const authorityFields: {
   readonly [Name in keyof AuthorityConfig]-?: z.ZodType<AuthorityConfig[Name]>;
 } = {
-  ca: path({ exists: true })
+  ca: path({ exists: true, make: "postern ca init" })
     .optional()
     .describe("The user CA's private key (`postern ca init` makes one); read at start and at reload.")
     .meta({ examples: ["state/user_ca_key"] }),
