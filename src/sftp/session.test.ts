@@ -367,20 +367,3 @@ test("whatever comes from both sides, nothing is thrown and no more kept than ma
     { numRuns: Number(process.env["FUZZ_RUNS"] ?? 300) },
   );
 });
-
-test("links are made in the order that the host takes, and not at one of which that is not known", async () => {
-  const request: SftpRequest = { kind: "symlink", id: 1, target: "/d/f1", link: "/d/l" };
-  for (const [order, sent] of [
-    ["openssh", { target: "/srv/d/f1", link: "/srv/d/l" }],
-    ["draft", { target: "/srv/d/l", link: "/srv/d/f1" }],
-    ["unknown", undefined],
-  ] as const) {
-    const ends = await SftpEnds.greeted(planOf({ root: "/srv" }), undefined, order);
-    ends.ask(request);
-    await settled();
-    const asked = ends.toUpstream.find(({ kind }) => kind === "symlink");
-    assert.deepEqual(asked, sent === undefined ? undefined : { kind: "symlink", id: 1, ...sent }, order);
-    if (sent === undefined)
-      assert.ok(ends.events.some((event) => event.event === "file-refused" && event.path === "/d/l"));
-  }
-});

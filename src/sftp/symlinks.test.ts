@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { SftpRequest } from "#ssh/sftp";
+import { planOf } from "#test/support/confined";
+import { settled, SftpEnds } from "#test/support/sftp-ends";
 import { type SymlinkOrder, symlinkOrder } from "./symlinks.ts";
 
 const openSsh = "SSH-2.0-OpenSSH_Postern";
@@ -24,3 +27,20 @@ const orders: readonly (readonly [host: string, ours: string, order: SymlinkOrde
 ];
 for (const [host, ours, order] of orders)
   test(`"${host}" asked by "${ours}": ${order}`, () => assert.equal(symlinkOrder(host, ours), order));
+
+test("links are made in the order that the host takes, and not at one of which that is not known", async () => {
+  const request: SftpRequest = { kind: "symlink", id: 1, target: "/d/f1", link: "/d/l" };
+  for (const [order, sent] of [
+    ["openssh", { target: "/srv/d/f1", link: "/srv/d/l" }],
+    ["draft", { target: "/srv/d/l", link: "/srv/d/f1" }],
+    ["unknown", undefined],
+  ] as const) {
+    const ends = await SftpEnds.greeted(planOf({ root: "/srv" }), undefined, order);
+    ends.ask(request);
+    await settled();
+    const asked = ends.toUpstream.find(({ kind }) => kind === "symlink");
+    assert.deepEqual(asked, sent === undefined ? undefined : { kind: "symlink", id: 1, ...sent }, order);
+    if (sent === undefined)
+      assert.ok(ends.events.some((event) => event.event === "file-refused" && event.path === "/d/l"));
+  }
+});

@@ -23,6 +23,7 @@ let silent: Listener;
 let gateway: Gateway;
 let top: string;
 let auditFile: string;
+let rulesAtFirst: readonly Pieces[];
 
 /** A mount of one sshd. */
 const mount = (sshd: Sshd, at: string, root: string, more: object = {}): object => ({
@@ -62,37 +63,35 @@ before(async () => {
     root: "/",
     upstream: { ...upstreamTo(parts), addresses: [`127.0.0.1:${port}`], connectTimeoutSeconds: 1 },
   });
-  await gateway.rewrite(
-    [
-      rule("tree", [incoming, mount(second, "/far/archive", join(top, "data"), { rights: "read-only" })]),
-      rule("writer", [incoming, mount(second, "/far/archive", join(top, "data"))]),
-      rule("partner", [incoming, mount(second, "/far/archive", join(top, "data"))], {
-        rights: ["list", "read", "create"],
-        paths: [{ path: "/incoming/drop", rights: "upload-only" }],
-        hide: ["/far/archive/old", "sub"],
-        maxFileBytes: 100,
-      }),
-      rule("broken", [
-        incoming,
-        nowhere("/down", 1),
-        nowhere("/mute", silent.port),
-        mount(second, "/none", join(top, "none")),
-      ]),
-      {
-        name: "named",
-        match: { userPattern: "named-(?P<who>.*)" },
-        login: [keyLogin(parts.identity)],
-        upstream: upstreamTo(parts),
-        sftp: {
-          mounts: [
-            { at: "/home/{who}", root: `${top}/{who}` },
-            { at: "/shared", root: join(top, "data"), upstream: upstreamTo({ ...parts, sshd: second }) },
-          ],
-        },
+  rulesAtFirst = [
+    rule("tree", [incoming, mount(second, "/far/archive", join(top, "data"), { rights: "read-only" })]),
+    rule("writer", [incoming, mount(second, "/far/archive", join(top, "data"))]),
+    rule("partner", [incoming, mount(second, "/far/archive", join(top, "data"))], {
+      rights: ["list", "read", "create"],
+      paths: [{ path: "/incoming/drop", rights: "upload-only" }],
+      hide: ["/far/archive/old", "sub"],
+      maxFileBytes: 100,
+    }),
+    rule("broken", [
+      incoming,
+      nowhere("/down", 1),
+      nowhere("/mute", silent.port),
+      mount(second, "/none", join(top, "none")),
+    ]),
+    {
+      name: "named",
+      match: { userPattern: "named-(?P<who>.*)" },
+      login: [keyLogin(parts.identity)],
+      upstream: upstreamTo(parts),
+      sftp: {
+        mounts: [
+          { at: "/home/{who}", root: `${top}/{who}` },
+          { at: "/shared", root: join(top, "data"), upstream: upstreamTo({ ...parts, sshd: second }) },
+        ],
       },
-    ],
-    { audit: [{ kind: "jsonl", file: auditFile }], limits },
-  );
+    },
+  ];
+  await gateway.rewrite(rulesAtFirst, { audit: [{ kind: "jsonl", file: auditFile }], limits, keepalive });
   gateway.signal("SIGHUP");
   await gateway.waitForLog("the reload", ({ event }) => event === "reloaded");
 });
@@ -102,6 +101,9 @@ after(async () => {
   await second?.[Symbol.asyncDispose]();
   await parts?.[Symbol.asyncDispose]();
 });
+
+/** Notices within seconds that a host says nothing any more. */
+const keepalive = { intervalSeconds: 1, maxMissed: 1 };
 
 const limits = {
   startups: { start: 1000, full: 1000 },
@@ -114,6 +116,15 @@ function rule(name: string, mounts: readonly object[], sftp: object = {}): Piece
   const { upstream, ...kept } = keyRule(parts, name, { sftp: { record: true, ...sftp, mounts } });
   void upstream;
   return kept;
+}
+
+/** One rule more than at first, in force. */
+async function withRule(added: Pieces): Promise<void> {
+  const audit = [{ kind: "jsonl", file: auditFile }];
+  await gateway.rewrite([...rulesAtFirst, added], { audit, limits, keepalive });
+  const reloads = gateway.events("reloaded").length;
+  gateway.signal("SIGHUP");
+  await until("the reload", () => gateway.events("reloaded").length > reloads);
 }
 
 /** Runs sftp with these lines. */
@@ -315,22 +326,12 @@ test("a host that dies in the middle: what was asked of it fails, the rest works
   skip,
 }, async () => {
   await using mortal = await startSshd({ authorizedKeys: [parts.gatewayKey.publicLine] });
-  const { config } = JSON.parse(
-    await readFile(gateway.configFile, "utf8").then((text) => `{"config":${text}}`),
-  ) as {
-    config: { rules: Pieces[] };
-  };
-  const mounts = [
-    mount(parts.sshd, "/incoming", join(top, "in")),
-    mount(mortal, "/mortal", join(top, "data")),
-  ];
-  await gateway.rewrite([...config.rules, rule("mortal", mounts)], {
-    audit: [{ kind: "jsonl", file: auditFile }],
-    limits,
-  });
-  const reloads = gateway.events("reloaded").length;
-  gateway.signal("SIGHUP");
-  await until("the reload", () => gateway.events("reloaded").length > reloads);
+  await withRule(
+    rule("mortal", [
+      mount(parts.sshd, "/incoming", join(top, "in")),
+      mount(mortal, "/mortal", join(top, "data")),
+    ]),
+  );
   const target = gateway.target("mortal", parts.identity.path);
   await using client = new Child(
     "sftp",
@@ -356,6 +357,36 @@ test("a host that dies in the middle: what was asked of it fails, the rest works
     const count = client.stdout.toString().match(/^\/mortal\/old\/file$/gm)?.length ?? 0;
     return count > 0;
   });
+  client.stdin.end();
+  assert.equal((await client.outcome()).code, 0);
+});
+
+test("a host that hangs is given up, and what was asked of it is answered", { skip }, async () => {
+  await using hanging = await startSshd({ authorizedKeys: [parts.gatewayKey.publicLine] });
+  await withRule(
+    rule("hanging", [
+      mount(parts.sshd, "/incoming", join(top, "in")),
+      mount(hanging, "/hanging", join(top, "data")),
+    ]),
+  );
+  const target = gateway.target("hanging", parts.identity.path);
+  await using client = new Child(
+    "sftp",
+    [...sshSettings(target), "-P", String(target.port), "-b", "-", sshPlace(target)],
+    { stdin: "open" },
+  );
+  client.stdin.write("ls -1 /hanging\n");
+  await client.waitForStdout(/^\/hanging\/old$/m);
+  const stopped = [...(await descendants(hanging.child.pid)), hanging.child.pid];
+  for (const pid of stopped) process.kill(pid, "SIGSTOP");
+  try {
+    client.stdin.write(`-ls -1 /hanging\nget /incoming/file ${here("after-hanging")}\nls -1 /incoming/sub\n`);
+    await client.waitForStderr(/\/hanging: The connection to the server behind this gateway was lost/);
+    await client.waitForStdout(/^\/incoming\/sub\/out$/m);
+  } finally {
+    for (const pid of stopped) process.kill(pid, "SIGCONT");
+  }
+  assert.equal(await readFile(here("after-hanging"), "utf8"), "of the first\n");
   client.stdin.end();
   assert.equal((await client.outcome()).code, 0);
 });
