@@ -1,11 +1,13 @@
 /** What `postern import` writes runs, and does what the other program was meant to do. */
 import assert from "node:assert/strict";
-import { readFile, stat } from "node:fs/promises";
+import { readFileSync } from "node:fs";
+import { readFile, stat, writeFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
 import type { Pieces } from "#test/support/gateway";
 import { type Imported, python, runImported } from "#test/support/imported";
 import { runSsh } from "#test/support/ssh";
 import { missing } from "#test/support/strangers";
+import { certify, type KeyFiles } from "#test/support/test-keys";
 import { needsRoot } from "#test/support/test-user";
 import { type Parts, startParts } from "#test/support/world";
 
@@ -73,6 +75,21 @@ before(async () => {
             to: { host: `${sshd.host}:${sshd.port}`, username: user.name, private_key: gatewayKey.path },
           },
           {
+            from: [
+              { username: "certified", trusted_user_ca_keys: `${parts.keys.key("ed25519", "ca").path}.pub` },
+            ],
+            to: { host: `${sshd.host}:${sshd.port}`, username: user.name, private_key: gatewayKey.path },
+          },
+          {
+            from: [{ username: "listed", authorized_keys: "listed" }],
+            to: {
+              host: `${sshd.host}:${sshd.port}`,
+              username: user.name,
+              private_key_data: readFileSync(gatewayKey.path, "base64"),
+              known_hosts_data: readFileSync(sshd.knownHosts, "base64"),
+            },
+          },
+          {
             from: [{ username: "open" }],
             to: { host: `${sshd.host}:${sshd.port}`, username: user.name, private_key: gatewayKey.path },
           },
@@ -89,6 +106,7 @@ before(async () => {
     {
       flags: ({ port, hostKey }) => ["--listen", `127.0.0.1:${port}`, "--host-key", hostKey],
       exitCode: 3,
+      files: { listed: `from="203.0.113.0/24" ${parts.identity.publicLine}\n` },
     },
   );
 });
@@ -199,6 +217,39 @@ test("sshpiper: a group of the expression is the upstream's user name", { skip }
 
 test("sshpiper: a listed key logs in with the stored key", { skip }, async () => {
   await entered(sshpiper, "key", undefined);
+});
+
+test("sshpiper: certificates of the authorities that it trusted, for the name alone", { skip }, async () => {
+  const { keys } = parts;
+  const [ca, other] = [keys.key("ed25519", "ca"), keys.key("ed25519", "other-ca")];
+  const person = keys.key("ed25519", "certified");
+  const tries = async (
+    authority: KeyFiles,
+    principals: readonly string[],
+    ...more: readonly string[]
+  ): Promise<number | null> => {
+    const certificate = certify(authority, person, { principals, more });
+    const { knownHosts, port } = sshpiper;
+    const target = { host: "127.0.0.1", port, user: "certified", knownHosts, identity: person.path };
+    const { code } = await runSsh(target, ["true"], { options: [`CertificateFile=${certificate}`] });
+    return code;
+  };
+  const name = ["certified"];
+  assert.equal(await tries(ca, name), 0);
+  assert.equal(await tries(other, name), 255, "of another authority");
+  assert.equal(await tries(ca, ["root"]), 255, "for somebody else");
+  // sshpiper took one that names nobody for anybody's.
+  assert.equal(await tries(ca, []), 255, "for nobody");
+  assert.equal(await tries(ca, name, "-V", "20200101:20200102"), 255, "out of its time");
+  assert.equal(await tries(ca, name, "-O", "source-address=203.0.113.0/24"), 255, "from elsewhere");
+});
+
+test("sshpiper: options in a file of keys are obeyed; keys and known hosts may stand in the text", {
+  skip,
+}, async () => {
+  await refused(sshpiper, "listed", undefined);
+  await writeFile(sshpiper.folder.at("old/listed"), `from="127.0.0.0/8" ${parts.identity.publicLine}\n`);
+  await entered(sshpiper, "listed", undefined);
 });
 
 test("sshpiper: where any password opened a stored key, none does", { skip }, async () => {

@@ -49,7 +49,7 @@ export function keyFiles(path: string): KeyFiles {
   return { path, publicLine: readFileSync(`${path}.pub`, "utf8").trim(), fingerprint: fingerprint ?? "" };
 }
 
-/** Signs a public key by a CA key; gives the path of the certificate. */
+/** Signs a public key by a CA key; gives the path of the certificate. No principals: it names nobody. */
 export function certify(
   authority: KeyFiles,
   key: KeyFiles,
@@ -65,8 +65,7 @@ export function certify(
     authority.path,
     "-I",
     "test certificate",
-    "-n",
-    options.principals.join(","),
+    ...(options.principals.length === 0 ? [] : ["-n", options.principals.join(",")]),
     ...(options.host === true ? ["-h"] : []),
     ...(options.more ?? []),
     `${key.path}.pub`,
