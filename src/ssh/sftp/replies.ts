@@ -52,8 +52,7 @@ export function encodeSftpHello(
 ): Uint8Array {
   return sftpPacket((writer) => {
     writer.u8(type).u32(hello.version ?? sftpVersion);
-    for (const [name, data] of hello.extensions ?? [])
-      writer.string(Buffer.from(name, "latin1")).string(Buffer.from(data, "latin1"));
+    for (const [name, data] of hello.extensions ?? []) writer.latin1(name).latin1(data);
   });
 }
 
@@ -114,10 +113,10 @@ function writeReply(writer: Writer, reply: SftpReply): void {
   const { id } = reply;
   switch (reply.kind) {
     case "status":
-      writer.u8(FXP.STATUS).u32(id).u32(reply.code).string(Buffer.from(reply.message, "latin1")).string("en");
+      writer.u8(FXP.STATUS).u32(id).u32(reply.code).latin1(reply.message).string("en");
       return;
     case "handle":
-      writer.u8(FXP.HANDLE).u32(id).string(Buffer.from(reply.handle, "latin1"));
+      writer.u8(FXP.HANDLE).u32(id).latin1(reply.handle);
       return;
     case "data":
       writer.u8(FXP.DATA).u32(id).u32(reply.length);
@@ -125,7 +124,7 @@ function writeReply(writer: Writer, reply: SftpReply): void {
     case "name":
       writer.u8(FXP.NAME).u32(id).u32(reply.entries.length);
       for (const { name, longname, attrs } of reply.entries)
-        writeAttrs(writer.string(Buffer.from(name, "latin1")).string(Buffer.from(longname, "latin1")), attrs);
+        writeAttrs(writer.latin1(name).latin1(longname), attrs);
       return;
     case "attrs":
       writeAttrs(writer.u8(FXP.ATTRS).u32(id), reply.attrs);

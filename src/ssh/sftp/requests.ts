@@ -10,7 +10,8 @@ export type Bytes = string;
 
 /** For people, and for logs: UTF-8 where it is. */
 export function shownPath(path: Bytes): string {
-  return Buffer.from(path, "latin1").toString("utf8");
+  // Most are as they are.
+  return /^[\x20-\x7e]*$/.test(path) ? path : Buffer.from(path, "latin1").toString("utf8");
 }
 
 /** The bytes of a text. */
@@ -174,8 +175,6 @@ export function sftpPacket(write: (writer: Writer) => void, capacity = 256): Uin
   return bytes;
 }
 
-const raw = (text: Bytes): Uint8Array => Buffer.from(text, "latin1");
-
 /** With its length in front; of WRITE, the part before the data, the length counting them. */
 export function encodeSftpRequest(request: SftpRequest): Uint8Array {
   const { id } = request;
@@ -195,69 +194,69 @@ function writeRequest(
 ): Writer {
   switch (request.kind) {
     case "open":
-      return writeAttrs(head(FXP.OPEN).string(raw(request.path)).u32(request.flags), request.attrs);
+      return writeAttrs(head(FXP.OPEN).latin1(request.path).u32(request.flags), request.attrs);
     case "close":
-      return head(FXP.CLOSE).string(raw(request.handle));
+      return head(FXP.CLOSE).latin1(request.handle);
     case "fstat":
-      return head(FXP.FSTAT).string(raw(request.handle));
+      return head(FXP.FSTAT).latin1(request.handle);
     case "readdir":
-      return head(FXP.READDIR).string(raw(request.handle));
+      return head(FXP.READDIR).latin1(request.handle);
     case "read":
-      return head(FXP.READ).string(raw(request.handle)).u64(request.offset).u32(request.length);
+      return head(FXP.READ).latin1(request.handle).u64(request.offset).u32(request.length);
     case "write":
-      return head(FXP.WRITE).string(raw(request.handle)).u64(request.offset).u32(request.length);
+      return head(FXP.WRITE).latin1(request.handle).u64(request.offset).u32(request.length);
     case "lstat":
-      return head(FXP.LSTAT).string(raw(request.path));
+      return head(FXP.LSTAT).latin1(request.path);
     case "stat":
-      return head(FXP.STAT).string(raw(request.path));
+      return head(FXP.STAT).latin1(request.path);
     case "opendir":
-      return head(FXP.OPENDIR).string(raw(request.path));
+      return head(FXP.OPENDIR).latin1(request.path);
     case "remove":
-      return head(FXP.REMOVE).string(raw(request.path));
+      return head(FXP.REMOVE).latin1(request.path);
     case "rmdir":
-      return head(FXP.RMDIR).string(raw(request.path));
+      return head(FXP.RMDIR).latin1(request.path);
     case "realpath":
-      return head(FXP.REALPATH).string(raw(request.path));
+      return head(FXP.REALPATH).latin1(request.path);
     case "readlink":
-      return head(FXP.READLINK).string(raw(request.path));
+      return head(FXP.READLINK).latin1(request.path);
     case "setstat":
-      return writeAttrs(head(FXP.SETSTAT).string(raw(request.path)), request.attrs);
+      return writeAttrs(head(FXP.SETSTAT).latin1(request.path), request.attrs);
     case "mkdir":
-      return writeAttrs(head(FXP.MKDIR).string(raw(request.path)), request.attrs);
+      return writeAttrs(head(FXP.MKDIR).latin1(request.path), request.attrs);
     case "lsetstat":
-      return writeAttrs(extended("lsetstat@openssh.com").string(raw(request.path)), request.attrs);
+      return writeAttrs(extended("lsetstat@openssh.com").latin1(request.path), request.attrs);
     case "fsetstat":
-      return writeAttrs(head(FXP.FSETSTAT).string(raw(request.handle)), request.attrs);
+      return writeAttrs(head(FXP.FSETSTAT).latin1(request.handle), request.attrs);
     case "rename":
-      return head(FXP.RENAME).string(raw(request.from)).string(raw(request.to));
+      return head(FXP.RENAME).latin1(request.from).latin1(request.to);
     case "posix-rename":
-      return extended("posix-rename@openssh.com").string(raw(request.from)).string(raw(request.to));
+      return extended("posix-rename@openssh.com").latin1(request.from).latin1(request.to);
     case "hardlink":
-      return extended("hardlink@openssh.com").string(raw(request.from)).string(raw(request.to));
+      return extended("hardlink@openssh.com").latin1(request.from).latin1(request.to);
     case "symlink":
-      return head(FXP.SYMLINK).string(raw(request.target)).string(raw(request.link));
+      return head(FXP.SYMLINK).latin1(request.target).latin1(request.link);
     case "statvfs":
-      return extended("statvfs@openssh.com").string(raw(request.path));
+      return extended("statvfs@openssh.com").latin1(request.path);
     case "expand-path":
-      return extended("expand-path@openssh.com").string(raw(request.path));
+      return extended("expand-path@openssh.com").latin1(request.path);
     case "fstatvfs":
-      return extended("fstatvfs@openssh.com").string(raw(request.handle));
+      return extended("fstatvfs@openssh.com").latin1(request.handle);
     case "fsync":
-      return extended("fsync@openssh.com").string(raw(request.handle));
+      return extended("fsync@openssh.com").latin1(request.handle);
     case "limits":
       return extended("limits@openssh.com");
     case "copy-data":
       return extended("copy-data")
-        .string(raw(request.from))
+        .latin1(request.from)
         .u64(request.fromOffset)
         .u64(request.length)
-        .string(raw(request.to))
+        .latin1(request.to)
         .u64(request.toOffset);
     case "home-directory":
-      return extended("home-directory").string(raw(request.user));
+      return extended("home-directory").latin1(request.user);
     case "users-groups-by-id":
       return extended("users-groups-by-id@openssh.com").string("").string("");
     case "other":
-      return request.type === FXP.EXTENDED ? extended("").string(raw(request.name)) : head(request.type);
+      return request.type === FXP.EXTENDED ? extended("").latin1(request.name) : head(request.type);
   }
 }

@@ -103,3 +103,11 @@ test("what does not fit a field is an error of ours", () => {
   assert.throws(() => new Writer().nameList(["a,b"]), code("BUG_FIELD_UNENCODABLE"));
   assert.throws(() => new Writer().nameList([""]), code("BUG_FIELD_UNENCODABLE"));
 });
+
+test("bytes that are held as text are written as they are, however many", () => {
+  for (const length of [0, 3, 300]) {
+    const text = "\xff\x00é".repeat(length);
+    const written = new Writer(8).latin1(text).u8(7).bytes();
+    assert.deepEqual(written, new Writer().string(Buffer.from(text, "latin1")).u8(7).bytes());
+  }
+});

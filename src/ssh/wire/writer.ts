@@ -52,6 +52,13 @@ export class Writer {
     return this.u32(bytes.length).raw(bytes);
   }
 
+  /** A `string` of bytes that are held as text, one character each. */
+  latin1(text: string): this {
+    this.u32(text.length).#room(text.length);
+    this.#length += this.#bytes.write(text, this.#length, "latin1");
+    return this;
+  }
+
   /** A `name-list`. Throws BUG_FIELD_UNENCODABLE for an empty name or one with a comma. */
   nameList(names: readonly string[]): this {
     for (const name of names) {
