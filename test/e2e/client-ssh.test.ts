@@ -1,7 +1,7 @@
 /** `postern ssh`: commands, input, output, exit status, terminals, and what it says when things go wrong. */
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { createServer, type AddressInfo } from "node:net";
 import { userInfo } from "node:os";
 import { after, before, test } from "node:test";
@@ -57,7 +57,9 @@ test("a command that a signal ended, and a reader that goes away, end it as with
   assert.equal(stdout.toString(), "y\n");
 });
 
-test("sftp and git take it for their ssh", { skip: skip || missing("git") }, async () => {
+test("sftp, scp, rsync and git take it for their ssh", {
+  skip: skip || missing("git", "rsync"),
+}, async () => {
   const wrapper = lab.folder.at("wrapper");
   const own = lab.options.map((word) => `'${word}'`).join(" ");
   await writeFile(wrapper, `#!/bin/sh\nexec ${process.execPath} ${program} ssh ${own} "$@"\n`, {
@@ -76,6 +78,14 @@ test("sftp and git take it for their ssh", { skip: skip || missing("git") }, asy
     `${me}@127.0.0.1`,
   ]);
   assert.equal(sftp.code, 0, sftp.stderr);
+  const place = (name: string): string => `${me}@127.0.0.1:${lab.folder.at(name)}`;
+  const port = String(lab.sshd.port);
+  const scp = await run("scp", ["-q", "-S", wrapper, "-P", port, lab.folder.at("from"), place("scp")]);
+  assert.equal(scp.code, 0, scp.stderr);
+  const shell = `${wrapper} -p ${port}`;
+  const rsync = await run(stranger("rsync"), ["-e", shell, place("scp"), lab.folder.at("rsync")]);
+  assert.equal(rsync.code, 0, rsync.stderr);
+  assert.equal(await readFile(lab.folder.at("rsync"), "utf8"), "some text");
   const repository = lab.folder.at("repository");
   await run(stranger("git"), ["init", "-q", repository]);
   const identity = ["-c", "user.name=a", "-c", "user.email=a@example.com"];
