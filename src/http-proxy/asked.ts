@@ -9,6 +9,8 @@ export interface Asked {
   readonly method: string;
   /** Path and query: begins with a stroke. */
   readonly path: string;
+  /** What stands before it, for who is at a path of its host: `/d/kiosk7`. */
+  readonly prefix?: string;
   /** In lower case, without its port. */
   readonly host: string;
   /** With its port, if it was said. */

@@ -19,8 +19,6 @@ export class DeviceSite implements Site {
   readonly #config: WebConfig;
   readonly #ports: DeviceSitePorts;
   readonly #gate: Gate;
-  /** At paths nobody can come back from a provider. */
-  readonly #pathGate: Gate;
   readonly #exchanges: Exchanges;
 
   constructor(config: WebConfig, ports: DeviceSitePorts) {
@@ -28,8 +26,6 @@ export class DeviceSite implements Site {
     this.#config = config;
     this.#ports = ports;
     this.#gate = new Gate(config, ports);
-    const { signIn: _, ...atPaths } = ports;
-    this.#pathGate = new Gate(config, atPaths);
     this.#exchanges = new Exchanges(config, ports);
   }
 
@@ -80,7 +76,7 @@ export class DeviceSite implements Site {
       return { kind: "page", page: plainPage(404, "Nothing here", "Devices are at /d/NAME/.") };
     if ("elsewhere" in placed) return { kind: "page", page: { ...goTo(placed.elsewhere), status: 308 } };
     const { name, prefix } = placed;
-    const judged = await this.#pathGate.judge(placed.asked, name, client, upgrades);
+    const judged = await this.#gate.judge(placed.asked, name, client, upgrades);
     return judged.kind === "page"
       ? { kind: "page", page: pageAt(prefix, judged.page) }
       : { kind: "in", passed: { ...this.#passed(placed.asked, judged, visitor), prefix } };

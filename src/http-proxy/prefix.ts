@@ -28,7 +28,7 @@ export function placedByPath(asked: Asked): PlacedRequest | { readonly elsewhere
     /^(\/d\/([a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?))([/?].*)?$/.exec(asked.path) ?? [];
   if (name === "") return undefined;
   if (!rest.startsWith("/")) return { elsewhere: `${prefix}/${rest}` };
-  return { name, prefix, asked: { ...asked, path: rest, fields: cookiesWithin(asked.fields) } };
+  return { name, prefix, asked: { ...asked, path: rest, prefix, fields: cookiesWithin(asked.fields) } };
 }
 
 /** Ours are called as everywhere. What a page of another device may have set by that name is nobody's. */

@@ -3,11 +3,18 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { type Browser, startBrowser } from "#test/support/browser";
-import { domain, startWebStand, type WebStand } from "#test/support/device-web";
+import { domain, pathHost, startWebStand, type WebStand } from "#test/support/device-web";
 import type { Pieces } from "#test/support/gateway";
 import { deviceRule } from "#test/support/device-stand";
 import { FormBrowser, type Page } from "#test/support/form-browser";
-import { callbacksAt, oidcLogin, type OpenIdProvider, signInHost, startOpenId } from "#test/support/openid";
+import {
+  callbacksAt,
+  oidcLogin,
+  type OpenIdProvider,
+  signInHost,
+  signInWith,
+  startOpenId,
+} from "#test/support/openid";
 import { missing } from "#test/support/strangers";
 
 const skip = missing("ssh", "sshd", "openssl", "curl");
@@ -24,6 +31,7 @@ const people = {
 before(async () => {
   if (skip !== false) return;
   web = await startWebStand({
+    web: { paths: { host: pathHost, dangerouslyOneOrigin: true } },
     handler: (asked, response) => {
       response.setHeader("Content-Type", "text/html");
       response.end(`<title>device</title><p id=said>${asked.headers.host} ${asked.url}</p>`);
@@ -115,6 +123,17 @@ test("the rules decide who; who may not sees nothing of what there is", { skip }
   assert.match(refused.text, /You are signed in as eve@elsewhere\.example, who may not log in here\./);
 });
 
+test("devices at paths of one host", { skip }, async () => {
+  const browser = newBrowser();
+  const origin = `https://${pathHost}:${web.stand.gateway.port}`;
+  const login = await browser.open(`${origin}/d/kiosk7/deep?a=b`);
+  assert.match(login.text, /Log in to paths\.example/);
+  const page = await provider.answer(browser, await browser.follow(login), "sub-ada");
+  assert.equal(page.url.href, `${origin}/d/kiosk7/deep?a=b`);
+  assert.match(page.text, /paths\.example:\d+ \/deep\?a=b/);
+  assert.equal(web.heard.at(-1)?.headers.cookie, undefined);
+});
+
 test("a program is not asked for a password that no rule takes", { skip }, async () => {
   const { stdout } = await web.curl("kiosk7", "/", ["-i", "-u", "ada:any"]);
   assert.match(stdout.toString(), /^HTTP\/2 401/);
@@ -167,14 +186,7 @@ test("in a real browser", { skip: skip === false ? missing("chromium") : skip },
   await browser.visit(web.url("kiosk7", "/seen"));
   await browser.when('document.querySelector("a.go")');
   await browser.value('void document.querySelector("a.go").click()');
-  await browser.when('document.querySelector("input[name=login]")');
-  await browser.type("input[name=login]", "sub-ada");
-  await browser.type("input[name=password]", "any");
-  await browser.value('void document.querySelector("form button, form input[type=submit]").click()');
-  await browser.when(
-    'location.pathname.startsWith("/interaction/") && !document.querySelector("input[name=login]")',
-  );
-  await browser.value('void document.querySelector("form button, form input[type=submit]").click()');
+  await signInWith(browser, "sub-ada");
   await browser.when('document.querySelector("#said")');
   assert.match(
     await browser.value('document.querySelector("#said").textContent'),

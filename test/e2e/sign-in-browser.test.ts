@@ -15,6 +15,7 @@ import {
   openIdClient,
   type OpenIdProvider,
   signInHost as host,
+  signInWith,
   startOpenId,
 } from "#test/support/openid";
 import { spawnSsh } from "#test/support/ssh";
@@ -346,15 +347,8 @@ test("a real browser: from the address in the terminal to the shell", {
   await browser.when('document.querySelector("#code")?.value.length === 9');
   await browser.value('void document.querySelector("button").click()');
   // The page in between goes on by itself.
-  await browser.when('document.querySelector("input[name=login]")');
-  await browser.type("input[name=login]", "sub-ada");
-  await browser.type("input[name=password]", "any");
-  await browser.value('void document.querySelector("form button, form input[type=submit]").click()');
-  await browser.when(
-    'location.pathname.startsWith("/interaction/") && !document.querySelector("input[name=login]")',
-  );
-  await browser.value('void document.querySelector("form button, form input[type=submit]").click()');
-  await browser.when('document.querySelector("#user")');
+  await signInWith(browser, "sub-ada");
+  await browser.when('document.readyState === "complete" && document.querySelector("#user")');
   assert.equal(await browser.value('document.querySelector("#code").textContent'), code);
   await browser.value('void document.querySelector("button[value=yes]").click()');
   await browser.when('document.title === "Done"');

@@ -6,6 +6,7 @@ import fc from "fast-check";
 import { silentLog } from "#base";
 import type { WebClient } from "#contract";
 import { FakeClock } from "#test/support/fake-clock";
+import type { Reply } from "../../src/http-proxy/asked.ts";
 import type { Fields } from "../../src/http-proxy/fields.ts";
 import { bindingFor, browserCookie, isBound } from "../../src/http-proxy/sign-in/binding.ts";
 import { newCode, readCode } from "../../src/http-proxy/sign-in/code.ts";
@@ -195,7 +196,7 @@ test("whatever is asked of the pages, without the cookie nobody is let in", asyn
           begun: false,
           begin: (code: number) => void (status = code),
           over: () => Promise.resolve(),
-        };
+        } as unknown as Reply;
         const host = "login.example";
         const fields: Fields = set === "" ? [] : [["Cookie", set]];
         const asked = { method, path: `${where}?${more}`, host, authority: host, fields };

@@ -12,6 +12,8 @@ import { stranger } from "./strangers.ts";
 import { tempDir, type TempDir } from "./temp-dir.ts";
 
 export const domain = "devices.example";
+/** Covered by the certificate, and no device's. */
+export const pathHost = "paths.example";
 export const password = "correct horse";
 
 export interface WebStand extends AsyncDisposable {
@@ -50,7 +52,7 @@ export interface WebStandOptions {
 export async function startWebStand(options: WebStandOptions = {}): Promise<WebStand> {
   await using stack = new AsyncDisposableStack();
   const folder = stack.use(await tempDir());
-  const certificate = await selfSigned(folder, "web", `*.${domain}`, domain, signInHost);
+  const certificate = await selfSigned(folder, "web", `*.${domain}`, domain, signInHost, pathHost);
   const { stdout } = await postern(["key", "hash-password"], { stdin: { data: `${password}\n` } });
   const login = [{ kind: "password", hashes: [stdout.toString().trim()] }];
   const heard: IncomingMessage[] = [];

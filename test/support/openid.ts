@@ -3,6 +3,7 @@ import { generateKeyPairSync } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { Provider } from "oidc-provider";
+import type { Browser } from "./browser.ts";
 import { FormBrowser, type Page } from "./form-browser.ts";
 import type { Pieces } from "./gateway.ts";
 import { startHttps } from "./https-server.ts";
@@ -59,6 +60,20 @@ export function oidcLogin(
     user: { emailDomain: "example.com" },
     ...more,
   };
+}
+
+/** Answers the provider's questions in a real browser that is there, or on its way. */
+export async function signInWith(browser: Browser, login: string): Promise<void> {
+  const isThere =
+    'document.readyState === "complete" && document.querySelector("form button, form [type=submit]")';
+  const press = 'void document.querySelector("form button, form [type=submit]").click()';
+  const question = 'document.querySelector("input[name=login]")';
+  await browser.when(`${question} && ${isThere}`);
+  await browser.type("input[name=login]", login);
+  await browser.type("input[name=password]", "any");
+  await browser.value(press);
+  await browser.when(`location.pathname.startsWith("/interaction/") && !${question} && ${isThere}`);
+  await browser.value(press);
 }
 
 /** A real OpenID provider with device flow on loopback. Its people have any password. */

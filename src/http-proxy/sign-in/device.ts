@@ -6,6 +6,10 @@ import { signInPaths } from "./pages.ts";
 import type { SignInConfig } from "./schema.ts";
 import type { SignIns } from "./sign-ins.ts";
 
+function placeOf({ authority, prefix = "" }: Asked): string {
+  return `${authority}${prefix}`;
+}
+
 /** A device's host, in a sign-in that goes by the gateway's own. */
 export class DeviceSignIn {
   readonly #address: string;
@@ -18,18 +22,14 @@ export class DeviceSignIn {
 
   begin(asked: Asked, from: PeerAddress, provider: SignInProvider, next: string): Page {
     const { binding, fields } = bindingFor(asked.fields);
-    const { authority } = asked;
-    const name = this.#signIns.asked.put({ authority, binding, provider, next }, from);
+    const name = this.#signIns.asked.put({ place: placeOf(asked), binding, provider, next }, from);
     return goTo(`${this.#address}${signInPaths.start}?login=${name}`, fields);
   }
 
   /** Who has come back, by a ticket that is good once, for the host and the browser that asked for it. Undefined: nobody. */
-  finish(
-    { authority, fields }: Asked,
-    ticket: string,
-  ): { readonly identity: Identity; readonly next: string } | undefined {
+  finish(asked: Asked, ticket: string): { readonly identity: Identity; readonly next: string } | undefined {
     const found = this.#signIns.handedOver.take(ticket);
-    if (found === undefined || found.authority !== authority || !isBound(fields, found.binding))
+    if (found === undefined || found.place !== placeOf(asked) || !isBound(asked.fields, found.binding))
       return undefined;
     return { identity: found.identity, next: found.next };
   }

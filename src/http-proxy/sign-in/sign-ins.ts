@@ -30,9 +30,9 @@ export interface WaitingCode {
 
 /** Somebody who wants to see a device's page. */
 export interface PageLogin {
-  /** Of the device, with its port, as the browser says it. */
-  readonly authority: string;
-  /** The browser, as it is known at that host. */
+  /** Where the device's page is: its host, with its port, as the browser says it; and its path, if there are others at that host. */
+  readonly place: string;
+  /** The browser, as it is known there. */
   readonly binding: Binding;
   readonly provider: SignInProvider;
   /** Where they want to go there. */

@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { defineErrors, silentLog } from "#base";
 import type { Identity, OpenSignIn, SignInProvider, WaitingLogin, WebClient } from "#contract";
 import { FakeClock } from "#test/support/fake-clock";
-import type { Asked } from "../asked.ts";
+import type { Asked, Reply } from "../asked.ts";
 import type { Fields } from "../fields.ts";
 import type { Visitor } from "../visitor.ts";
 import { DeviceSignIn } from "./device.ts";
@@ -62,7 +62,7 @@ class Person {
         }
       },
       over: () => Promise.resolve(),
-    };
+    } as unknown as Reply;
     const visitor = { client: client as unknown as WebClient } as Visitor;
     await this.#site.answer(this.asked(...words), reply, visitor);
     return { status, location, text: Buffer.concat(chunks).toString() };
@@ -324,6 +324,31 @@ test("a device's ticket: for its host, its browser, once, and not for long", asy
   const [four, fourth] = await ticket();
   clock.advance(60_000);
   assert.equal(device.finish(there(fourth), four), undefined);
+});
+
+test("where devices are at paths of one host, a ticket is for one of these", async () => {
+  const { person, provider, signIns, identity } = start();
+  const device = new DeviceSignIn(config, signIns);
+  const from = { ip: "192.0.2.1", text: "" };
+  const ada = person();
+  const at = (prefix: string, cookie = ""): Asked => {
+    const one = person();
+    one.cookie = cookie;
+    return { ...one.asked("GET", "/", "", [], "gate.d"), prefix };
+  };
+  const ticket = async (): Promise<[string, string]> => {
+    const page = device.begin(at("/d/kiosk7"), from, provider, "/x");
+    const [location = "", cookie = ""] = page.fields?.map(([, value]) => value) ?? [];
+    const { location: out } = await ada.get(new URL(location).pathname + new URL(location).search);
+    const state = new URL(out).searchParams.get("state") ?? "";
+    const { location: back } = await ada.get(`/callback/idp.example/realm?code=c&state=${state}`);
+    assert.match(back, /^https:\/\/gate\.d\/d\/kiosk7\/\.postern\/signed-in\?ticket=/);
+    return [new URL(back).searchParams.get("ticket") ?? "", cookie.split(";")[0] ?? ""];
+  };
+  const [one, cookie] = await ticket();
+  assert.equal(device.finish(at("/d/kiosk8", cookie), one), undefined);
+  const [two, second] = await ticket();
+  assert.deepEqual(device.finish(at("/d/kiosk7", second), two), { identity, next: "/x" });
 });
 
 test("an address is a host by https, and nothing else", () => {

@@ -170,7 +170,7 @@ export class SignInSite implements Site {
     }
     if (isSsh) return this.#proven(visiting, purpose, identity, from);
     const ticket = signIns.handedOver.put({ ...purpose, identity }, from);
-    return goTo(`https://${purpose.authority}${ownPaths.signedIn}?ticket=${ticket}`);
+    return goTo(`https://${purpose.place}${ownPaths.signedIn}?ticket=${ticket}`);
   }
 
   #proven({ binding }: Visiting, waiting: WaitingCode, identity: Identity, from: PeerAddress): Page {
