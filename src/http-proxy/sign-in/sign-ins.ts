@@ -89,12 +89,13 @@ export class SignIns {
         if (this.#codes.size >= maxWaitingSignIns) return undefined;
         let code = newCode();
         while (this.#codes.has(code)) code = newCode();
-        this.#codes.set(code, { code, login, visits: 0 });
+        const waiting: WaitingCode = { code, login, visits: 0 };
+        this.#codes.set(code, waiting);
         return {
           code,
           address: `${address}/`,
           addressWithCode: `${address}/?code=${code}`,
-          [Symbol.dispose]: () => void this.#codes.delete(code),
+          [Symbol.dispose]: () => this.close(waiting),
         };
       },
     };
@@ -106,12 +107,12 @@ export class SignIns {
   }
 
   /** Whether it waits still, and was not decided. */
-  isOpen({ code, login }: WaitingCode): boolean {
-    return this.#codes.get(code)?.login === login;
+  isOpen(waiting: WaitingCode): boolean {
+    return this.#codes.get(waiting.code) === waiting;
   }
 
   /** Decided: its code is of no use any more. */
-  close({ code }: WaitingCode): void {
-    this.#codes.delete(code);
+  close(waiting: WaitingCode): void {
+    if (this.isOpen(waiting)) this.#codes.delete(waiting.code);
   }
 }
