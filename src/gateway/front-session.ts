@@ -18,6 +18,7 @@ import { ClientLeft } from "./client-left.ts";
 import { gatewayErrors } from "./errors.ts";
 import { maxUserNameChars } from "./router.ts";
 import { Session, type SessionOptions } from "./session.ts";
+import { codeOf } from "./session-end.ts";
 import { TargetDesk } from "./target-desk.ts";
 import { maxTargetNameChars } from "./target-router.ts";
 import { versionLines } from "./version-line.ts";
@@ -357,8 +358,4 @@ export class FrontSession implements LiveSession {
       upstream: this.#upstreamName,
     });
   }
-}
-
-function codeOf(error: Error): string {
-  return (error as NodeJS.ErrnoException).code ?? error.message;
 }

@@ -1,15 +1,16 @@
 import { type Clock, formatHostPort, type Log, PosternError } from "#base";
 import type { Arrival, Auditor, Principal, Route, SessionEnd, SessionPhase, SessionRecord } from "#contract";
-import { Link } from "#link";
+import type { Link } from "#link";
 import { joinPipe, type Pipe, type PipeEnd } from "#pipe";
 import { fileRulesFor, type PathLocks, symlinkOrder } from "#sftp";
 import { DISCONNECT } from "#ssh/messages";
 import type { PacketConn } from "#ssh/transport";
 import type { Ticket } from "./admission.ts";
-import { announced, plainKeys } from "./announced.ts";
+import { plainKeys } from "./announced.ts";
 import { auditorOf } from "./auditor.ts";
 import { type Authenticated, Authentication } from "./authenticate.ts";
 import { ClientLeft, whyClosed } from "./client-left.ts";
+import { openClientLink } from "./client-link.ts";
 import { gatewayErrors } from "./errors.ts";
 import { FileChannels } from "./file-channels.ts";
 import type { FailureDelays } from "./failure-delays.ts";
@@ -18,11 +19,12 @@ import { MenuEntry } from "./menu-entry.ts";
 import { Permissions } from "./permissions.ts";
 import { Passages } from "./passages.ts";
 import { serveHere } from "./serve-here.ts";
+import { endOf } from "./session-end.ts";
 import { SessionTaps } from "./session-taps.ts";
 import { TerminalNotices } from "./terminal-notice.ts";
 import type { DownstreamLeg, UpstreamPorts } from "./upstream.ts";
 import type { UpstreamLogin } from "./upstream-login.ts";
-import { upstreamVersion, versionLines } from "./version-line.ts";
+import { upstreamVersion } from "./version-line.ts";
 import type { World } from "./world.ts";
 
 export interface SessionOptions {
@@ -150,7 +152,8 @@ export class Session {
     using grace = clock.after(world.limits.loginGraceSeconds * 1000, () =>
       this.close(new gatewayErrors.PEER_LOGIN_GRACE()),
     );
-    const link = this.#openLink();
+    const link = openClientLink(this.#options.arrival.stream, world);
+    this.#link = link;
     const { negotiated, peerVersion, bulkCipher } = await link.established;
     this.#options.log.debug("client-connected", {
       version: peerVersion,
@@ -255,23 +258,6 @@ export class Session {
     this.#late = menu;
     const end = await menu.run();
     return end.kind === "left" ? undefined : end;
-  }
-
-  #openLink(): Link {
-    const { arrival, world } = this.#options;
-    const { settings } = world;
-    this.#link = new Link(arrival.stream, {
-      role: "server",
-      version: versionLines(settings.name).alike,
-      algorithms: settings.algorithms,
-      hostKeys: world.hostKeys,
-      extensions: announced(world.signatureAlgorithms),
-      rekey: settings.rekey,
-      random: settings.random,
-      clock: settings.clock,
-      handshakeMs: settings.handshakeMs,
-    });
-    return this.#link;
   }
 
   #authenticate(link: Link, downstream: DownstreamLeg): Authentication {
@@ -418,18 +404,9 @@ export class Session {
     return Permissions.of(policy, restrictions, someone);
   }
 
-  #explain({ by, close }: PipeEnd): SessionEnd {
+  #explain(end: PipeEnd): SessionEnd {
     if (this.#decided !== undefined) return { blame: "none", reason: this.#decided.code };
-    if (close.kind === "failed") {
-      const { error } = close;
-      this.#options.log.debug("session-broken", { by, error });
-      if (by === "upstream") return { blame: "UPSTREAM", reason: codeOf(error) };
-      return { blame: error instanceof PosternError ? error.blame : "PEER", reason: codeOf(error) };
-    }
-    if (by === "gateway") return { blame: "none", reason: "closed here" };
-    const how = close.kind === "disconnected" ? "disconnected" : "closed the connection";
-    const blame = by === "upstream" && close.kind === "ended" ? "UPSTREAM" : "none";
-    return { blame, reason: `the ${by === "upstream" ? "upstream" : "client"} ${how}` };
+    return endOf(end, this.#options.log);
   }
 
   /** The one place where what was thrown becomes last words and a line in the log. */
@@ -486,10 +463,4 @@ export class Session {
       upstream: this.#upstreamName,
     });
   }
-}
-
-function codeOf(error: unknown): string {
-  if (error instanceof PosternError) return error.code;
-  const { code } = (error ?? {}) as NodeJS.ErrnoException;
-  return code ?? String(error);
 }
