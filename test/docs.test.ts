@@ -1,6 +1,6 @@
 /** What is generated is up to date, and what is documented is there. */
 import { blameOf, definedErrors, type ErrorCode } from "#base";
-import { exitCodes, generatedPages, createProgram, type CliContext } from "#cli";
+import { exitCodes, generatedPages, type CliContext } from "#cli";
 import { fixedLimits, parseConfig } from "#config";
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
@@ -26,7 +26,7 @@ const context: CliContext = {
   environment: {},
   app: async () => (await import("#app")).app,
 };
-const pages = generatedPages(createProgram(context, () => undefined));
+const pages = await generatedPages(context);
 
 for (const [name, text] of pages) {
   test(`docs/${name} is up to date`, () => {

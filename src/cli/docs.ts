@@ -12,7 +12,7 @@ import { exitCodes } from "./exit-codes.ts";
 import { examples } from "./examples.ts";
 
 /** The generated files by their names in docs/. Errors are those of all rooms that are loaded. */
-export function generatedPages(program: Command): ReadonlyMap<string, string> {
+export function pagesOf(program: Command): ReadonlyMap<string, string> {
   return new Map([
     ["config.md", configPage()],
     ["config.schema.json", configJsonSchema()],
@@ -39,7 +39,7 @@ export function docsCommand(context: CliContext, finish: Finish, program: () => 
       await import("#client");
       await import("#device-agent");
       const stale: string[] = [];
-      for (const [name, text] of generatedPages(program())) {
+      for (const [name, text] of pagesOf(program())) {
         const file = join(folder, name);
         if ((await readFile(file, "utf8").catch(() => "")) === text) continue;
         stale.push(file);

@@ -5,7 +5,6 @@
  * ends no process and reads no global: streams, variables and the app are handed in by main.ts.
  */
 export type { CliContext, Environment } from "./context.ts";
-export { generatedPages } from "./docs.ts";
 export { exitCodes } from "./exit-codes.ts";
-export { createProgram } from "./program.ts";
+export { generatedPages } from "./pages.ts";
 export { run } from "./run.ts";

@@ -1,33 +1,39 @@
 import { PosternError } from "#base";
-import { ConfigInvalid, formatProblem } from "#config";
-import { CommanderError } from "commander";
-import { complain, type CliContext } from "./context.ts";
+import { type Command, CommanderError } from "commander";
+import { clientCommandNames, createClientProgram } from "./client-program.ts";
+import { complain, type CliContext, type Finish } from "./context.ts";
 import { Interrupted } from "./errors.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { sentenceOf } from "./failure.ts";
-import { createProgram } from "./program.ts";
 
 /** Carries out one command line (without the names of node and of the program); gives the exit code. Never throws. */
 export async function run(args: readonly string[], context: CliContext): Promise<number> {
   let exitCode: number = exitCodes.ok;
-  const program = createProgram(context, (code) => {
+  const program = await programFor(args, context, (code) => {
     exitCode = code;
   });
   try {
     await program.parseAsync(args, { from: "user" });
     return exitCode;
   } catch (error) {
-    return explainFailure(error, context, args.includes("--debug"));
+    return await explainFailure(error, context, args.includes("--debug"));
   }
 }
 
+async function programFor(args: readonly string[], context: CliContext, finish: Finish): Promise<Command> {
+  if (clientCommandNames.has(args[0] ?? "")) return createClientProgram(context, finish);
+  const { createProgram } = await import("./program.ts");
+  return createProgram(context, finish);
+}
+
 /** One sentence for the person; a stack only for those who ask for it. */
-function explainFailure(error: unknown, context: CliContext, debug: boolean): number {
+async function explainFailure(error: unknown, context: CliContext, debug: boolean): Promise<number> {
   // Commander has written its own message, or the help that was asked for.
   if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
   if (error instanceof Interrupted) return exitCodes.interrupted;
-  if (error instanceof ConfigInvalid) {
-    for (const problem of error.problems) complain(context, formatProblem(problem));
+  if (error instanceof PosternError && error.code === "OPERATOR_CONFIG_INVALID") {
+    // One line for each problem.
+    complain(context, error.detail ?? error.message);
     return exitCodes.config;
   }
   const known = error instanceof PosternError && error.blame !== "BUG";
