@@ -10,6 +10,7 @@ import { listenFields } from "./listen.ts";
 import { ruleSchema } from "./rule.ts";
 import { mainSchema, restartKeys } from "./schema.ts";
 import { bare, metaOf, type Schema } from "./schema-walk.ts";
+import { mountSchema } from "./sftp.ts";
 import { spliceRuleSchema, targetSchema } from "./target.ts";
 import { blameTexts, configIntroduction, forms, generatedBy, limitsIntroduction } from "./docs-text.ts";
 
@@ -60,6 +61,11 @@ export function configPage(): string {
     table(
       ["key", "form", "default", "meaning"],
       Object.entries(shapeOf(spliceRuleSchema)).flatMap(([name, schema]) => rowsOf(name, schema)),
+    ),
+    "## Keys of a mount: the entries of `sftp.mounts`",
+    table(
+      ["key", "form", "default", "meaning"],
+      Object.entries(shapeOf(mountSchema)).flatMap(([name, schema]) => rowsOf(name, schema)),
     ),
     "## Keys of a target",
     table(

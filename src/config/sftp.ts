@@ -90,7 +90,7 @@ const maxMounts = 32;
 /** A mount as it is written: what its upstream does not say, the rule's says. */
 export type WrittenMount = Omit<MountPlan, "upstream"> & { readonly upstream: Partial<UpstreamConfig> };
 
-const mountSchema: z.ZodType<WrittenMount> = z
+export const mountSchema: z.ZodType<WrittenMount> = z
   .strictObject({
     at: template
       .refine(({ text }) => /^(?:\/(?!\.\.?(?:\/|$))[^/\0]+)+$/.test(text), {
