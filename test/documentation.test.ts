@@ -49,7 +49,7 @@ test("sftp.md: its rules are good", async () => {
   const blocks = [...(await read("docs", "sftp.md")).matchAll(/```yaml\n(.*?)```/gs)].map(
     (match) => match[1] ?? "",
   );
-  assert.equal(blocks.length, 4);
+  assert.equal(blocks.length, 5);
   for (const block of blocks) {
     await using folder = await tempDir();
     const named = block.replaceAll(/state\/id_ed25519|\/etc\/ssh\/ssh_known_hosts/g, "postern.yaml");
