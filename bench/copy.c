@@ -1,9 +1,11 @@
+#define _GNU_SOURCE
 /*
- * The reference for moving bytes: `generate PORT BYTES` writes zeros, `copy PORT TO` passes one connection on, `sink PORT` throws
+ * The reference for moving bytes: `generate PORT BYTES` writes zeros, `copy PORT TO` passes one connection on, `splice PORT TO` does so by splice(2), `sink PORT` throws
  * away what comes. For the other direction `give PORT BYTES` writes to whoever connects, and `fetch PORT` reads. `pace BYTES RATE`
- * writes to its output, 32 KiB at a time, so many bytes a second. Loopback, blocking, a page-aligned buffer of 1 MiB. `copy` says "done" when all has passed and then waits for
+ * writes to its output, 32 KiB at a time, so many bytes a second. Loopback, blocking, a page-aligned buffer of 1 MiB. `copy` and `splice` say "done" when all has passed and then waits for
  * its end, so that its CPU time can be read.
  */
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -75,6 +77,16 @@ static void pace(const char *buffer, double bytes, double rate) {
   }
 }
 
+static void splice_on(int from, int to) {
+  int ends[2];
+  if (pipe(ends) < 0) die("pipe");
+  if (fcntl(ends[1], F_SETPIPE_SZ, buffer_bytes) < 0) die("F_SETPIPE_SZ");
+  ssize_t got;
+  while ((got = splice(from, NULL, ends[1], NULL, buffer_bytes, SPLICE_F_MOVE)) > 0)
+    for (ssize_t sent; got > 0; got -= sent)
+      if ((sent = splice(ends[0], NULL, to, NULL, (size_t)got, SPLICE_F_MOVE)) <= 0) die("splice");
+}
+
 int main(int count, char **words) {
   char *buffer = mmap(NULL, buffer_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (buffer == MAP_FAILED) die("mmap");
@@ -88,10 +100,12 @@ int main(int count, char **words) {
     int from = connect_to(words[2]);
     while (read(from, buffer, buffer_bytes) > 0) {
     }
-  } else if (count == 4 && strcmp(words[1], "copy") == 0) {
+  } else if (count == 4 && (strcmp(words[1], "copy") == 0 || strcmp(words[1], "splice") == 0)) {
     int from = accept_one(words[2]), to = connect_to(words[3]);
     ssize_t got;
-    while ((got = read(from, buffer, buffer_bytes)) > 0) write_all(to, buffer, (size_t)got);
+    if (words[1][0] == 's') splice_on(from, to);
+    else
+      while ((got = read(from, buffer, buffer_bytes)) > 0) write_all(to, buffer, (size_t)got);
     shutdown(to, SHUT_WR);
     puts("done");
     fflush(stdout);
@@ -101,7 +115,7 @@ int main(int count, char **words) {
     while (read(from, buffer, buffer_bytes) > 0) {
     }
   } else {
-    fputs("usage: generate PORT BYTES | copy PORT TO | sink PORT | give PORT BYTES | fetch PORT | pace BYTES RATE\n", stderr);
+    fputs("usage: generate PORT BYTES | copy PORT TO | splice PORT TO | sink PORT | give PORT BYTES | fetch PORT | pace BYTES RATE\n", stderr);
     return 2;
   }
   return 0;

@@ -43,16 +43,26 @@ async function startRival(name: "haproxy" | "nginx", sink: number): Promise<Spli
   };
 }
 
+/** A program in C that does nothing else: what copying and splice(2) cost here. One connection, one direction. */
+async function startInC(what: string, sink: number): Promise<Splicer> {
+  const port = await freePort(host);
+  const child = new Child(await compiledCopy(), [what, String(port), String(sink)]);
+  await child.waitForStdout(/ready/);
+  return { pid: child.pid, port, [Symbol.asyncDispose]: () => child[Symbol.asyncDispose]() };
+}
+
+function start(subject: string, sink: number): Promise<Splicer> {
+  if (subject === "haproxy" || subject === "nginx") return startRival(subject, sink);
+  return subject.startsWith("c-") ? startInC(subject.slice(2), sink) : startGatewaySplicer(sink, subject);
+}
+
 async function measure(subject: string, direction: Direction, bytes: number): Promise<Sample> {
   const copy = await compiledCopy();
   const farPort = await freePort(host);
   const far = direction === "up" ? ["sink", String(farPort)] : ["give", String(farPort), String(bytes)];
   await using target = new Child(copy, far);
   await target.waitForStdout(/ready/);
-  await using splicer =
-    subject === "haproxy" || subject === "nginx"
-      ? await startRival(subject, farPort)
-      : await startGatewaySplicer(farPort, subject);
+  await using splicer = await start(subject, farPort);
   const before = await treeCpuSeconds(splicer.pid);
   const began = performance.now();
   const port = String(splicer.port);
@@ -72,7 +82,7 @@ function spliceCase(name: string, direction: Direction): BenchCase {
   return {
     name,
     summary: `bytes passed on unopened, ${direction}, between a generator and a sink that are processes of their own`,
-    subjects: ["gateway", "pure", "haproxy", "nginx"],
+    subjects: ["gateway", "pure", "haproxy", "nginx", ...(direction === "up" ? ["c-copy", "c-splice"] : [])],
     quick: ["gateway", "pure", "haproxy"],
     measure: (_stage, subject, size: Size) => measure(subject, direction, 2 * size.bulkBytes),
   };

@@ -169,6 +169,14 @@ export const fixedLimits: readonly FixedLimit[] = [
     precedent: "OpenSSH tells those refused by MaxStartups in one line as well",
   },
   {
+    constant: "link/byte-stream:maxOwnBuffers",
+    value: 16,
+    unit: "sockets",
+    about:
+      "Spliced connections that move bulk data, each with a read buffer of its own (1 MiB); those beyond copy what they read.",
+    precedent: "HAProxy has two buffers of 16 KiB for each connection",
+  },
+  {
     constant: "link/link:maxUnsentBytes",
     value: 4 * 1024 * 1024,
     unit: "bytes",

@@ -8,12 +8,10 @@ import { bulkReadBytes, gatherMs, ReadPace, type ReadStep, Typing } from "./read
 export interface ByteStream {
   /**
    * Begins reading. `chunk` is called with bytes that are lent until it returns and may be overwritten, as may all that lies
-   * before `start`. `end` is called once, with the error if there was one.
+   * before `start`; `steady` ones stay until the next call, so as long as the stream is paused. `end` is called once, with the error if
+   * there was one.
    */
-  start(
-    chunk: (bytes: Uint8Array, start: number, end: number) => void,
-    end: (error: Error | undefined) => void,
-  ): void;
+  start(chunk: Chunk, end: (error: Error | undefined) => void): void;
   pause(): void;
   resume(): void;
   /** Writes pieces in order, not to be changed until `done`. Returns true when the kernel has taken all: `done` is then not called. */
@@ -47,8 +45,32 @@ const crowdReadBytes = 32 * 1024;
 
 const typing = new Typing();
 
+/** Sockets of a thread that may have a buffer of their own, for bytes that go on as they came, without a copy. */
+const maxOwnBuffers = 16;
+
+/** From a read of so many bytes on, and until so many others in a row have brought less. */
+const ownFromBytes = 64 * 1024;
+const readsBelow = 32;
+
+/** Buffers of their own that no socket has now, and how many there are in all. */
+const ownFree: LentBuffer[] = [];
+let ownMade = 0;
+
+function ownBuffer(): LentBuffer | undefined {
+  const free = ownFree.pop();
+  if (free !== undefined || ownMade === maxOwnBuffers) return free;
+  ownMade++;
+  return parts(alignedBytes(readBytes), 0);
+}
+
+function parts(whole: Uint8Array, headroom: number): LentBuffer {
+  const read = whole.subarray(headroom);
+  const [shortRead, crowdRead] = [read.subarray(0, shortReadBytes), read.subarray(0, crowdReadBytes)];
+  return { whole, read, shortRead, crowdRead };
+}
+
 /**
- * All sockets of the thread read into the same buffer: each chunk is dealt with, or copied aside, before the next read, so an idle
+ * All other sockets of the thread read into the same buffer: each chunk is dealt with, or copied aside, before the next read, so an idle
  * connection owns none.
  */
 let lent: LentBuffer | undefined;
@@ -61,24 +83,24 @@ interface LentBuffer {
 }
 
 function lentBuffer(): LentBuffer {
-  if (lent === undefined) {
-    const whole = alignedBytes(headroomBytes + readBytes);
-    const read = whole.subarray(headroomBytes);
-    const [shortRead, crowdRead] = [read.subarray(0, shortReadBytes), read.subarray(0, crowdReadBytes)];
-    lent = { whole, read, shortRead, crowdRead };
-  }
+  lent ??= parts(alignedBytes(headroomBytes + readBytes), headroomBytes);
   return lent;
 }
 
 /**
  * The byte stream of any Duplex: a socket by its handle, a channel by what its connection lends, everything else by its events. What others have read of it and put back
  * (`unshift`) comes first. A socket asks `crowded` before each read: whether many others wait to pass on what they have read.
+ * `passesOn`: for one who writes what came elsewhere as it is, and pauses the stream until that is done.
  */
-export function byteStreamOf(stream: Duplex, crowded: () => boolean = () => false): ByteStream {
+export function byteStreamOf(
+  stream: Duplex,
+  crowded: () => boolean = () => false,
+  passesOn = false,
+): ByteStream {
   if (stream instanceof Channel) return new ChannelStream(stream);
   const handle = stream instanceof Socket ? handleOf(stream) : undefined;
   if (handle === undefined) return new DuplexStream(stream);
-  return new SocketStream(stream as Socket, handle, takeUnread(stream as Socket), crowded);
+  return new SocketStream(stream as Socket, handle, takeUnread(stream as Socket), crowded, passesOn);
 }
 
 /** Stops a socket's reading for the rest of this turn of the event loop, and takes out what it has read already. */
@@ -105,14 +127,13 @@ function handleOf(socket: Socket): object | undefined {
   return (socket as unknown as SocketWithHandle)._handle ?? undefined;
 }
 
+type Chunk = (bytes: Uint8Array, start: number, end: number, steady: boolean) => void;
+
 /** Writes of both kinds are the same. */
 abstract class StreamBase implements ByteStream {
   protected abstract readonly stream: Duplex;
 
-  abstract start(
-    chunk: (bytes: Uint8Array, start: number, end: number) => void,
-    end: (error: Error | undefined) => void,
-  ): void;
+  abstract start(chunk: Chunk, end: (error: Error | undefined) => void): void;
 
   pause(): void {
     this.stream.pause();
@@ -175,36 +196,46 @@ abstract class StreamBase implements ByteStream {
 
 class SocketStream extends StreamBase {
   protected readonly stream: Socket;
-  #chunk: (bytes: Uint8Array, start: number, end: number) => void = () => {};
+  #chunk: Chunk = () => {};
   #paused = false;
   /** Not reading for a moment, of its own accord. */
   #resting = false;
   readonly #pace = new ReadPace();
   /** Of the read to come. */
   #bufferBytes = readBytes;
+  #buffer: LentBuffer = lentBuffer();
+  /** Instead of the buffer that is everybody's, from the next read on. */
+  #own: LentBuffer | undefined;
+  /** Reads in a row that brought little. */
+  #below = 0;
   /** When bulk data were last read or written here, in milliseconds of `performance`. The small packets of a login are not typed. */
   #bulkAt = performance.now();
   readonly #unread: Uint8Array;
 
   /** Takes the handle over into a socket that reads into the lent buffer; the socket given is an empty shell afterwards. */
-  constructor(socket: Socket, handle: object, unread: Uint8Array, crowded: () => boolean) {
+  constructor(socket: Socket, handle: object, unread: Uint8Array, crowded: () => boolean, passesOn: boolean) {
     super();
     this.#unread = unread;
-    const { read, shortRead, crowdRead, whole } = lentBuffer();
     // `handle` and `pauseOnCreate` are what net.Server itself uses for the sockets that it accepts.
     const options: Omit<SocketConstructorOpts, "handle"> & { handle: object; pauseOnCreate: boolean } = {
       handle,
       allowHalfOpen: true,
       pauseOnCreate: true,
       onread: {
+        // Asked for the read to come, as soon as the one before is dealt with.
         buffer: () => {
+          this.#buffer = this.#own ?? lentBuffer();
+          const { read, shortRead, crowdRead } = this.#buffer;
           const buffer = crowded() ? crowdRead : typing.going(performance.now()) ? shortRead : read;
           this.#bufferBytes = buffer.length;
           return buffer;
         },
         callback: (bytes): boolean => {
           this.#note(bytes);
-          this.#chunk(whole, headroomBytes, headroomBytes + bytes);
+          const { whole, read } = this.#buffer;
+          const start = whole.length - read.length;
+          this.#chunk(whole, start, start + bytes, this.#buffer === this.#own);
+          if (passesOn) this.#choose(bytes);
           if (!this.#paused) this.#pauseBriefly(this.#pace.after(bytes, this.#bufferBytes));
           return !this.#paused && !this.#resting;
         },
@@ -217,13 +248,10 @@ class SocketStream extends StreamBase {
     this.stream.setNoDelay(true);
   }
 
-  start(
-    chunk: (bytes: Uint8Array, start: number, end: number) => void,
-    end: (error: Error | undefined) => void,
-  ): void {
+  start(chunk: Chunk, end: (error: Error | undefined) => void): void {
     this.#chunk = chunk;
     this.listen(end);
-    if (this.#unread.length > 0) chunk(this.#unread, 0, this.#unread.length);
+    if (this.#unread.length > 0) chunk(this.#unread, 0, this.#unread.length, false);
     if (!this.#paused) this.stream.resume();
   }
 
@@ -240,6 +268,25 @@ class SocketStream extends StreamBase {
   override write(pieces: readonly Uint8Array[], done: () => void): boolean {
     if (pieces.length > 1 || (pieces[0]?.length ?? 0) >= bulkReadBytes) this.#bulkAt = performance.now();
     return super.write(pieces, done);
+  }
+
+  override destroy(): void {
+    super.destroy();
+    this.#release();
+  }
+
+  /** Whether the next read is to go into a buffer of its own. */
+  #choose(bytes: number): void {
+    if (this.stream.destroyed) return;
+    this.#below = bytes < ownFromBytes ? this.#below + 1 : 0;
+    if (this.#own === undefined && this.#below === 0) this.#own = ownBuffer();
+    // What was read may still be on its way out.
+    else if (this.#below > readsBelow && !this.#paused) this.#release();
+  }
+
+  #release(): void {
+    if (this.#own !== undefined) ownFree.push(this.#own);
+    this.#own = undefined;
   }
 
   #note(bytes: number): void {
@@ -270,12 +317,9 @@ class DuplexStream extends StreamBase {
     if (stream instanceof Socket) stream.setNoDelay(true);
   }
 
-  start(
-    chunk: (bytes: Uint8Array, start: number, end: number) => void,
-    end: (error: Error | undefined) => void,
-  ): void {
+  start(chunk: Chunk, end: (error: Error | undefined) => void): void {
     this.listen(end);
-    this.read((bytes) => chunk(bytes, 0, bytes.length));
+    this.read((bytes) => chunk(bytes, 0, bytes.length, false));
     this.stream.resume();
   }
 

@@ -50,8 +50,8 @@ export class Splice {
     this.ended = this.#end.promise;
     for (const stream of [downstream, upstream])
       if (stream instanceof Socket) stream.setKeepAlive(true, keepaliveMs);
-    this.#downstream = byteStreamOf(downstream);
-    this.#upstream = byteStreamOf(upstream);
+    this.#downstream = byteStreamOf(downstream, undefined, true);
+    this.#upstream = byteStreamOf(upstream, undefined, true);
     this.#downstream.whenClosed(() => this.#finish({ by: "downstream" }));
     this.#upstream.whenClosed(() => this.#finish({ by: "upstream" }));
     this.#flow("downstream", this.#downstream, this.#upstream, (bytes) => (this.bytesToUpstream += bytes));
@@ -70,9 +70,14 @@ export class Splice {
     count: (bytes: number) => void,
   ): void {
     from.start(
-      (bytes, start, end) => {
+      (bytes, start, end, steady) => {
         count(end - start);
-        const piece = new Piece(bytes.subarray(start, end));
+        const lent = bytes.subarray(start, end);
+        if (steady) {
+          if (!to.write([lent], () => from.resume())) from.pause();
+          return;
+        }
+        const piece = new Piece(lent);
         const taken = to.write([piece.bytes], () => {
           piece.release();
           from.resume();
