@@ -215,6 +215,11 @@ test("certificates that are forged, expired, of another authority, of another ki
     ["of another authority", await proof("foreign", other, mine), /not listed|authority/],
     ["of a host", await proof("host", authority, { ...mine, host: true }), /host|kind/],
     [
+      "with a critical option that nobody knows",
+      await proof("critical", authority, { ...mine, more: ["-O", "critical:nobody@knows.example=1"] }),
+      /critical option/,
+    ],
+    [
       "for somebody else",
       await proof("elsewhere", authority, { principals: ["somebody"] }),
       /certified|principal/,

@@ -45,6 +45,7 @@ const policies = (port: number): Readonly<Record<string, object>> => ({
     setEnv: { TEAM: "team of {user}" },
     env: true,
   },
+  told: { shell: true, exec: true, env: true, tellUpstream: true, setEnv: { TEAM: "team of {user}" } },
   jailed: { forcedCommand: "internal-sftp" },
   others: { exec: true, other: true },
 });
@@ -354,6 +355,22 @@ test("a forced command runs in place of all else, and knows what was asked and b
     const { stdout } = await ssh("forced", command, { env, options: ["SendEnv=POSTERN_USER"] });
     assert.equal(stdout.toString(), `forced: ${original} by forced from 127.0.0.1, team of forced\n`);
   }
+});
+
+test("the upstream is told who it is, in commands and shells alike, and no client can say otherwise", {
+  skip,
+}, async () => {
+  const show = "echo $POSTERN_USER, $POSTERN_CLIENT, $POSTERN_RULE, $TEAM";
+  const env = { POSTERN_USER: "root", POSTERN_CLIENT: "nobody", POSTERN_RULE: "other", TEAM: "mine" };
+  const options = ["SendEnv=POSTERN_* TEAM"];
+  const expected = "told, 127.0.0.1, told, team of told\n";
+  const command = await ssh("told", [show], { env, options });
+  assert.equal(command.stdout.toString(), expected, command.stderr);
+  const shell = await ssh("told", [], { env, options, stdin: { data: `${show}\n` } });
+  assert.equal(shell.stdout.toString(), expected, shell.stderr);
+  // Who is not asked to tell tells nothing.
+  const untold = await ssh("any", ["echo [$POSTERN_USER]"]);
+  assert.equal(untold.stdout.toString(), "[]\n");
 });
 
 test("a refusal ends nothing: other channels of the same connection go on", { skip }, async () => {
