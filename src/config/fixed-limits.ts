@@ -171,7 +171,7 @@ export const fixedLimits: readonly FixedLimit[] = [
   {
     constant: "link/byte-stream:maxOwnBuffers",
     value: 16,
-    unit: "sockets",
+    unit: "count",
     about:
       "Spliced connections that move bulk data, each with a read buffer of its own (1 MiB); those beyond copy what they read.",
     precedent: "HAProxy has two buffers of 16 KiB for each connection",
