@@ -12,7 +12,7 @@ const rows = {
   OPERATOR_DEVICE_NAME: {
     user: "A device cannot have that name.",
     operator:
-      "a device's name is 1 to 63 letters, digits, '-', '_' and '.', begins and ends with a letter or digit, and is no address",
+      "a device's name is 1 to 63 letters, digits, '-', '_' and '.', begins and ends with a letter or digit, and is no address; certificate and renewal are words of the gateway's",
   },
   OPERATOR_DEVICE_NAME_TAKEN: {
     user: "Another device has that name.",

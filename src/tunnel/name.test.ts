@@ -31,6 +31,8 @@ test("nothing else is a name: no path, no address, no option, no pattern", () =>
     "a*",
     "é",
     "localhost",
+    "certificate",
+    "renewal",
     "127.0.0.1",
     "::1",
     "1.2",
