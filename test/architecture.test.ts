@@ -83,7 +83,16 @@ const table: Readonly<Record<string, Row>> = {
   "http-proxy": {
     rooms: ["base", "contract"],
     // Types of sockets that it is handed; it opens none.
-    outside: ["node:crypto", "node:http", "node:http2", "node:net", "node:path", "node:stream", "zod"],
+    outside: [
+      "node:crypto",
+      "node:http",
+      "node:http2",
+      "node:net",
+      "node:path",
+      "node:stream",
+      "node:tls",
+      "zod",
+    ],
   },
   // Its files are handed in; the network is its library's.
   acme: { rooms: ["base", "contract"], outside: ["acme-client", "node:crypto", "node:path", "zod"] },

@@ -26,7 +26,9 @@ export interface Reply {
   readonly sink: Writable;
   readonly begun: boolean;
   /** Throws what Node says of a status or a field that cannot be sent. */
-  begin(status: number, text: string, fields: Fields): void;
+  begin(status: number, text: string, fields: Fields, trailers?: boolean): void;
+  /** Fields behind the body, said before its end; where `trailers` had announced them. */
+  trail?(fields: Fields): void;
   /** Resolves when the answer has been given, or can be no more. */
   over(): Promise<void>;
 }
@@ -89,6 +91,7 @@ export function replyOf(response: ServerResponse | Http2ServerResponse): Reply {
         return response.headersSent;
       },
       begin: (status, text, fields) => void response.writeHead(status, text, fields.flat()),
+      trail: (fields) => response.addTrailers(fields.map(([name, value]): [string, string] => [name, value])),
       // Only then does the connection know whether there will be another.
       over: () => (response.closed ? Promise.resolve() : either(response, "close")),
     };
@@ -100,20 +103,27 @@ export function replyOf(response: ServerResponse | Http2ServerResponse): Reply {
     get begun() {
       return stream.headersSent;
     },
-    begin(status, _text, fields) {
-      const grouped = new Map<string, string[]>();
-      for (const [name, value] of endToEnd(fields)) {
-        const plain = name.toLowerCase();
-        grouped.set(plain, [...(grouped.get(plain) ?? []), value]);
-      }
-      const headers: OutgoingHttpHeaders = { ":status": status };
-      for (const [name, all] of grouped) headers[name] = all.length === 1 ? all[0] : all;
-      stream.respond(headers);
+    // Its imitation answers the question for them by itself.
+    trail: (fields) => response.addTrailers(groupedOf(fields)),
+    begin(status, _text, fields, trailers = false) {
+      stream.respond({ ":status": status, ...groupedOf(endToEnd(fields)) }, { waitForTrailers: trailers });
     },
     // It closes when all of the request has come as well.
     over: () =>
       stream.writableFinished || stream.closed ? Promise.resolve() : either(stream, "finish", "close"),
   };
+}
+
+/** As HTTP/2 has them. */
+function groupedOf(fields: Fields): OutgoingHttpHeaders {
+  const grouped = new Map<string, string[]>();
+  for (const [name, value] of fields) {
+    const plain = name.toLowerCase();
+    grouped.set(plain, [...(grouped.get(plain) ?? []), value]);
+  }
+  const headers: OutgoingHttpHeaders = {};
+  for (const [name, all] of grouped) headers[name] = all.length === 1 ? all[0] : all;
+  return headers;
 }
 
 function either(sink: Writable, ...events: readonly ("finish" | "close")[]): Promise<void> {

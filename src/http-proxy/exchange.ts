@@ -6,9 +6,11 @@ import type { Asked, Reply } from "./asked.ts";
 import { webErrors } from "./errors.ts";
 import { answerFields, type Fields, fieldsOf, requestFields, valuesOf } from "./fields.ts";
 import { siteOf } from "./host.ts";
-import { answerAt } from "./prefix.ts";
+import { answerAt, isPlace, placeAt } from "./prefix.ts";
 import type { WebConfig } from "./schema.ts";
 import { cookieName } from "./ticket.ts";
+import { encrypted } from "./tls.ts";
+import { announcesTrailers, passTrailers, passTrailersBack } from "./trailers.ts";
 
 /** Status line and fields of a device's answer together. */
 export const maxAnswerHeadBytes: number = 64 * 1024;
@@ -59,11 +61,13 @@ export class Exchanges {
       // What is cut off must not look whole.
       if (!asked.body.readableEnded && !reply.begun) gone();
     });
+    passTrailers(asked, sending);
     asked.body.pipe(sending);
     try {
       const said = await answerTo(sending, watch);
       watch.limit(idleSeconds * 1000, () => sending.destroy());
       begin(reply, said, this.#answer(said, passed));
+      passTrailersBack(said, reply);
       said.on("data", watch.seen);
       // Answers without a body are whole with their head.
       if (reply.sink.writableEnded) said.resume();
@@ -126,8 +130,13 @@ export class Exchanges {
 
   #answer({ rawHeaders }: IncomingMessage, { asked, device, prefix }: Passed): Fields {
     const fields = answerFields(fieldsOf(rawHeaders), cookieName);
-    if (prefix === undefined) return fields;
-    return answerAt(prefix, fields, [asked.authority, siteOf(this.#config, device).host.toLowerCase()]);
+    const known = siteOf(this.#config, device).host.toLowerCase();
+    if (prefix !== undefined) return answerAt(prefix, fields, [asked.authority, known]);
+    if (known === "keep") return fields;
+    // It leads to itself by a name that only it and the gateway know.
+    return fields.map(
+      ([name, value]) => [name, isPlace(name) ? placeAt("", value, [known]) : value] as const,
+    );
   }
 
   #place({ id, name }: Device): Disposable {
@@ -146,9 +155,10 @@ export class Exchanges {
   async #send(passed: Passed, more: Readonly<Record<string, string>>, watch: Watch): Promise<ClientRequest> {
     const { asked, device, from, secure, user, prefix } = passed;
     const site = siteOf(this.#config, device);
-    const stream = await this.#open(passed, site.port, watch);
-    stream.on("error", () => {});
+    const opened = await this.#open(passed, site.port, watch);
+    opened.on("error", () => {});
     const hostForDevice = site.host === "keep" ? asked.authority : site.host;
+    const stream = site.tls ? encrypted(opened, hostForDevice) : opened;
     const told = {
       from,
       host: asked.authority,
@@ -268,11 +278,12 @@ async function answerTo(sending: ClientRequest, watch: Watch): Promise<IncomingM
 }
 
 /** Throws UPSTREAM_WEB_NONSENSE for what cannot be passed on. */
-function begin(reply: Reply, { statusCode = 0, statusMessage = "" }: IncomingMessage, fields: Fields): void {
+function begin(reply: Reply, said: IncomingMessage, fields: Fields): void {
+  const { statusCode = 0, statusMessage = "" } = said;
   if (statusCode < 200 || statusCode > 599)
     throw new webErrors.UPSTREAM_WEB_NONSENSE(`its status is ${statusCode}`);
   try {
-    reply.begin(statusCode, statusMessage, fields);
+    reply.begin(statusCode, statusMessage, fields, announcesTrailers(said));
   } catch (cause) {
     throw new webErrors.UPSTREAM_WEB_NONSENSE((cause as Error).message, { cause });
   }

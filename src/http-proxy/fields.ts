@@ -59,7 +59,7 @@ export function endToEnd(fields: Fields): Fields {
 }
 
 /** What a device may believe, because only we say it. Servers of old take `_` for `-`. */
-function isTold(name: string): boolean {
+export function isTold(name: string): boolean {
   const plain = name.toLowerCase().replaceAll("_", "-");
   return plain === "forwarded" || plain === "x-real-ip" || plain.startsWith("x-forwarded-");
 }

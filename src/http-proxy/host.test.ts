@@ -36,10 +36,18 @@ test("where a device's page is on the device: the first exception that names it 
     ],
   });
   assert.equal(plan.domain, "devices.example");
-  assert.deepEqual(siteOf(plan, { name: "kiosk7", tags: ["old"] }), { port: 81, host: "keep" });
-  assert.deepEqual(siteOf(plan, { name: "kiosk8", tags: [] }), { port: 8000, host: "localhost:80" });
-  assert.deepEqual(siteOf(plan, { name: "kiosk9", tags: ["old"] }), { port: 8000, host: "localhost:80" });
-  assert.deepEqual(siteOf(plan, { name: "kiosk9", tags: [] }), { port: 8000, host: "keep" });
+  assert.deepEqual(siteOf(plan, { name: "kiosk7", tags: ["old"] }), { port: 81, host: "keep", tls: false });
+  assert.deepEqual(siteOf(plan, { name: "kiosk8", tags: [] }), {
+    port: 8000,
+    host: "localhost:80",
+    tls: false,
+  });
+  assert.deepEqual(siteOf(plan, { name: "kiosk9", tags: ["old"] }), {
+    port: 8000,
+    host: "localhost:80",
+    tls: false,
+  });
+  assert.deepEqual(siteOf(plan, { name: "kiosk9", tags: [] }), { port: 8000, host: "keep", tls: false });
   for (const odd of [
     { domain: ".x" },
     { domain: "a..b" },

@@ -21,5 +21,9 @@ export function siteOf(config: WebConfig, { name, tags }: Pick<Device, "name" | 
       (each) => each.toLowerCase() === name || (each.startsWith("tag:") && tags.includes(each.slice(4))),
     ),
   );
-  return { port: found?.port ?? config.port, host: found?.host ?? config.host };
+  return {
+    port: found?.port ?? config.port,
+    host: found?.host ?? config.host,
+    tls: found?.tls ?? config.tls,
+  };
 }

@@ -67,12 +67,16 @@ export function answerAt(prefix: string, fields: Fields, hosts: readonly string[
   return fields.flatMap(([name, value]) => {
     const plain = name.toLowerCase();
     if (ofWholeHost.has(plain)) return [];
-    if (plain === "location" || plain === "content-location")
-      return [[name, placeAt(prefix, value, hosts)] as const];
+    if (isPlace(name)) return [[name, placeAt(prefix, value, hosts)] as const];
     if (plain === "set-cookie")
       return value.startsWith(pathCookieName) ? [] : [[name, cookieAt(prefix, value)] as const];
     return [[name, value] as const];
   });
+}
+
+/** Fields that say where something is. */
+export function isPlace(name: string): boolean {
+  return ["location", "content-location"].includes(name.toLowerCase());
 }
 
 /** What leads to another host stays as it is, and so does what leads on from where it was said. */

@@ -7,6 +7,8 @@ export interface SiteConfig {
   readonly port: number;
   /** `keep`, or a name to say in its place. */
   readonly host: string;
+  /** Whether it is spoken to in TLS. */
+  readonly tls: boolean;
 }
 
 export interface SiteException extends Partial<SiteConfig> {
@@ -36,6 +38,8 @@ const host = z.string().regex(/^(?:keep|[\w.-]{1,253}(?::\d{1,5})?|\[[0-9A-Fa-f:
   error: "expected keep, or a host as HTTP says it: localhost, panel.lan:8080",
 });
 const portText = "The port of the device, as it offers it by its tunnel, where its web server listens.";
+const tlsText =
+  "Whether the device's web server is spoken to in TLS. Its certificate is not looked at: by its tunnel, the device has proven who it is.";
 const hostText =
   "What the device's web server is told for Host: `keep` (the name that the browser said), or a name of its own.";
 
@@ -72,6 +76,7 @@ export const webSchema: z.ZodType<WebConfig> = z
       ),
     port: port.prefault(80).describe(portText),
     host: host.default("keep").describe(hostText),
+    tls: z.boolean().default(false).describe(tlsText),
     except: z
       .array(
         z.strictObject({
@@ -82,11 +87,12 @@ export const webSchema: z.ZodType<WebConfig> = z
             .meta({ examples: [["kiosk7", "tag:cameras"]] }),
           port: port.optional().describe(portText),
           host: host.optional().describe(hostText),
+          tls: z.boolean().optional().describe(tlsText),
         }),
       )
       .default([])
-      .describe("Devices for which port or host are others; the first that names the device counts.")
-      .meta({ "x-form": "list: { devices, port, host }" }) as unknown as z.ZodType<WebConfig["except"]>,
+      .describe("Devices for which port, host or tls are others; the first that names the device counts.")
+      .meta({ "x-form": "list: { devices, port, host, tls }" }) as unknown as z.ZodType<WebConfig["except"]>,
     plain: z
       .enum(["redirect", "serve"])
       .default("redirect")
