@@ -129,7 +129,7 @@ async function bulk(stage: Stage, way: Way, { bulkBytes }: Size, up: boolean): P
 
 async function small(stage: Stage, way: Way, { quick }: Size, up: boolean): Promise<Sample> {
   const sftp = await stageOf(stage);
-  const files = quick ? 4000 : 10_000;
+  const files = quick ? 1000 : 10_000;
   const many = join(sftp.folder, `many-${files}`);
   if (!existsSync(many)) {
     await mkdir(many);
