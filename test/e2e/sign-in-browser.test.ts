@@ -22,7 +22,7 @@ import { spawnSsh } from "#test/support/ssh";
 import { missing, stranger } from "#test/support/strangers";
 import { tempDir, type TempDir } from "#test/support/temp-dir";
 import { until } from "#test/support/waiting";
-import { startWorld, upstreamTo, type World } from "#test/support/world";
+import { keyLogin, startWorld, upstreamTo, type World } from "#test/support/world";
 
 const skip = missing("ssh", "sshd", "openssl");
 let folder: TempDir;
@@ -67,8 +67,13 @@ before(async () => {
     [
       rule("web", provider),
       rule("other", other, { clientId: "public", clientSecret: undefined }),
+      {
+        ...rule("both", provider),
+        login: [keyLogin(world.identity), oidcLogin(provider, { flow: "browser", name: "{login}" })],
+        require: ["publickey", "oidc"],
+      },
       rule("near", provider, { sameNetwork: true }),
-      rule("short", provider, { waitSeconds: "2s" }),
+      rule("short", provider, { waitSeconds: "6s" }),
       rule("wrong", provider, { clientSecret: "another" }),
     ],
     { signIn: { address }, audit: [{ kind: "jsonl", file: audit }] },
@@ -83,9 +88,9 @@ after(async () => {
   await folder?.[Symbol.asyncDispose]();
 });
 
-function begin(user: string): Child {
+function begin(user: string, key?: string): Child {
   const options = { passwords: [""], options: ["NumberOfPasswordPrompts=1"] };
-  return spawnSsh(world.gateway.target(user), ["echo in"], options);
+  return spawnSsh(world.gateway.target(user, key), ["echo in"], options);
 }
 
 async function codeOf(child: Child): Promise<string> {
@@ -167,6 +172,26 @@ test("a code, a browser, a question, and in: the provider has no device grant", 
 
 test("only from the network that the login comes from, where the rule says so", { skip }, async () => {
   await using child = begin("near-ada");
+  const browser = newBrowser();
+  const confirm = await toConfirm(browser, await codeOf(child), "sub-ada");
+  await browser.submit(confirm, { answer: "yes" });
+  assertIn(await child.outcome());
+});
+
+test("a key first: without it a code is worth nothing, if one is shown", { skip }, async () => {
+  await using without = begin("both-ada");
+  // As for a name that leads nowhere, it does as some rule or other does: of which one, nobody is to know.
+  const [seen] = await without.waitForStderr(/and enter the code \S+\r?\n|Permission denied/);
+  if (seen !== "Permission denied") {
+    const victim = newBrowser();
+    const question = await toProvider(victim, await codeOf(without));
+    const at = question.url.host === new URL(other.issuer).host ? other : provider;
+    const end = await at.answer(victim, question, "sub-ada");
+    assert.ok([400, 403, 502].includes(end.status), end.text);
+  }
+  const { code, stdout, stderr } = await without.outcome();
+  assert.deepEqual([code, stdout.toString()], [255, ""], stderr);
+  await using child = begin("both-ada", world.identity.path);
   const browser = newBrowser();
   const confirm = await toConfirm(browser, await codeOf(child), "sub-ada");
   await browser.submit(confirm, { answer: "yes" });
@@ -371,14 +396,17 @@ test("a name that leads nowhere is shown a code as well, and told the same", { s
   // Such a name does as one of the rules does, always the same one; not all of those here have this provider.
   for (const name of Array.from("abcdefghijklmnop", (letter) => `nobody${letter}`)) {
     await using child = begin(name);
+    const [seen] = await child.waitForStderr(/and enter the code \S+\r?\n|Permission denied/);
+    if (seen === "Permission denied") continue;
     const browser = newBrowser();
     const question = await toProvider(browser, await codeOf(child));
-    if (question.url.host !== new URL(provider.issuer).host) {
+    const isHere = question.url.host === new URL(provider.issuer).host;
+    const page = isHere ? await provider.answer(browser, question, "sub-ada") : undefined;
+    // That of another provider, of one that does not know the gateway, or one that is over soon.
+    if (page?.status !== 403) {
       child.kill("SIGKILL");
       continue;
     }
-    const page = await provider.answer(browser, question, "sub-ada");
-    if (page.status === 502) continue;
     const words = /You are signed in as ada@example.com, who may not log in here by this name\./;
     assert.match(page.text, words);
     assertRefused(await child.outcome(), words);
