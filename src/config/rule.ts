@@ -264,10 +264,7 @@ function openHosts(rule: Omit<RuleConfig, "place">): { path: (string | number)[]
 }
 
 /** All that a rule leads to, and where that stands in it. */
-export function* upstreamsOf({
-  upstream,
-  sftp,
-}: Pick<RuleConfig, "upstream" | "sftp">): Generator<{
+export function* upstreamsOf({ upstream, sftp }: Pick<RuleConfig, "upstream" | "sftp">): Generator<{
   upstream: UpstreamConfig;
   path: (string | number)[];
 }> {

@@ -351,7 +351,7 @@ const rows = {
   },
   "sftp-broken": {
     about:
-      "An SFTP channel was ended by the gateway, because it could not be read or the rule's root not be used.",
+      "An SFTP channel was ended by the gateway, because it could not be read or the rule's root not be used; of a rule with `mounts`, what leads to the host of one.",
     fields: {
       channel: { type: "number", about: "The client's number of the channel." },
       by: { type: "text", about: "Whose doing it was.", oneOf: ["client", "upstream"] },

@@ -65,7 +65,7 @@ export class MountDesk implements FilesDesk, AsyncDisposable {
   }
 
   open(channel: FilesChannel): FilesEnd {
-    const { route, audit, locks, clock } = this.#options;
+    const { route, audit, locks, clock, log } = this.#options;
     if (route.sftp === undefined) throw new Error("a tree of mounts without files");
     return new MountedSftp({
       mounts: this.#mounts,
@@ -77,7 +77,10 @@ export class MountDesk implements FilesDesk, AsyncDisposable {
       clock,
       toClient: (bytes) => channel.toClient(bytes),
       queuedBytes: () => channel.queuedBytes(),
-      tell: (text) => channel.tell(text),
+      lost: (text, error) => {
+        log.warn("mount-lost", { error });
+        channel.tell(text);
+      },
       progressed: () => channel.progressed(),
       failed: (error) => {
         audit?.({

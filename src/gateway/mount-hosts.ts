@@ -42,7 +42,7 @@ export class MountHost implements AsyncDisposable {
 
   /** A channel to its SFTP server. Rejects with what the client may be told. */
   async open(end: MountEnd): Promise<MountWay> {
-    const { route, answerMs, clock, log } = this.#options;
+    const { route, answerMs, clock } = this.#options;
     try {
       const connected = await this.#connected();
       const { upstream, mux, where, symlinks } = connected;
@@ -72,10 +72,9 @@ export class MountHost implements AsyncDisposable {
       if (opened.opened) opened.channel.destroy();
       throw why(opened.opened ? "the subsystem is refused" : opened.description.slice(0, shownChars));
     } catch (error) {
-      const known =
-        error instanceof PosternError ? error : new gatewayErrors.BUG_SESSION(undefined, { cause: error });
-      if (!this.#over) log.warn("mount-failed", { error: known });
-      throw known;
+      throw error instanceof PosternError
+        ? error
+        : new gatewayErrors.BUG_SESSION(undefined, { cause: error });
     }
   }
 

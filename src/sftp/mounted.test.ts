@@ -96,6 +96,9 @@ test("an answer with data that stops in the middle holds up nobody else, and is 
   a?.end.ended(new PosternError("UPSTREAM_TEST", { user: "It is gone.", operator: "gone" }));
   refusedWith(await ends.answer(3), FX.FAILURE, /^\/a: It is gone\.$/);
   assert.deepEqual(ends.told, ["/a: It is gone."]);
+  const broken = ends.events.find(({ event }) => event === "sftp-broken");
+  assert.ok(broken?.event === "sftp-broken");
+  assert.equal(broken.reason, "/a: UPSTREAM_TEST: gone");
   ends.ask({ kind: "read", id: 5, handle: first, offset: 0n, length: 100 });
   refusedWith(await ends.answer(5), FX.FAILURE, /^\/a: the connection to its host was lost/);
 });

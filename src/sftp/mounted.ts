@@ -14,6 +14,7 @@ import {
   PacketStream,
   sftpErrors,
   type SftpRequest,
+  shownPath,
   sftpVersion,
 } from "#ssh/sftp";
 import type { PathLocks } from "./locks.ts";
@@ -62,8 +63,8 @@ export interface MountedPorts {
   toClient(bytes: Uint8Array): void;
   /** Bytes that the client has not taken. */
   queuedBytes(): number;
-  /** Words for the person at the client. */
-  tell(text: string): void;
+  /** A mount's host cannot be used, now or any more: `text` is for the person at the client. */
+  lost(text: string, error: PosternError): void;
   /** There may be room for more of the client's requests. */
   progressed(): void;
   /** It cannot go on; told once. */
@@ -208,7 +209,9 @@ export class MountedSftp {
       failed: (error) => {
         if (this.#legs[mount] === leg) this.#legs[mount] = undefined;
         this.#failures.set(mount, { error, atMs: clock.monotonic() });
-        this.#ports.tell(mountText(plan.at, error));
+        const reason = `${shownPath(plan.at)}: ${error.code}: ${error.message}`;
+        audit?.({ event: "sftp-broken", channel, by: "upstream", reason });
+        this.#ports.lost(mountText(plan.at, error), error);
       },
     });
     this.#legs[mount] = leg;

@@ -121,7 +121,7 @@ export class MountedEnds {
       clock: this.clock,
       toClient: (bytes) => void this.#down.feed(Uint8Array.from(bytes)),
       queuedBytes: () => this.untaken,
-      tell: (text) => this.told.push(text),
+      lost: (text) => this.told.push(text),
       progressed: () => {},
       failed: (error) => {
         this.failure = error;

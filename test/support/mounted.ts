@@ -38,7 +38,7 @@ export class Mounted extends SftpAsker implements AsyncDisposable {
       clock: systemClock,
       toClient: (bytes) => this.take(bytes),
       queuedBytes: () => 0,
-      tell: (text) => this.told.push(text),
+      lost: (text) => this.told.push(text),
       progressed: () => {},
       failed: (error) => this.failure.resolve(error),
     });
