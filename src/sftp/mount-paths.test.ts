@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { MountPaths, mountClash, type Where } from "./mount-paths.ts";
 
-const paths = new MountPaths(["/in", "/far/archive", "/far/hidden"], (path) => path.startsWith("/far/hidden"));
+const paths = new MountPaths(["/in", "/far/archive", "/far/hidden"], (path) =>
+  path.startsWith("/far/hidden"),
+);
 
 function shown(where: Where): string {
   switch (where.kind) {
