@@ -250,7 +250,7 @@ const directions: readonly { readonly flag: Flag; readonly way: Way; readonly wh
 ];
 
 const [, profiled] = clients;
-const common = { subjects: clients, ...(profiled === undefined ? {} : { profiled }) };
+const common = { subjects: clients, onlyTold: true, ...(profiled === undefined ? {} : { profiled }) };
 const ofFlag = (flag: Flag): string => (flag === "-L" ? "local" : "remote");
 
 export const forwardCases: readonly BenchCase[] = [

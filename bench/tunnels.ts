@@ -179,6 +179,7 @@ export const tunnelCases: readonly BenchCase[] = [
       "idle tunnels of devices of our own engine: what each costs, and how soon all are back after kill -9",
     subjects: ["gateway"],
     maxRounds: 2,
+    quick: [],
     measure: (_stage, _subject, { idleEngineSessions }: Size) =>
       tunnels(tunnelsToEngineSession * idleEngineSessions),
   },

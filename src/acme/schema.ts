@@ -1,6 +1,6 @@
 import { count } from "#base";
 import type { AcmePlan } from "#contract";
-import { z } from "zod";
+import * as z from "zod";
 import { isCertifiable } from "./name.ts";
 
 export const letsEncrypt = "https://acme-v02.api.letsencrypt.org/directory";

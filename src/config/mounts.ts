@@ -1,5 +1,5 @@
 import type { MountPlan, Policy, SftpPlan } from "#contract";
-import type { z } from "zod";
+import type * as z from "zod";
 import type { WrittenMount } from "./sftp.ts";
 import { noUpstream, type UpstreamConfig } from "./upstream.ts";
 
