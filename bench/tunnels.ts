@@ -2,7 +2,17 @@ import { systemClock } from "#base";
 import type { Device } from "#contract";
 import type { Link } from "#link";
 import { formatPublicKey, fingerprint, generatePrivateKey, type PrivateKey } from "#ssh/keys";
-import { encodeAddressAndPort, encodeGlobalRequest, MSG } from "#ssh/messages";
+import {
+  decodeChannelOpen,
+  encodeAddressAndPort,
+  encodeChannelData,
+  encodeChannelOpen,
+  encodeChannelOpenConfirmation,
+  encodeGlobalRequest,
+  encodeTcpipChannel,
+  MSG,
+} from "#ssh/messages";
+import { payloadOf } from "#ssh/transport";
 import { openSqliteStore } from "#store";
 import { type Gateway, startGateway } from "#test/support/gateway";
 import { freePort } from "#test/support/ports";
@@ -12,6 +22,7 @@ import { treeCpuSeconds, treeResidentBytes } from "./cpu.ts";
 import { answerGlobal, logIn } from "./ends.ts";
 import type { Sample, Size } from "./schema.ts";
 import { gatewayConfig } from "./stage.ts";
+import { median, quantile } from "./statistics.ts";
 
 /** Tunnels before those that are counted: with them heap and code grow to what they need. */
 const firstTunnels = 200;
@@ -24,6 +35,9 @@ const lanes = 8;
 
 /** How long idle tunnels are watched for the CPU they cost: each is asked once. */
 const watchMs = 61_000;
+
+/** How often somebody goes to a device while all are there. */
+const visits = 40;
 
 /** A device that was refused or cut off tries again after this. */
 const retryMs = 500;
@@ -38,6 +52,7 @@ export class Fleet implements AsyncDisposable {
   readonly #folder: TempDir;
   readonly #port: number;
   readonly #machines: readonly Machine[];
+  readonly #person: PrivateKey = generatePrivateKey("ssh-ed25519");
   #gateway: Gateway | undefined;
   #links: Link[] = [];
 
@@ -66,8 +81,18 @@ export class Fleet implements AsyncDisposable {
         log: { level: "info", format: "json" },
         listen: [`127.0.0.1:${this.#port}`],
         devices: { database: this.#folder.at("devices.sqlite") },
+        targets: [{ name: "fleet", devices: true }],
       },
-      rules: [{ name: "devices", match: { user: "device" }, login: [{ kind: "device" }], serve: "devices" }],
+      rules: [
+        { name: "devices", match: { user: "device" }, login: [{ kind: "device" }], serve: "devices" },
+        {
+          name: "people",
+          match: { user: "ada" },
+          login: [{ kind: "publickey", keys: [formatPublicKey(this.#person.blob)] }],
+          serve: "jump",
+          targets: ["fleet"],
+        },
+      ],
     });
   }
 
@@ -82,6 +107,28 @@ export class Fleet implements AsyncDisposable {
       for (let machine = due.pop(); machine !== undefined; machine = due.pop()) await this.#hold(machine);
     };
     await Promise.all(Array.from({ length: atOnce }, row));
+  }
+
+  /** As `ssh -J` goes there: milliseconds from the connection to the gateway to the device's first byte. */
+  async visit(name: string): Promise<number> {
+    const start = performance.now();
+    const link = await logIn({ host: "127.0.0.1", port: this.#port }, "ada", this.#person);
+    const heard = Promise.withResolvers<void>();
+    link.attach({
+      packet: ({ bytes, start: at }) => {
+        if (bytes[at] === MSG.CHANNEL_DATA) heard.resolve();
+        else if (bytes[at] === MSG.CHANNEL_OPEN_FAILURE) heard.reject(new Error(`${name} was not reached`));
+      },
+      closed: () => heard.reject(new Error("cut off")),
+    });
+    const data = encodeTcpipChannel({ host: name, port: 22, originAddress: "127.0.0.1", originPort: 1 });
+    link.send(
+      encodeChannelOpen({ type: "direct-tcpip", channel: 0, window: 65_536, maxPacket: 32_768, data }),
+    );
+    await heard.promise;
+    const tookMs = performance.now() - start;
+    link.destroy();
+    return tookMs;
   }
 
   /** The gateway dies and is started again; all come back at the same moment, as often as it takes. Seconds from its start. */
@@ -124,6 +171,7 @@ async function forwarded(link: Link, name: string): Promise<void> {
       const number = packet.bytes[packet.start];
       if (number === MSG.REQUEST_SUCCESS) answered.resolve();
       else if (number === MSG.REQUEST_FAILURE) answered.reject(new Error("refused"));
+      else if (number === MSG.CHANNEL_OPEN) greet(link, decodeChannelOpen(payloadOf(packet)));
       else answerGlobal(link, packet);
     },
     closed: () => answered.reject(new Error("cut off")),
@@ -136,6 +184,21 @@ async function forwarded(link: Link, name: string): Promise<void> {
     }),
   );
   await answered.promise;
+}
+
+/** What a device's sshd says first. */
+function greet(link: Link, { channel }: { readonly channel: number }): void {
+  const none = new Uint8Array(0);
+  link.send(
+    encodeChannelOpenConfirmation({
+      recipient: channel,
+      channel: 0,
+      window: 65_536,
+      maxPacket: 32_768,
+      data: none,
+    }),
+  );
+  link.send(encodeChannelData({ recipient: channel, data: Buffer.from("SSH-2.0-Device\r\n") }));
 }
 
 function deviceOf(name: string, { blob }: PrivateKey): Device {
@@ -165,9 +228,14 @@ async function tunnels(count: number): Promise<Sample> {
   const seconds = (performance.now() - start) / 1000;
   const cpuAfter = await treeCpuSeconds(fleet.pid);
   const after = await treeResidentBytes(fleet.pid);
+  const waits: number[] = [];
+  for (let n = 0; n < visits; n++)
+    waits.push(1000 * (await fleet.visit(`kiosk${Math.floor((n * (count + firstTunnels)) / visits)}`)));
   return {
     kilobytesPerSession: (after - before) / 1000 / count,
     cpuMsPerSessionSecond: ((cpuAfter - cpuBefore) * 1000) / seconds / (count + firstTunnels),
+    p50Micros: median(waits),
+    p99Micros: quantile(waits, 0.99),
     returnSeconds: await fleet.returnAll(),
   };
 }
