@@ -73,8 +73,16 @@ export interface Sight {
 }
 
 /** `too-many`: pending devices are bounded, because any stranger can be one. */
-export type InsertResult = "inserted" | "key-known" | "name-taken" | "too-many";
-export type ChangeResult = "changed" | "unchanged" | "absent" | "name-taken";
+export type InsertResult = "inserted" | "key-known" | "name-taken" | "too-many" | "token-spent";
+export type ChangeResult = "changed" | "unchanged" | "absent" | "name-taken" | "token-spent";
+
+/** What goes to the disk together with a change to a device, or not at all. */
+export interface Along {
+  /** What happened to it, for its log. */
+  readonly note?: DeviceLogEntry;
+  /** One use of the token with that hash is taken; without one left, nothing changes: `token-spent`. */
+  readonly token?: { readonly hash: string; readonly nowMs: number };
+}
 
 /** What is administered at run time about devices. Every change is whole or not at all, and is on disk when its promise resolves. */
 export interface DeviceStore extends AsyncDisposable {
@@ -90,16 +98,14 @@ export interface DeviceStore extends AsyncDisposable {
     readonly limit: number;
   }): Promise<readonly Device[]>;
   /** `maxPending` bounds how many may be pending. */
-  insert(device: Device, maxPending: number): Promise<InsertResult>;
+  insert(device: Device, maxPending: number, along?: Along): Promise<InsertResult>;
   /** Replaces a device by what `change` makes of it; undefined: it stays. The id must stay. */
-  change(id: string, change: (device: Device) => Device | undefined): Promise<ChangeResult>;
-  remove(id: string): Promise<boolean>;
+  change(id: string, change: (device: Device) => Device | undefined, along?: Along): Promise<ChangeResult>;
+  remove(id: string, note?: DeviceLogEntry): Promise<boolean>;
   /** Removes pending devices that asked before `beforeMs`, with what was noted of them; returns how many. */
   removePending(beforeMs: number): Promise<number>;
 
   insertToken(token: JoinToken): Promise<void>;
-  /** Takes one use of the token with that hash, if it has one left and has not expired. */
-  useToken(hash: string, nowMs: number): Promise<JoinToken | undefined>;
   tokens(): Promise<readonly JoinToken[]>;
   removeToken(id: string): Promise<boolean>;
 

@@ -141,6 +141,7 @@ export type {
   Admission,
   Binding,
   Certified,
+  Along,
   ChangeResult,
   Device,
   DeviceAuthority,

@@ -2,11 +2,14 @@ import { createHash } from "node:crypto";
 import { type Clock, type Log, randomId, type Timer } from "#base";
 import type {
   Admission,
+  Along,
   Binding,
   Certified,
+  ChangeResult,
   Device,
   DeviceAuthority,
   DeviceStore,
+  InsertResult,
   Joined,
   JoinToken,
   Newcomer,
@@ -219,7 +222,8 @@ export class Enrolment implements DeviceAuthority, AsyncDisposable {
       lastSeenMs: nowMs,
       lastFrom: newcomer.from,
     };
-    const result = await store.insert(device, plan.maxPending);
+    const note = { atMs: nowMs, device: device.id, event: "asked", by: newcomer.from } as const;
+    const result = await store.insert(device, plan.maxPending, { note });
     if (result === "too-many") return { kind: "refused", reason: "too many devices wait for an operator" };
     // Two connections of the same new key at once: the other one was first.
     if (result !== "inserted") return await this.standing(newcomer, {});
@@ -229,7 +233,6 @@ export class Enrolment implements DeviceAuthority, AsyncDisposable {
       from: newcomer.from,
       code,
     });
-    await store.log({ atMs: nowMs, device: device.id, event: "asked", by: newcomer.from });
     return { kind: "newcomer", admission: { by: "pending", code } };
   }
 
@@ -261,20 +264,20 @@ export class Enrolment implements DeviceAuthority, AsyncDisposable {
   async #joinByToken(newcomer: Newcomer, token: string, name: string): Promise<Joined> {
     const { store, clock } = this.#options;
     const found = await this.#token(token);
-    if (found !== undefined && !matchPattern(name, found.names))
+    if (found === undefined) return tokenSpent;
+    if (!matchPattern(name, found.names))
       return { kind: "refused", reason: `the join token is not for ${name}` };
     const holder = await store.byName(name);
     if (holder !== undefined) return { kind: "refused", reason: `${name} is another device's` };
-    const used = await store.useToken(tokenHash(token), clock.now());
-    if (used === undefined)
-      return { kind: "refused", reason: "the join token is unknown, used up or expired" };
-    return await this.#admit(newcomer, name, { ...used, cameBy: `token:${used.id}` });
+    const use = { hash: found.hash, nowMs: clock.now() };
+    return await this.#admit(newcomer, name, { ...found, cameBy: `token:${found.id}` }, use);
   }
 
   async #admit(
     newcomer: Newcomer,
     name: string,
     grant: Pick<Device, "tags" | "ports" | "web" | "cameBy">,
+    use?: Along["token"],
   ): Promise<Joined> {
     const { store, clock, log } = this.#options;
     const nowMs = clock.now();
@@ -282,7 +285,12 @@ export class Enrolment implements DeviceAuthority, AsyncDisposable {
     const approved = { name, state: "approved", tags, ports, web, cameBy, decidedAtMs: nowMs } as const;
     const known = await store.byFingerprint(newcomer.fingerprint);
     const id = known?.id ?? randomId(12);
-    let result: string;
+    // All at once: a token is not used up for a device that is not there, whenever this process ends.
+    const along: Along = {
+      note: { atMs: nowMs, device: id, event: "joined", by: newcomer.from, detail: cameBy },
+      ...(use === undefined ? {} : { token: use }),
+    };
+    let result: InsertResult | ChangeResult;
     if (known === undefined) {
       const device: Device = {
         ...approved,
@@ -292,12 +300,16 @@ export class Enrolment implements DeviceAuthority, AsyncDisposable {
         createdAtMs: nowMs,
         decidedBy: cameBy,
       };
-      result = await store.insert(device, Number.POSITIVE_INFINITY);
+      result = await store.insert(device, Number.POSITIVE_INFINITY, along);
     } else {
-      result = await store.change(id, (device) =>
-        device.state === "pending" ? { ...withoutCode(device), ...approved, decidedBy: cameBy } : undefined,
+      result = await store.change(
+        id,
+        (device) =>
+          device.state === "pending" ? { ...withoutCode(device), ...approved, decidedBy: cameBy } : undefined,
+        along,
       );
     }
+    if (result === "token-spent") return tokenSpent;
     if (result === "name-taken") return { kind: "refused", reason: `${name} is another device's` };
     const device = await store.byFingerprint(newcomer.fingerprint);
     if (device?.state !== "approved" || device.name !== name)
@@ -308,10 +320,11 @@ export class Enrolment implements DeviceAuthority, AsyncDisposable {
       from: newcomer.from,
       by: cameBy,
     });
-    await store.log({ atMs: nowMs, device: device.id, event: "joined", by: newcomer.from, detail: cameBy });
     return { kind: "device", device };
   }
 }
+
+const tokenSpent: Joined = { kind: "refused", reason: "the join token is unknown, used up or expired" };
 
 /** A certificate for one name says it. */
 function onlyName(admission: Admission): string | undefined {

@@ -110,8 +110,7 @@ export class Office {
   /** Forgets it: its key is a stranger's again. */
   async remove(said: string, decision: Decision): Promise<Device> {
     const device = await this.find(said);
-    await this.#store.remove(device.id);
-    await this.#note(device, "removed", decision);
+    await this.#store.remove(device.id, this.#note(device, "removed", decision));
     return device;
   }
 
@@ -168,27 +167,16 @@ export class Office {
     detail?: string,
   ): Promise<Device> {
     const decided = { decidedAtMs: this.#clock.now(), decidedBy: decision.by };
-    const result = await this.#store.change(device.id, (now) => ({ ...change(now), ...decided }));
+    const note = this.#note(device, event, decision, detail);
+    const result = await this.#store.change(device.id, (now) => ({ ...change(now), ...decided }), { note });
     if (result === "name-taken") throw new tunnelErrors.OPERATOR_DEVICE_NAME_TAKEN();
     if (result === "absent") throw new tunnelErrors.OPERATOR_DEVICE_UNKNOWN(device.id);
-    await this.#note(device, event, decision, detail);
     return (await this.#store.byId(device.id)) ?? device;
   }
 
-  async #note(
-    device: Device,
-    event: DeviceLogEntry["event"],
-    { by }: Decision,
-    detail?: string,
-  ): Promise<void> {
+  #note(device: Device, event: DeviceLogEntry["event"], { by }: Decision, detail?: string): DeviceLogEntry {
     const atMs = this.#clock.now();
-    await this.#store.log({
-      atMs,
-      device: device.id,
-      event,
-      by,
-      ...(detail === undefined ? {} : { detail }),
-    });
+    return { atMs, device: device.id, event, by, ...(detail === undefined ? {} : { detail }) };
   }
 }
 

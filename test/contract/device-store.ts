@@ -1,7 +1,7 @@
 /** What every store of devices promises: called from the test of each. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Device, DeviceStore, JoinToken } from "#contract";
+import type { Along, Device, DeviceLogEntry, DeviceStore, JoinToken } from "#contract";
 
 export function deviceOf(id: string, other: Partial<Device> = {}): Device {
   return {
@@ -133,14 +133,22 @@ export function deviceStoreContract(name: string, open: () => Promise<DeviceStor
     await store.insertToken(tokenOf("once"));
     await store.insertToken(tokenOf("late"));
     await store.insertToken(tokenOf("twice", { usesLeft: 2, createdAtMs: 2000 }));
-    const used = await Promise.all([1, 2, 3].map(async () => await store.useToken("hash of once", 4999)));
-    assert.deepEqual(
-      used.filter((token) => token !== undefined),
-      [tokenOf("once", { usesLeft: 0 })],
+    const use = async (id: string, token: string, nowMs: number): Promise<string> =>
+      await store.insert(deviceOf(id), 10, { token: { hash: `hash of ${token}`, nowMs } });
+    const used = await Promise.all(["1", "2", "3"].map(async (id) => await use(id, "once", 4999)));
+    assert.deepEqual(used.sort(), ["inserted", "token-spent", "token-spent"]);
+    assert.equal((await store.list({ limit: 10 })).length, 1, "no device by a token that is used up");
+    assert.equal(await use("4", "late", 5000), "token-spent");
+    assert.equal(await use("5", "another", 1), "token-spent");
+    assert.equal(await use("6", "twice", 1), "inserted");
+    assert.equal(await use("6", "twice", 1), "key-known", "takes no use");
+    assert.equal(
+      await store.change("6", (device) => ({ ...device, tags: ["x"] }), {
+        token: { hash: "none", nowMs: 1 },
+      }),
+      "token-spent",
     );
-    assert.equal(await store.useToken("hash of late", 5000), undefined);
-    assert.equal(await store.useToken("hash of another", 1), undefined);
-    assert.equal((await store.useToken("hash of twice", 1))?.usesLeft, 1);
+    assert.deepEqual((await store.byId("6"))?.tags, []);
     assert.deepEqual(
       (await store.tokens())
         .map(({ id, usesLeft }) => `${id} ${usesLeft}`)
@@ -149,6 +157,21 @@ export function deviceStoreContract(name: string, open: () => Promise<DeviceStor
     );
     assert.equal(await store.removeToken("late"), true);
     assert.equal(await store.removeToken("late"), false);
+  });
+
+  promise("what happened is noted with the change, and not without it", async (store) => {
+    const note = (event: DeviceLogEntry["event"]): Along => ({
+      note: { atMs: 1, device: "a", event, by: "test" },
+    });
+    const events = async (): Promise<string[]> => (await store.logOf("a", 10)).map(({ event }) => event);
+    assert.equal(await store.insert(deviceOf("a"), 10, note("joined")), "inserted");
+    assert.equal(await store.insert(deviceOf("a"), 10, note("asked")), "key-known");
+    assert.equal(await store.change("a", () => undefined, note("changed")), "unchanged");
+    assert.equal(await store.change("a", (now) => ({ ...now, tags: ["x"] }), note("changed")), "changed");
+    assert.deepEqual(await events(), ["changed", "joined"]);
+    assert.equal(await store.remove("a", note("removed").note), true);
+    assert.equal(await store.remove("a", note("removed").note), false);
+    assert.deepEqual(await events(), ["removed", "changed", "joined"]);
   });
 
   promise("the log of a device, the newest first, bounded", async (store) => {

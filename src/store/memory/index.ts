@@ -1,4 +1,4 @@
-import type { ChangeResult, Device, DeviceLogEntry, DeviceStore, JoinToken, Sight } from "#contract";
+import type { Along, ChangeResult, Device, DeviceLogEntry, DeviceStore, JoinToken, Sight } from "#contract";
 
 /** Entries kept for each device. */
 const maxLogEntries = 1000;
@@ -37,12 +37,13 @@ class MemoryStore implements DeviceStore {
     return Promise.resolve(from.slice(0, limit));
   }
 
-  insert(device: Device, maxPending: number): ReturnType<DeviceStore["insert"]> {
+  insert(device: Device, maxPending: number, along: Along = {}): ReturnType<DeviceStore["insert"]> {
     const all = [...this.#devices.values()];
     if (all.some((other) => other.fingerprint === device.fingerprint)) return Promise.resolve("key-known");
     if (this.#isTaken(device)) return Promise.resolve("name-taken");
     if (device.state === "pending" && all.filter((other) => other.state === "pending").length >= maxPending)
       return Promise.resolve("too-many");
+    if (!this.#goesAlong(along)) return Promise.resolve("token-spent");
     this.#devices.set(device.id, device);
     this.#changed();
     return Promise.resolve("inserted");
@@ -51,24 +52,27 @@ class MemoryStore implements DeviceStore {
   async change(
     id: string,
     change: (device: Device) => Device | undefined,
+    along: Along = {},
   ): ReturnType<DeviceStore["change"]> {
-    return await Promise.resolve(this.#change(id, change));
+    return await Promise.resolve(this.#change(id, change, along));
   }
 
-  #change(id: string, change: (device: Device) => Device | undefined): ChangeResult {
+  #change(id: string, change: (device: Device) => Device | undefined, along: Along): ChangeResult {
     const device = this.#devices.get(id);
     if (device === undefined) return "absent";
     const changed = change(device);
     if (changed === undefined) return "unchanged";
     if (this.#isTaken(changed)) return "name-taken";
+    if (!this.#goesAlong(along)) return "token-spent";
     this.#devices.set(id, changed);
     this.#changed();
     return "changed";
   }
 
-  remove(id: string): Promise<boolean> {
+  remove(id: string, note?: DeviceLogEntry): Promise<boolean> {
     const was = this.#devices.delete(id);
     if (was) this.#changed();
+    if (was && note !== undefined) this.#note(note);
     return Promise.resolve(was);
   }
 
@@ -90,15 +94,6 @@ class MemoryStore implements DeviceStore {
     return Promise.resolve();
   }
 
-  useToken(hash: string, nowMs: number): Promise<JoinToken | undefined> {
-    const token = [...this.#tokens.values()].find((one) => one.hash === hash);
-    if (token === undefined || token.usesLeft < 1 || token.expiresAtMs <= nowMs)
-      return Promise.resolve(undefined);
-    this.#tokens.set(token.id, { ...token, usesLeft: token.usesLeft - 1 });
-    this.#changed();
-    return Promise.resolve(this.#tokens.get(token.id));
-  }
-
   tokens(): Promise<readonly JoinToken[]> {
     return Promise.resolve([...this.#tokens.values()].sort((a, b) => a.createdAtMs - b.createdAtMs));
   }
@@ -110,10 +105,7 @@ class MemoryStore implements DeviceStore {
   }
 
   log(entry: DeviceLogEntry): Promise<void> {
-    const entries = this.#log.get(entry.device) ?? [];
-    entries.unshift(entry);
-    entries.length = Math.min(entries.length, maxLogEntries);
-    this.#log.set(entry.device, entries);
+    this.#note(entry);
     return Promise.resolve();
   }
 
@@ -146,6 +138,24 @@ class MemoryStore implements DeviceStore {
 
   #find(is: (device: Device) => boolean): Promise<Device | undefined> {
     return Promise.resolve([...this.#devices.values()].find(is));
+  }
+
+  #note(entry: DeviceLogEntry): void {
+    const entries = this.#log.get(entry.device) ?? [];
+    entries.unshift(entry);
+    entries.length = Math.min(entries.length, maxLogEntries);
+    this.#log.set(entry.device, entries);
+  }
+
+  /** False: the token has no use left, and nothing was changed. */
+  #goesAlong({ note, token }: Along): boolean {
+    if (token !== undefined) {
+      const found = [...this.#tokens.values()].find(({ hash }) => hash === token.hash);
+      if (found === undefined || found.usesLeft < 1 || found.expiresAtMs <= token.nowMs) return false;
+      this.#tokens.set(found.id, { ...found, usesLeft: found.usesLeft - 1 });
+    }
+    if (note !== undefined) this.#note(note);
+    return true;
   }
 
   #isTaken(device: Device): boolean {

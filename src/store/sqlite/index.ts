@@ -1,7 +1,7 @@
 import { closeSync, openSync } from "node:fs";
 import { DatabaseSync, type SQLInputValue } from "node:sqlite";
 import type { Clock } from "#base";
-import type { Device, DeviceLogEntry, DeviceStore, JoinToken, Sight } from "#contract";
+import type { Along, Device, DeviceLogEntry, DeviceStore, JoinToken, Sight } from "#contract";
 import { storeErrors } from "../errors.ts";
 
 export interface SqliteOptions {
@@ -116,30 +116,40 @@ class SqliteStore implements DeviceStore {
     );
   }
 
-  insert(device: Device, maxPending: number): ReturnType<DeviceStore["insert"]> {
+  insert(device: Device, maxPending: number, along: Along = {}): ReturnType<DeviceStore["insert"]> {
     return this.#write(() => {
       if (this.#device("fingerprint = ?", device.fingerprint) !== undefined) return "key-known";
       if (this.#isTaken(device)) return "name-taken";
       if (device.state === "pending" && this.#count("state = 'pending'") >= maxPending) return "too-many";
+      if (!this.#goesAlong(along)) return "token-spent";
       this.#put(device);
       return "inserted";
     });
   }
 
-  change(id: string, change: (device: Device) => Device | undefined): ReturnType<DeviceStore["change"]> {
+  change(
+    id: string,
+    change: (device: Device) => Device | undefined,
+    along: Along = {},
+  ): ReturnType<DeviceStore["change"]> {
     return this.#write(() => {
       const device = this.#device("id = ?", id);
       if (device === undefined) return "absent";
       const changed = change(device);
       if (changed === undefined) return "unchanged";
       if (this.#isTaken(changed)) return "name-taken";
+      if (!this.#goesAlong(along)) return "token-spent";
       this.#put(changed);
       return "changed";
     });
   }
 
-  remove(id: string): Promise<boolean> {
-    return this.#write(() => this.#run("DELETE FROM device WHERE id = ?", id) > 0);
+  remove(id: string, note?: DeviceLogEntry): Promise<boolean> {
+    return this.#write(() => {
+      const was = this.#run("DELETE FROM device WHERE id = ?", id) > 0;
+      if (was && note !== undefined) this.#note(note);
+      return was;
+    });
   }
 
   removePending(beforeMs: number): Promise<number> {
@@ -165,19 +175,16 @@ class SqliteStore implements DeviceStore {
     });
   }
 
-  useToken(hash: string, nowMs: number): Promise<JoinToken | undefined> {
-    return this.#write(() => {
-      const used = this.#run(
-        "UPDATE token SET uses_left = uses_left - 1 WHERE hash = ? AND uses_left > 0 AND expires_at > ?",
-        hash,
-        nowMs,
-      );
-      return used === 0 ? undefined : this.#tokenRows("WHERE hash = ?", hash)[0];
-    });
-  }
-
   tokens(): Promise<readonly JoinToken[]> {
-    return this.#later(() => this.#tokenRows("ORDER BY created_at, id"));
+    return this.#later(() => {
+      const rows = this.#database
+        .prepare("SELECT record, uses_left FROM token ORDER BY created_at, id")
+        .all();
+      return rows.map((row) => ({
+        ...(JSON.parse(String(row["record"])) as JoinToken),
+        usesLeft: Number(row["uses_left"]),
+      }));
+    });
   }
 
   removeToken(id: string): Promise<boolean> {
@@ -291,12 +298,18 @@ class SqliteStore implements DeviceStore {
     );
   }
 
-  #tokenRows(rest: string, ...values: SQLInputValue[]): JoinToken[] {
-    const rows = this.#database.prepare(`SELECT record, uses_left FROM token ${rest}`).all(...values);
-    return rows.map((row) => ({
-      ...(JSON.parse(String(row["record"])) as JoinToken),
-      usesLeft: Number(row["uses_left"]),
-    }));
+  /** Within a transaction. False: the token has no use left, and nothing was written. */
+  #goesAlong({ note, token }: Along): boolean {
+    if (token !== undefined) {
+      const used = this.#run(
+        "UPDATE token SET uses_left = uses_left - 1 WHERE hash = ? AND uses_left > 0 AND expires_at > ?",
+        token.hash,
+        token.nowMs,
+      );
+      if (used === 0) return false;
+    }
+    if (note !== undefined) this.#note(note);
+    return true;
   }
 
   #note(entry: DeviceLogEntry): void {
