@@ -113,8 +113,10 @@ export function takeUnread(socket: Socket): Uint8Array {
     handle.reading = false;
     handle.readStop();
   }
-  return Buffer.concat(pieces);
+  return pieces.length === 0 ? nothing : Buffer.concat(pieces);
 }
+
+const nothing = new Uint8Array(0);
 
 /** Undocumented, and the same in Node 20, 24 and 26 (there is a test): the handle under a plain socket. TLS sockets have none of their own. */
 interface SocketWithHandle {

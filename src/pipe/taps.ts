@@ -12,6 +12,9 @@ export type TapVerdict =
 
 export const passing: TapVerdict = { kind: "pass" };
 
+/** Message numbers are one byte. */
+const lastNumber = 255;
+
 /** Watches or rewrites the payloads of some message numbers in one lane. A payload with a number that no tap asked for is not decoded. */
 export interface Tap {
   readonly numbers: readonly number[];
@@ -21,18 +24,30 @@ export interface Tap {
   stopped?(packet: PacketView): void;
 }
 
-/** Taps by message number, in order; each sees what those before it let pass unchanged. */
+/**
+ * Taps by message number, in order; each sees what those before it let pass unchanged. Each session has two such tables for as long
+ * as it lasts: they reach from the lowest number to the highest that is asked for, and nothing in them has room to grow.
+ */
 export class TapTable {
-  readonly #byNumber: (Tap[] | undefined)[] = Array.from({ length: 256 });
+  readonly #lowest: number;
+  readonly #byNumber: readonly (readonly Tap[] | undefined)[];
 
   constructor(taps: readonly Tap[]) {
+    const numbers = taps.flatMap((tap) => tap.numbers);
+    const lowest = Math.min(lastNumber, ...numbers);
+    const byNumber: (readonly Tap[] | undefined)[] = Array.from({
+      length: Math.max(lowest, ...numbers) - lowest + 1,
+    });
     for (const tap of taps) {
-      for (const number of tap.numbers) (this.#byNumber[number] ??= []).push(tap);
+      for (const number of tap.numbers)
+        byNumber[number - lowest] = [...(byNumber[number - lowest] ?? []), tap];
     }
+    this.#lowest = lowest;
+    this.#byNumber = byNumber;
   }
 
   see(number: number, packet: PacketView): TapVerdict {
-    const taps = this.#byNumber[number];
+    const taps = number < this.#lowest ? undefined : this.#byNumber[number - this.#lowest];
     if (taps === undefined) return passing;
     // By number: an iterator for every packet would cost more than most taps.
     for (let at = 0; at < taps.length; at++) {
