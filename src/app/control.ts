@@ -1,9 +1,9 @@
 import { once } from "node:events";
 import { lchownSync } from "node:fs";
-import { rm } from "node:fs/promises";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { type Log, PosternError } from "#base";
 import { appErrors } from "./errors.ts";
+import { listenPrivately } from "./private-socket.ts";
 
 /** One line of JSON in, one line of JSON out; a connection may ask several times, one after the other. */
 export interface ControlRequest {
@@ -47,19 +47,13 @@ export class ControlServer implements AsyncDisposable {
     server.maxConnections = maxConnections;
     const control = new ControlServer(server);
     server.on("connection", (socket) => control.#serve(socket, handler, log));
-    // Nobody gets in between the making of the file and its mode.
-    const before = process.umask(0o177);
     try {
-      await rm(path, { force: true });
-      server.listen({ path });
-      await once(server, "listening");
+      await listenPrivately(server, path);
       // The folder is the owner's: a link put in the socket's place must not give another file away.
       if (owner !== undefined) lchownSync(path, owner.uid, owner.gid);
     } catch (cause) {
       server.close();
       throw new appErrors.OPERATOR_CONTROL_TAKEN(`${path}: ${(cause as Error).message}`, { cause });
-    } finally {
-      process.umask(before);
     }
     server.on("error", (error) => log.error("control-failed", { error }));
     return control;

@@ -1,5 +1,3 @@
-import { once } from "node:events";
-import { rm } from "node:fs/promises";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
@@ -7,6 +5,7 @@ import { type Log, PosternError } from "#base";
 import type { TunnelOrigin } from "#contract";
 import { Splice } from "#splice";
 import { appErrors } from "./errors.ts";
+import { listenPrivately } from "./private-socket.ts";
 
 /** The first line, each way. */
 const maxLineBytes = 8 * 1024;
@@ -48,16 +47,10 @@ export class TunnelSocket implements AsyncDisposable {
       socket.on("error", () => {});
       void serve(socket, open, log);
     });
-    // Nobody gets in between the making of the file and its mode.
-    const before = process.umask(0o177);
     try {
-      await rm(path, { force: true });
-      server.listen({ path });
-      await once(server, "listening");
+      await listenPrivately(server, path);
     } catch (cause) {
       throw new appErrors.OPERATOR_FILE_UNWRITABLE(`${path}: ${(cause as Error).message}`, { cause });
-    } finally {
-      process.umask(before);
     }
     server.on("error", (error) => log.error("tunnel-socket-failed", { error }));
     return made;

@@ -3,7 +3,6 @@ import type { Auditor } from "#contract";
 import {
   type Bytes,
   decodeSftpHello,
-  decodeSftpRequest,
   encodeSftpHello,
   encodeSftpReply,
   FXP,
@@ -22,6 +21,7 @@ import { type MountEnd, MountLeg, mountText, type MountWay } from "./mount-leg.t
 import { MountRequests } from "./mount-requests.ts";
 import { rulesInMount } from "./mount-rules.ts";
 import type { Usage } from "./open-files.ts";
+import { readable } from "./readable.ts";
 import type { FileRules } from "./rules.ts";
 
 /** Requests of one channel that wait for an answer, all mounts together; more wait unread. */
@@ -236,16 +236,6 @@ export class MountedSftp {
       if (this.#stream.blocked && !this.#isFull) this.#guarded(() => this.#stream.unblock());
       this.#ports.progressed();
     });
-  }
-}
-
-/** Undefined: it cannot be read. */
-function readable(packet: Uint8Array): SftpRequest | undefined {
-  try {
-    return decodeSftpRequest(packet);
-  } catch (error) {
-    if (error instanceof PosternError && error.blame === "PEER") return undefined;
-    throw error;
   }
 }
 

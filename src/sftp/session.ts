@@ -4,7 +4,6 @@ import {
   type Bytes,
   decodeSftpHello,
   decodeSftpReply,
-  decodeSftpRequest,
   encodeSftpHello,
   encodeSftpReply,
   encodeSftpRequest,
@@ -24,6 +23,7 @@ import { OpenFiles, type Usage } from "./open-files.ts";
 import type { PathLocks } from "./locks.ts";
 import { type Plan, type Refusal, statusReply, type Step } from "./plan.ts";
 import { type OpenFile, Recorder } from "./record.ts";
+import { readable } from "./readable.ts";
 import type { FileRules } from "./rules.ts";
 import type { SymlinkOrder } from "./symlinks.ts";
 import { plantTree } from "./tree.ts";
@@ -453,16 +453,6 @@ export class SftpSession {
     this.#open?.readBytes(length);
     this.#down = file;
     file?.read.begin(offset, length);
-  }
-}
-
-/** Undefined: it cannot be read. */
-function readable(packet: Uint8Array): SftpRequest | undefined {
-  try {
-    return decodeSftpRequest(packet);
-  } catch (error) {
-    if (error instanceof PosternError && error.blame === "PEER") return undefined;
-    throw error;
   }
 }
 

@@ -8,6 +8,7 @@ import { base32, codeAt } from "#auth";
 import { Secret } from "#base";
 import type { AuditRecord, TotpSecret } from "#contract";
 import { randomBytes } from "node:crypto";
+import { auditLines } from "#test/support/audit-lines";
 import { startAgent } from "#test/support/agent";
 import { postern } from "#test/support/gateway";
 import { runSsh, type SshOptions } from "#test/support/ssh";
@@ -104,11 +105,7 @@ after(async () => {
   await world?.[Symbol.asyncDispose]();
 });
 
-const records = (): AuditRecord[] =>
-  readFileSync(audit, "utf8")
-    .split("\n")
-    .filter((line) => line !== "")
-    .map((line) => JSON.parse(line) as AuditRecord);
+const records = (): AuditRecord[] => auditLines(audit);
 
 test("codes, users' hashes, what is relayed, the forwarded agent, the CA: all logged, and no secret", {
   skip,

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import type { AuditRecord } from "#contract";
+import { auditLines } from "#test/support/audit-lines";
 import { Child } from "#test/support/child";
 import { freePort } from "#test/support/ports";
 import { runSsh } from "#test/support/ssh";
@@ -81,13 +82,7 @@ test("rsyslog has each event once, by UDP and by TCP, with facility, severity an
     const sessions = records.filter(({ user }) => user === "ada").map(({ session }) => session);
     return records.filter(({ session }) => sessions.includes(session));
   };
-  const kept = (): AuditRecord[] =>
-    ofAda(
-      readFileSync(world.gateway.folder.at("audit.jsonl"), "utf8")
-        .split("\n")
-        .filter((line) => line !== "")
-        .map((line) => JSON.parse(line) as AuditRecord),
-    );
+  const kept = (): AuditRecord[] => ofAda(auditLines(world.gateway.folder.at("audit.jsonl")));
   const ends = (records: readonly AuditRecord[]): number =>
     records.filter(({ event }) => event === "end").length;
   for (const name of ["udp", "tcp"]) {

@@ -14,6 +14,7 @@ import {
   type UserauthMethod,
   userauthSignedData,
 } from "#ssh/messages";
+import { auditLines } from "#test/support/audit-lines";
 import { Collector, link } from "#test/support/links";
 import { runSsh } from "#test/support/ssh";
 import { missing } from "#test/support/strangers";
@@ -120,17 +121,11 @@ class Raw implements Disposable {
   }
 }
 
-async function records(): Promise<AuditRecord[]> {
-  const text = await readFile(world.gateway.folder.at("audit.jsonl"), "utf8");
-  return text
-    .split("\n")
-    .filter((line) => line !== "")
-    .map((line) => JSON.parse(line) as AuditRecord);
-}
+const records = (): AuditRecord[] => auditLines(world.gateway.folder.at("audit.jsonl"));
 
 async function refusedFor(reason: RegExp): Promise<void> {
-  const told = await until("the reason in the audit", async () =>
-    (await records()).find(
+  const told = await until("the reason in the audit", () =>
+    records().find(
       (record) => record.event === "auth" && record.outcome === "refused" && reason.test(record.reason ?? ""),
     ),
   );

@@ -1,10 +1,10 @@
 /** Policy: what a rule does not name is refused, in a way that real clients understand; what it names works. */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { connect, createServer, type Socket } from "node:net";
 import { after, before, test } from "node:test";
 import { chmod, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import type { AuditRecord } from "#contract";
+import { auditLines } from "#test/support/audit-lines";
 import { startAgent } from "#test/support/agent";
 import { type Listener, startListener } from "#test/support/echo-server";
 import { run, succeed } from "#test/support/child";
@@ -262,11 +262,7 @@ test("everything at once is refused in order, each in its own words", {
     stderr,
   );
   const asked = (): AuditRecord[] =>
-    readFileSync(gateway.folder.at("audit.jsonl"), "utf8")
-      .split("\n")
-      .filter((line) => line !== "")
-      .map((line) => JSON.parse(line) as AuditRecord)
-      .filter(({ user }) => user === "nothing");
+    auditLines(gateway.folder.at("audit.jsonl")).filter(({ user }) => user === "nothing");
   await until("the end in the audit", () => asked().some(({ event }) => event === "end"));
   const refused = asked().flatMap((record) =>
     record.event === "request" && record.outcome === "refused" ? [record.type] : [],

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import type { AuditRecord } from "#contract";
 import { createHash, randomBytes } from "node:crypto";
+import { auditLines } from "#test/support/audit-lines";
 import { Child, type Outcome, run } from "#test/support/child";
 import { type Listener, startListener } from "#test/support/echo-server";
 import { type Gateway, type Pieces, postern, startGateway } from "#test/support/gateway";
@@ -177,14 +178,13 @@ test("two hosts are one tree, with folders above them that are on none", { skip 
 
 /** The audit's lines of the last session of this user, when it has ended. */
 async function audited(user: string): Promise<AuditRecord[]> {
-  const read = async (): Promise<AuditRecord[]> => {
-    const lines = (await readFile(auditFile, "utf8")).split("\n").filter((line) => line !== "");
-    const records = lines.map((line) => JSON.parse(line) as AuditRecord);
+  const read = (): AuditRecord[] => {
+    const records = auditLines(auditFile);
     const last = records.findLast((record) => record.user === user)?.session;
     return records.filter(({ session }) => session === last);
   };
-  await until("the end is in the audit", async () => (await read()).some(({ event }) => event === "end"));
-  return await read();
+  await until("the end is in the audit", () => read().some(({ event }) => event === "end"));
+  return read();
 }
 
 test("nothing goes from one host to another by itself, and the person is told so", { skip }, async () => {

@@ -5,6 +5,7 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import type { AuditRecord } from "#contract";
+import { auditLines } from "#test/support/audit-lines";
 import { run, type Outcome } from "#test/support/child";
 import { sshPlace, sshSettings } from "#test/support/ssh";
 import { missing } from "#test/support/strangers";
@@ -67,17 +68,14 @@ async function sftp(user: string, ...lines: readonly string[]): Promise<Outcome>
 
 /** The audit's lines of the last session of this user, when it has ended. */
 async function audited(user: string): Promise<AuditRecord[]> {
-  const read = async (): Promise<AuditRecord[]> => {
-    const lines = (await readFile(auditFile, "utf8")).split("\n").filter((line) => line !== "");
-    const records = lines
-      .map((line) => JSON.parse(line) as AuditRecord)
-      .filter((record) => record.user === user);
+  const read = (): AuditRecord[] => {
+    const records = auditLines(auditFile).filter((record) => record.user === user);
     const last = records.at(-1)?.session;
     return records.filter(({ session }) => session === last);
   };
   let found: AuditRecord[] = [];
-  await until("the end is in the audit", async () => {
-    found = await read();
+  await until("the end is in the audit", () => {
+    found = read();
     return found.some(({ event }) => event === "end");
   });
   return found;

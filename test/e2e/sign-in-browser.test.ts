@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
 import type { AuditRecord } from "#contract";
+import { auditLines } from "#test/support/audit-lines";
 import { startBrowser } from "#test/support/browser";
 import { type CertificatePair, selfSigned } from "#test/support/certificates";
 import { type Child, type Outcome, run } from "#test/support/child";
@@ -127,14 +128,10 @@ function shown(page: Page, id: string): string | undefined {
 }
 
 async function told(user: string): Promise<AuditRecord & { readonly event: "auth" }> {
-  return await until(`a line about ${user}`, async () => {
-    const text = await readFile(audit, "utf8").catch(() => "");
-    const lines = text.split("\n").filter((line) => line.endsWith("}"));
-    const found = lines
-      .map((line) => JSON.parse(line) as AuditRecord)
-      .findLast(
-        (line) => line.event === "auth" && line.user === user && line.method === "keyboard-interactive",
-      );
+  return await until(`a line about ${user}`, () => {
+    const found = auditLines(audit).findLast(
+      (line) => line.event === "auth" && line.user === user && line.method === "keyboard-interactive",
+    );
     return found?.event === "auth" ? found : undefined;
   });
 }

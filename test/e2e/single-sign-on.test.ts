@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { readFile, writeFile } from "node:fs/promises";
 import { after, before, beforeEach, test } from "node:test";
 import type { AuditRecord } from "#contract";
+import { auditLines } from "#test/support/audit-lines";
 import { postern, type Pieces } from "#test/support/gateway";
 import { openIdClient, type OpenIdProvider, startOpenId } from "#test/support/openid";
 import { runOnPty } from "#test/support/pty";
@@ -121,14 +122,10 @@ async function logIn(user: string, login: string, key?: string): Promise<Outcome
 }
 
 async function told(user: string): Promise<AuditRecord & { readonly event: "auth" }> {
-  return await until(`a line about ${user}`, async () => {
-    const text = await readFile(audit, "utf8").catch(() => "");
-    const lines = text.split("\n").filter((line) => line.endsWith("}"));
-    const found = lines
-      .map((line) => JSON.parse(line) as AuditRecord)
-      .findLast(
-        (line) => line.event === "auth" && line.user === user && line.method === "keyboard-interactive",
-      );
+  return await until(`a line about ${user}`, () => {
+    const found = auditLines(audit).findLast(
+      (line) => line.event === "auth" && line.user === user && line.method === "keyboard-interactive",
+    );
     return found?.event === "auth" ? found : undefined;
   });
 }

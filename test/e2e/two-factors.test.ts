@@ -6,6 +6,7 @@ import { codeAt } from "#auth";
 import { Secret } from "#base";
 import type { AuditRecord, TotpSecret } from "#contract";
 import { Secret as Base32 } from "otpauth";
+import { auditLines } from "#test/support/audit-lines";
 import { postern } from "#test/support/gateway";
 import { runOnPty } from "#test/support/pty";
 import { runSsh, sshCommand } from "#test/support/ssh";
@@ -143,13 +144,8 @@ function assertRefused(outcome: Outcome): void {
 
 /** The audit's lines of logins under a name, once there are so many. */
 async function attempts(user: string, count: number): Promise<AuditRecord[]> {
-  return await until(`${count} lines about ${user}`, async () => {
-    const text = await readFile(audit, "utf8");
-    const lines = text
-      .split("\n")
-      .filter((line) => line !== "")
-      .map((line) => JSON.parse(line) as AuditRecord)
-      .filter((record) => record.event === "auth" && record.user === user);
+  return await until(`${count} lines about ${user}`, () => {
+    const lines = auditLines(audit).filter((record) => record.event === "auth" && record.user === user);
     return lines.length >= count && lines;
   });
 }

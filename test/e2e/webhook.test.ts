@@ -5,6 +5,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import type { IncomingHttpHeaders, ServerResponse } from "node:http";
 import { after, before, beforeEach, test } from "node:test";
 import type { AuditRecord } from "#contract";
+import { auditLines } from "#test/support/audit-lines";
 import { postern, type Pieces } from "#test/support/gateway";
 import { bodyOf, type HttpsServer, startHttps } from "#test/support/https-server";
 import { runSsh, type SshOptions } from "#test/support/ssh";
@@ -157,18 +158,9 @@ async function refuses(user: string, more?: SshOptions & { readonly key?: string
 
 /** The audit's lines about logins under a name, once one of them is as wanted. */
 async function told(user: string, wanted: (line: AuditRecord) => boolean): Promise<AuditRecord> {
-  let found: AuditRecord | undefined;
-  await until(`a line about ${user}`, async () => {
-    const text = await readFile(audit, "utf8").catch(() => "");
-    found = text
-      .split("\n")
-      .filter((line) => line.endsWith("}"))
-      .map((line) => JSON.parse(line) as AuditRecord)
-      .findLast((line) => line.user === user && wanted(line));
-    return found !== undefined;
-  });
-  assert.ok(found !== undefined);
-  return found;
+  return await until(`a line about ${user}`, () =>
+    auditLines(audit).findLast((line) => line.user === user && wanted(line)),
+  );
 }
 
 const reasonFor = async (user: string): Promise<string> => {
