@@ -10,6 +10,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
 import { PassThrough, Readable } from "node:stream";
 import { test } from "node:test";
 import { run } from "./run.ts";
@@ -50,6 +51,31 @@ test("import writes to stdout, and says how much", async () => {
   assert.equal(code, 0, stderr);
   assert.match(stdout, /^ {2}- name: ada$/m);
   assert.equal(stderr, "stdout: 1 rule\n");
+});
+
+test("--state-dir is the folder that was typed, wherever the result goes", async () => {
+  await using folder = await folderWith(simple);
+  const here = relative(process.cwd(), folder.at("gate", "state"));
+  const stateDirOf = (text: string): string => /^stateDir: (.*)$/m.exec(text)?.[1] ?? "";
+  const told = async (...flags: string[]): Promise<string> => {
+    const { code, stdout, stderr } = await postern("pysshrp", folder.at("config.py"), ...flags);
+    assert.equal(code, 0, stderr);
+    return stateDirOf(stdout);
+  };
+  assert.equal(await told(), "state");
+  assert.equal(await told("--state-dir", here), folder.at("gate", "state"));
+  assert.equal(await told("--state-dir", "/var/lib/postern"), "/var/lib/postern");
+  const written = async (place: string, ...flags: string[]): Promise<string> => {
+    const output = folder.at(...place.split("/"), "postern.yaml");
+    await told("-f", "-o", output, ...flags);
+    const { config } = await loadConfig(output, { environment: {} });
+    assert.equal(config.stateDir, flags.length === 0 ? join(dirname(output), "state") : resolve(here));
+    return stateDirOf(readFileSync(output, "utf8"));
+  };
+  assert.equal(await written("gate"), "state");
+  // Both may be moved together where one is within the other's folder.
+  assert.equal(await written("gate", "--state-dir", here), "state");
+  assert.equal(await written("etc", "--state-dir", here), folder.at("gate", "state"));
 });
 
 test("a password for the upstream needs a file beside the result, and never stands in it", async () => {

@@ -4,7 +4,7 @@ import { formatProblem } from "#config";
 import { type Imported, type ImportOptions, ImportInvalid, importPysshrp, importSshpiper } from "#import";
 import { Command, InvalidArgumentError } from "commander";
 import { lstat, mkdir, rm } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { dirname, isAbsolute, join, relative, resolve } from "node:path";
 import { complain, type CliContext, type Finish } from "./context.ts";
 import { cliErrors } from "./errors.ts";
 import { examples } from "./examples.ts";
@@ -15,7 +15,7 @@ interface ResultOptions {
   readonly output?: string;
   readonly force?: boolean;
   readonly partial?: boolean;
-  readonly stateDir: string;
+  readonly stateDir?: string;
 }
 
 interface SshpiperResultOptions extends ResultOptions {
@@ -42,7 +42,10 @@ function withResultOptions(command: Command): Command {
     )
     .option("-f, --force", "replace what is there")
     .option("--partial", "write rules that can do less than before, rather than disable them")
-    .option("--state-dir <folder>", "stateDir of the result", "state");
+    .option(
+      "--state-dir <folder>",
+      "stateDir of the result, from where you are; default: state, beside the result",
+    );
 }
 
 function pysshrpCommand(context: CliContext, finish: Finish): Command {
@@ -101,7 +104,8 @@ async function carryOut(
   context: CliContext,
   finish: Finish,
 ): Promise<void> {
-  const { output, force = false, partial = false, stateDir } = options;
+  const { output, force = false, partial = false } = options;
+  const stateDir = placedState(options);
   let imported: Imported;
   try {
     imported = await read({ hash: hashPassword, stateDir, besides: output !== undefined, partial });
@@ -120,6 +124,15 @@ async function carryOut(
   const next = output === undefined ? "" : `; look through it, then: postern check -c ${output}`;
   complain(context, `${output ?? "stdout"}: ${count}${off}${next}`);
   if (!imported.complete) finish(exitCodes.partial);
+}
+
+/** In a file, a relative path counts from that file's folder; at a command line, from where its user is. */
+function placedState({ stateDir, output }: ResultOptions): string {
+  if (stateDir === undefined) return "state";
+  const typed = resolve(stateDir);
+  if (isAbsolute(stateDir) || output === undefined) return typed;
+  const beside = relative(dirname(resolve(output)), typed);
+  return beside === "" || beside.startsWith("..") ? typed : beside;
 }
 
 /** The result last: it names the others. What cannot be finished is taken away again. */
