@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { PassThrough, Readable } from "node:stream";
 import { test } from "node:test";
-import { defineErrors, silentLog } from "#base";
+import { PosternError, silentLog } from "#base";
 import type { Identity, OpenSignIn, SignInProvider, WaitingLogin, WebClient } from "#contract";
 import { FakeClock } from "#test/support/fake-clock";
 import type { Asked, Reply } from "../asked.ts";
@@ -14,10 +14,8 @@ import { maxBrowsersPerNetwork, maxVisitsPerCode, SignIns } from "./sign-ins.ts"
 import { maxFinishing, SignInSite } from "./site.ts";
 import { maxWrongCodes } from "./tries.ts";
 
-const errors = defineErrors({
-  UPSTREAM_TEST: { user: "It is down.", operator: "down" },
-  DENIED_TEST: { user: "It was refused.", operator: "refused" },
-});
+const isDown = new PosternError("UPSTREAM_TEST", { user: "It is down.", operator: "down" });
+const isRefused = new PosternError("DENIED_TEST", { user: "It was refused.", operator: "refused" });
 
 const config = signInSchema.parse({ address: "https://login.example" });
 
@@ -218,14 +216,14 @@ test("everything has an end, also without anybody coming back", async () => {
 });
 
 test("a provider that fails, before or after: told here and at the terminal", async () => {
-  const failing = start(() => Promise.reject(new errors.DENIED_TEST()));
+  const failing = start(() => Promise.reject(isRefused));
   using waiting = failing.open();
   const ada = failing.person();
   const { status, text } = await ada.get(await ada.enter(waiting.code));
   assert.deepEqual([status, /It was refused/.test(text)], [502, true]);
   assert.equal(failing.told.length, 1);
   const down = start();
-  const provider = { ...down.provider, begin: () => Promise.reject(new errors.UPSTREAM_TEST()) };
+  const provider = { ...down.provider, begin: () => Promise.reject(isDown) };
   using second = down.open({ provider });
   const page = await down.person().post("/", { code: second.code });
   assert.deepEqual([page.status, /It is down/.test(page.text)], [502, true]);
