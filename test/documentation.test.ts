@@ -67,7 +67,8 @@ for (const page of ["README.md", "docs/getting-started.md", "docs/devices.md"]) 
     for (const block of whole) {
       await using folder = await tempDir();
       await mkdir(folder.at("state"));
-      await writeFile(folder.at("state", "ssh_host_ed25519_key"), "key");
+      for (const named of ["state/ssh_host_ed25519_key", "web.pem", "web.key"])
+        await writeFile(folder.at(named), "key");
       await writeFile(folder.at("postern.yaml"), block);
       const { warnings } = await loadConfig(folder.at("postern.yaml"), { environment: {} });
       assert.deepEqual(warnings, []);
