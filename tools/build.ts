@@ -24,16 +24,23 @@ execFileSync(
   },
 );
 /**
- * Node gives an ES module that imports these all that they export, and WebSocket and its kind at the end of node:http are ten megabytes
- * of a client for HTTP that nobody here asks for.
+ * Node's modules for HTTP and TLS are loaded by what first uses them: they are seven megabytes, and a gateway for SSH alone never does.
+ * An `import` would load them at once, and run every getter of theirs besides.
  */
-const wholeModules: Plugin = {
-  name: "whole modules",
+const lateModules: Plugin = {
+  name: "late modules",
   setup: (bundler) => {
-    bundler.onResolve({ filter: /^node:https?$/ }, ({ path }) => ({ path, namespace: "whole" }));
-    bundler.onLoad({ filter: /./, namespace: "whole" }, ({ path }) => ({
-      contents: `module.exports = process.getBuiltinModule(${JSON.stringify(path)});`,
+    bundler.onResolve({ filter: /^(node:)?(https?|http2|tls)$/ }, ({ path }) => ({
+      path,
+      namespace: "late",
     }));
+    bundler.onLoad({ filter: /./, namespace: "late" }, ({ path }) => {
+      const wanted = `process.getBuiltinModule(${JSON.stringify(path)})`;
+      const names = Object.keys(process.getBuiltinModule(path) ?? {});
+      return {
+        contents: `module.exports = {${names.map((name) => `get ${name}() { return ${wanted}.${name}; }`).join()}};`,
+      };
+    });
   },
 };
 const { metafile } = await build({
@@ -51,7 +58,7 @@ const { metafile } = await build({
   platform: "node",
   format: "esm",
   target: "node24",
-  plugins: [wholeModules],
+  plugins: [lateModules],
   // Names stay, and lines are short: a stack must say something. The maps are for `node --enable-source-maps`.
   minifyWhitespace: true,
   minifySyntax: true,

@@ -19,7 +19,7 @@ import { peek } from "../peek.ts";
 import { decodeClientHello, maxClientHelloBytes } from "./client-hello.ts";
 import { maxFirstBytes, type Spoken, spokenBy } from "./first-bytes.ts";
 import { hostInIgnore, isHttpForm, maxIgnorePacketBytes } from "./first-ignore.ts";
-import { HttpFront } from "./http.ts";
+import type { HttpFront } from "./http.ts";
 import { atDevicePort } from "./device-port.ts";
 import {
   alerts,
@@ -59,15 +59,31 @@ interface Inside {
 
 const httpEntries: readonly EntryName[] = ["http", "websocket", "host"];
 
+function takesHttp(entries: readonly EntryName[]): boolean {
+  return httpEntries.some((entry) => entries.includes(entry));
+}
+
 /** Who receives at these listeners. Throws OPERATOR_TLS_CERTIFICATE. */
 export async function createReception(plan: ReceptionPlan, ports: ReceptionPorts): Promise<Reception> {
-  return new Front(plan, await Certificates.open(plan.tls, ports), ports);
+  const certificates = await Certificates.open(plan.tls, ports);
+  return new Front(plan, { certificates, http: await httpOf(plan, ports) }, ports);
+}
+
+/** Loaded only where it is listened for: two megabytes. */
+async function httpOf(
+  { listen, keepalive }: ReceptionPlan,
+  { clock }: Pick<ReceptionPorts, "clock">,
+): Promise<HttpFront | undefined> {
+  if (!listen.some(({ entries }) => takesHttp(entries))) return undefined;
+  const http = await import("./http.ts");
+  const { intervalSeconds, maxMissed } = keepalive;
+  return new http.HttpFront({ clock, pingMs: intervalSeconds * 1000, maxMissed });
 }
 
 class Front implements Reception {
   readonly #plans: ReadonlyMap<string, ListenPlan>;
   readonly #clock: Clock;
-  readonly #http: HttpFront;
+  readonly #http: HttpFront | undefined;
   readonly #certificates: Certificates;
   readonly #gatewayNames: ReadonlySet<string>;
   readonly #web: WebFront | undefined;
@@ -75,8 +91,8 @@ class Front implements Reception {
   readonly #ordered: OrderedCertificates | undefined;
 
   constructor(
-    { listen, tls, keepalive }: ReceptionPlan,
-    certificates: Certificates,
+    { listen, tls }: ReceptionPlan,
+    { certificates, http }: { readonly certificates: Certificates; readonly http: HttpFront | undefined },
     { clock, web, tunnels, ordered }: Pick<ReceptionPorts, "clock" | "web" | "tunnels" | "ordered">,
   ) {
     this.#ordered = ordered;
@@ -86,8 +102,7 @@ class Front implements Reception {
     this.#certificates = certificates;
     this.#gatewayNames = new Set(tls.gatewayNames.map((name) => name.toLowerCase()));
     this.#clock = clock;
-    const { intervalSeconds, maxMissed } = keepalive;
-    this.#http = new HttpFront({ clock, pingMs: intervalSeconds * 1000, maxMissed });
+    this.#http = http;
   }
 
   takes({ via }: Arrival): boolean {
@@ -109,7 +124,7 @@ class Front implements Reception {
     const spoken = await this.#spoken(inside);
     if (spoken === "tls" && (entries.includes("tls") || entries.includes("web")))
       return await this.#tls(inside);
-    if (spoken === "http" && httpEntries.some((entry) => entries.includes(entry)))
+    if (spoken === "http" && this.#http !== undefined && takesHttp(entries))
       return await this.#http.receive(stream, inside);
     if (spoken === "http" && entries.includes("web") && this.#web !== undefined)
       return this.#page(stream, { desk, protocol: "http/1.1" });
@@ -244,7 +259,7 @@ class Front implements Reception {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#http.close();
+    this.#http?.close();
   }
 }
 
