@@ -128,6 +128,23 @@ function start(
 const get = (host: string, path = "/", ...lines: readonly string[]): string =>
   [`GET ${path} HTTP/1.1`, `Host: ${host}`, ...lines, "", ""].join("\r\n");
 
+test("without TLS, browsers are sent to https at the port that they came to", async () => {
+  const { client } = start({ plain: "redirect" });
+  for (const [host, place] of [
+    ["open1.d.example", "open1.d.example"],
+    ["OPEN1.d.example:80", "open1.d.example"],
+    ["open1.d.example:", "open1.d.example"],
+    ["open1.d.example:8443", "open1.d.example:8443"],
+    ["open1.d.example:8080", "open1.d.example:8080"],
+  ] as const) {
+    const asking = client();
+    asking.stream.write(get(host, "/a?b"));
+    await asking.ended;
+    assert.match(asking.text(), /^HTTP\/1\.1 308 /);
+    assert.ok(asking.text().includes(`\r\nLocation: https://${place}/a?b\r\n`), asking.text());
+  }
+});
+
 test("who says nothing, or never comes to the end of a head, is let go", async () => {
   const { client, clock } = start();
   const silent = client();

@@ -179,7 +179,9 @@ export class SiteFront implements WebFront {
       return undefined;
     }
     if (serverName === undefined && site.plain === "redirect") {
-      const fields = [["Location", `https://${asked.host}${asked.path}`]] as const;
+      // One port takes both, so that https is where it was asked; but nobody says :80 of such a port.
+      const authority = site.authority ?? asked.authority.replace(/:(?:80)?$/, "");
+      const fields = [["Location", `https://${authority}${asked.path}`]] as const;
       await say(reply, { ...plainPage(308, "Elsewhere", "This page is at https."), fields }, true);
       return undefined;
     }

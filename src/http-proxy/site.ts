@@ -9,6 +9,8 @@ import type { Visitor } from "./visitor.ts";
 export interface Site {
   /** What is done with HTTP without TLS. */
   readonly plain: "redirect" | "serve";
+  /** Where https is, with its port. Absent: at the port that was asked, or at 443 for 80. */
+  readonly authority?: string;
   /** `host` in lower case. */
   takes(host: string): boolean;
   /** What is spoken there. Absent: all. */

@@ -5,9 +5,9 @@ import { connect as connectHttp2, type ClientHttp2Session } from "node:http2";
 import { type AddressInfo, createServer, type Server } from "node:net";
 import { after, before, test } from "node:test";
 import { connect } from "node:tls";
-import type { Child } from "#test/support/child";
+import { type Child, run } from "#test/support/child";
 import { domain, password, startWebStand, type WebStand } from "#test/support/device-web";
-import { missing } from "#test/support/strangers";
+import { missing, stranger } from "#test/support/strangers";
 import { until, within } from "#test/support/waiting";
 
 const skip = missing("ssh", "sshd", "openssl", "curl");
@@ -242,6 +242,10 @@ test("HTTP without TLS is sent to https, and what is no HTTP is refused", { skip
     `http://127.0.0.1:${port}/a?b`,
   ]);
   assert.match(stdout.toString(), new RegExp(`308 https://kiosk7\\.${domain}/a\\?b`));
+  const flags = ["-sS", "--noproxy", "*", "-o", "/dev/null", "-w", "%{http_code} %{redirect_url}"];
+  const at = `http://kiosk7.${domain}:8443/a?b`;
+  const ported = await run(stranger("curl"), [...flags, "--connect-to", `::127.0.0.1:${port}`, at]);
+  assert.equal(ported.stdout.toString(), `308 ${at.replace("http:", "https:")}`, "the port stays");
   assert.equal(
     await ask("open1", "\u0000\u0001nonsense\r\n\r\n").then(firstLine),
     "HTTP/1.1 400 Bad Request",

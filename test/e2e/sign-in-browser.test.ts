@@ -167,6 +167,16 @@ test("a code, a browser, a question, and in: the provider has no device grant", 
   assert.equal(line.by, `oidc ada@example.com at ${provider.issuer}`);
 });
 
+test("postern check says which addresses the providers must know", { skip }, async () => {
+  const { code, stdout, stderr } = await postern(["check", "-c", world.gateway.configFile]);
+  assert.equal(code, 0, stderr);
+  const [, ...lines] = stdout.toString().trimEnd().split("\n");
+  // Each once, and as the providers have them here: the logins of this file go through them.
+  const lineOf = ({ issuer }: OpenIdProvider, client: string): string =>
+    `${issuer}: client ${client} must know the redirect address ${callbacksAt(address)(issuer).join()}`;
+  assert.deepEqual(lines, [lineOf(provider, openIdClient.id), lineOf(other, "public")]);
+});
+
 test("only from the network that the login comes from, where the rule says so", { skip }, async () => {
   await using child = begin("near-ada");
   const browser = newBrowser();
@@ -473,6 +483,7 @@ test("HTTP without TLS: sent to https; or served, behind a proxy that has ended 
     const { stdout, stderr } = await run(stranger("curl"), [...flags, `http://${host}/x?y`]);
     return `${stdout.toString()}${stderr}`;
   };
-  assert.equal(await ask("redirect"), `308 https://${host}/x?y`);
+  // With the port of `signIn.address`, whatever was asked.
+  assert.equal(await ask("redirect"), `308 ${address}/x?y`);
   assert.equal(await ask("serve"), "404 ");
 });

@@ -41,9 +41,18 @@ const unknownCode = "Nobody waits with that code. Look at your terminal: it may 
 const foreignPage = plainPage(403, "Refused", "Another site's page asked for this. Open the address itself.");
 const nothing = plainPage(404, "Nothing here", "There is no such page.");
 
+/**
+ * Where browsers come back from a provider of that title, which must know this address. Its own for each: what one of them sends is never
+ * taken for another's (RFC 9700, section 4.4).
+ */
+export function callbackAt(address: string, title: string): string {
+  return new URL(`${signInPaths.callback}${title}`, address).href;
+}
+
 /** The gateway's own pages: codes are entered here, and browsers come back here from all providers. */
 export class SignInSite implements Site {
   readonly plain: Site["plain"];
+  readonly authority: string;
   readonly #address: string;
   readonly #host: string;
   readonly #ports: SignInSitePorts;
@@ -52,7 +61,9 @@ export class SignInSite implements Site {
   constructor({ address, plain }: SignInConfig, ports: SignInSitePorts) {
     this.plain = plain;
     this.#address = address;
-    this.#host = new URL(address).hostname;
+    const { host, hostname } = new URL(address);
+    this.authority = host;
+    this.#host = hostname;
     this.#ports = ports;
   }
 
@@ -138,9 +149,8 @@ export class SignInSite implements Site {
     return { ...page, fields: [...(page.fields ?? []), ...fields] };
   }
 
-  /** Its own for each provider: what one of them sends is never taken for another's (RFC 9700, section 4.4). */
   #callback({ title }: Visiting["provider"]): string {
-    return new URL(`${signInPaths.callback}${title}`, this.#address).href;
+    return callbackAt(this.#address, title);
   }
 
   async #back(asked: Asked, { desk }: WebClient, path: string, query: string): Promise<Page> {
