@@ -4,6 +4,7 @@ import { globSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { test } from "node:test";
+import { callbacks } from "#app";
 import { loadConfig } from "#config";
 import { tempDir } from "#test/support/temp-dir";
 
@@ -132,5 +133,10 @@ test("single-sign-on.md and devices-web.md: a page of the gateway's own, as it i
     const { config, warnings } = await loadConfig(file, { environment: {} });
     assert.deepEqual(warnings, []);
     assert.equal(config.signIn?.address, "https://login.gate.example.com");
+    const provider = { issuer: "https://login.example.com", clientId: "postern" };
+    const [{ address, ...asked } = assert.fail("no redirect address"), ...others] = callbacks(config);
+    assert.deepEqual([asked, others], [provider, []]);
+    for (const page of ["single-sign-on.md", "devices-web.md"])
+      assert.ok((await read("docs", page)).includes(`\`${address}\``), `${address} is not in ${page}`);
   }
 });

@@ -4,6 +4,7 @@
  * Law: the one room that knows all others. It composes, and decides nothing about a session.
  */
 import { finishRotation, initAuthority, rotateAuthority, showAuthority, signHostKeys } from "./authority.ts";
+import { callbacks } from "./callbacks.ts";
 import { check } from "./check.ts";
 import { demo } from "./demo.ts";
 import { DeviceDesk } from "./device-desk.ts";
@@ -19,6 +20,7 @@ export {
   type HostCertificateRequest,
   type SignedHostKey,
 } from "./authority.ts";
+export { type Callback, callbacks } from "./callbacks.ts";
 export { check } from "./check.ts";
 export { type Composed, compose, type ComposePorts } from "./compose.ts";
 export type { ControlReply, ControlRequest } from "./control.ts";
@@ -74,6 +76,7 @@ export interface App {
   readonly serve: typeof serve;
   readonly demo: typeof demo;
   readonly check: typeof check;
+  readonly callbacks: typeof callbacks;
   readonly explain: typeof explain;
   readonly explainName: typeof explainName;
 }
@@ -86,6 +89,7 @@ export const app: App = {
   serve,
   demo,
   check,
+  callbacks,
   explain,
   explainName,
 };

@@ -12,7 +12,7 @@ import { relay, type RelayConfig } from "./relay/index.ts";
 import { totp, type TotpConfig } from "./totp/index.ts";
 import { webhook, type WebhookConfig } from "./webhook/index.ts";
 
-export { oidcErrors } from "./oidc/index.ts";
+export { oidcErrors, providerTitle } from "./oidc/index.ts";
 export { hashPassword, parsePasswordHash, type PasswordHash, passwordErrors } from "./password/index.ts";
 export { publicKeyErrors } from "./publickey/index.ts";
 export { openRevocation } from "./revocation/index.ts";

@@ -1,3 +1,4 @@
+import type { Callback } from "#app";
 import { ConfigInvalid, formatProblem, loadConfig, type Problem } from "#config";
 import { Command } from "commander";
 import { configOption, type ConfigOptions } from "./config-option.ts";
@@ -9,12 +10,12 @@ export function checkCommand(context: CliContext, finish: Finish): Command {
   return new Command("check")
     .summary("say what is wrong with a configuration file")
     .description(
-      "Reads a configuration file and all that it names, as the gateway would, and prints every problem as FILE:LINE:COLUMN: text.",
+      "Reads a configuration file and all that it names, as the gateway would, and prints every problem as FILE:LINE:COLUMN: text. Of a good file it also says which redirect address each OpenID provider must know.",
     )
     .addOption(configOption())
     .addHelpText("after", examples("postern check -c postern.yaml"))
     .action(async ({ config: file }: ConfigOptions) => {
-      const { problems, rules } = await problemsOf(file, context);
+      const { problems, rules, callbacks } = await problemsOf(file, context);
       for (const problem of problems) complain(context, formatProblem(problem));
       const errors = problems.filter(({ severity }) => severity === "error").length;
       if (errors > 0) {
@@ -23,19 +24,25 @@ export function checkCommand(context: CliContext, finish: Finish): Command {
       }
       const warnings = problems.length === 0 ? "" : `, ${counted(problems.length, "warning")}`;
       say(context, `${file}: good, ${counted(rules, "rule")}${warnings}`);
+      for (const { issuer, clientId, address } of callbacks)
+        say(context, `${issuer}: client ${clientId} must know the redirect address ${address}`);
     });
 }
 
 async function problemsOf(
   file: string,
   context: CliContext,
-): Promise<{ problems: readonly Problem[]; rules: number }> {
+): Promise<{ problems: readonly Problem[]; rules: number; callbacks: readonly Callback[] }> {
   try {
     const { config, warnings } = await loadConfig(file, { environment: context.environment });
     const app = await context.app();
-    return { problems: [...warnings, ...(await app.check(config))], rules: config.rules.length };
+    return {
+      problems: [...warnings, ...(await app.check(config))],
+      rules: config.rules.length,
+      callbacks: app.callbacks(config),
+    };
   } catch (error) {
-    if (error instanceof ConfigInvalid) return { problems: error.problems, rules: 0 };
+    if (error instanceof ConfigInvalid) return { problems: error.problems, rules: 0, callbacks: [] };
     throw error;
   }
 }

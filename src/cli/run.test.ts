@@ -35,6 +35,7 @@ const silentApp: App = {
   serve: async () => 0,
   demo: async () => 0,
   check: async () => [],
+  callbacks: () => [],
   explain: async () => ({ rules: [] }),
   explainName: async () => ({ rules: [] }),
 };

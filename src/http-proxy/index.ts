@@ -12,6 +12,6 @@ export { ticketKey } from "./key.ts";
 export { DeviceSignIn } from "./sign-in/device.ts";
 export { type SignInConfig, signInSchema } from "./sign-in/schema.ts";
 export { SignIns } from "./sign-in/sign-ins.ts";
-export { SignInSite } from "./sign-in/site.ts";
+export { callbackAt, SignInSite } from "./sign-in/site.ts";
 export { type SiteConfig, type SiteException, type WebConfig, webSchema } from "./schema.ts";
 export type { Site } from "./site.ts";

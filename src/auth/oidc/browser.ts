@@ -9,7 +9,7 @@ function printable(text: string): string {
 }
 
 /** What a provider calls itself, as the end of an address of ours. */
-function titleOf(issuer: string): string {
+export function titleOf(issuer: string): string {
   const { host, pathname } = new URL(issuer);
   return `${host}${pathname.replace(/\/$/, "")}`;
 }
