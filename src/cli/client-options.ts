@@ -61,7 +61,10 @@ export async function resolved(
   overrides: NonNullable<DestinationOptions["overrides"]> = [],
 ): Promise<ResolvedDestination> {
   const client = await import("#client");
-  const password = options.passwordFile === undefined ? undefined : await firstLineOf(options.passwordFile);
+  const password =
+    options.passwordFile === undefined
+      ? undefined
+      : await firstLineOf(options.passwordFile, client.fileReasonOf);
   const quiet = options.quiet === true;
   return await client.resolveDestination(destination, {
     overrides: [...overrides, ...overridesOf(options)],
@@ -86,7 +89,7 @@ function overridesOf(options: ClientOptions): NonNullable<DestinationOptions["ov
   const settings = (options.option ?? []).map((text) => {
     const [, keyword = "", value = ""] = /^\s*([A-Za-z0-9]+)(?:\s*=\s*|\s+)(.*)$/s.exec(text) ?? [];
     if (keyword !== "") return { keyword, value };
-    throw new cliErrors.OPERATOR_COMMAND_FAILED(`-o ${text.slice(0, 100)}: write Key=value.`);
+    throw new cliErrors.OPERATOR_COMMAND_LINE(`-o ${text.slice(0, 100)}: write Key=value.`);
   });
   return [
     ...one("User", options.login),
@@ -102,14 +105,13 @@ function quoted(text: string): string {
   return `"${text.replace(/[\\"]/g, "\\$&")}"`;
 }
 
-async function firstLineOf(file: string): Promise<string> {
+async function firstLineOf(file: string, reasonOf: (cause: unknown) => string): Promise<string> {
   try {
     const [line = ""] = (await readFile(file, "utf8")).split(/\r?\n/, 1);
     if (line === "" || line.length > maxPasswordBytes) throw new Error("its first line is no password");
     return line;
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new cliErrors.OPERATOR_COMMAND_FAILED(`${file} cannot be used as a password: ${reason}.`, {
+    throw new cliErrors.OPERATOR_COMMAND_FAILED(`${file} cannot be used as a password: ${reasonOf(cause)}.`, {
       cause,
     });
   }

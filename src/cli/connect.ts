@@ -41,7 +41,7 @@ export function connectCommand(context: CliContext): Command {
     .action(async (gate: string, name: string, portText: string, options: ConnectCommandOptions) => {
       const port = parsePort(portText);
       if (port === undefined || port === 0)
-        throw new cliErrors.OPERATOR_COMMAND_FAILED(`"${portText}" is no port.`);
+        throw new cliErrors.OPERATOR_COMMAND_LINE(`"${portText}" is no port: a port is 1 to 65535.`);
       const stop = new AbortController();
       using _signals = onStop(context, () => stop.abort());
       try {

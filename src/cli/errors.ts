@@ -13,6 +13,10 @@ const rows = {
     user: "The command failed.",
     operator: "the command could not be carried out",
   },
+  OPERATOR_COMMAND_LINE: {
+    user: "The command line was not understood.",
+    operator: "an argument or option of a command makes no sense",
+  },
 } as const;
 
 export const cliErrors: ErrorTable<typeof rows> = defineErrors(rows);

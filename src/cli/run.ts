@@ -36,12 +36,19 @@ async function explainFailure(error: unknown, context: CliContext, debug: boolea
     complain(context, error.detail ?? error.message);
     return exitCodes.config;
   }
+  if (error instanceof PosternError && usageCodes.has(error.code)) {
+    complain(context, `postern: ${sentenceOf(error)}`);
+    return exitCodes.usage;
+  }
   const known = error instanceof PosternError && error.blame !== "BUG";
   complain(context, `postern: ${sentenceOf(error)}`);
   if (debug && error instanceof Error) complain(context, error.stack ?? "");
   else if (!known) complain(context, "With --debug it says where this happened.");
   return known && configCodes.has(error.code) ? exitCodes.config : exitCodes.failed;
 }
+
+/** What went wrong was typed. */
+const usageCodes: ReadonlySet<string> = new Set(["OPERATOR_CLIENT_ARGUMENT", "OPERATOR_COMMAND_LINE"]);
 
 /** What went wrong is in the files of the configuration: a new start will end in the same way. */
 const configCodes: ReadonlySet<string> = new Set([

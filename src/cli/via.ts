@@ -58,7 +58,7 @@ export async function throughGate(
   const { via } = options;
   if (via === undefined) {
     if (options.gate === undefined) return target;
-    throw new cliErrors.OPERATOR_COMMAND_FAILED("--gate needs --via, which says how to speak to it.");
+    throw new cliErrors.OPERATOR_COMMAND_LINE("--gate needs --via, which says how to speak to it.");
   }
   const { settings } = target;
   const name = settings.host;
@@ -74,7 +74,7 @@ export async function throughGate(
     return { ...named, ...gate, ...said };
   }
   if (options.gate === undefined)
-    throw new cliErrors.OPERATOR_COMMAND_FAILED(`--via ${via} needs --gate, the place of the gate.`);
+    throw new cliErrors.OPERATOR_COMMAND_LINE(`--via ${via} needs --gate, the place of the gate.`);
   const client = await import("#client");
   const gate = await gateWithLogin(client.parseGate(options.gate, via), options, context);
   const tls = await tlsOf(options);

@@ -76,6 +76,17 @@ const reasons: Readonly<Record<string, string>> = {
   EACCES: "permission denied",
 };
 
+const fileReasons: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such file",
+  ENOTDIR: "there is no such file",
+  EISDIR: "it is a folder",
+};
+
+/** A system error over a file in words. */
+export function fileReasonOf(cause: unknown): string {
+  return fileReasons[(cause as NodeJS.ErrnoException).code ?? ""] ?? reasonOf(cause);
+}
+
 /** A system error in words. Node gathers the failures of a race in an AggregateError that has no text of its own. */
 export function reasonOf(cause: unknown): string {
   const errors: readonly unknown[] = cause instanceof AggregateError ? cause.errors : [cause];

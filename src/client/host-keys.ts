@@ -14,7 +14,7 @@ import {
   type PublicKey,
 } from "#ssh/keys";
 import { clientErrors } from "./errors.ts";
-import { reasonOf } from "./dial.ts";
+import { fileReasonOf } from "./dial.ts";
 
 /** What is asked about a host that nobody has seen yet. */
 export interface HostKeyQuestion {
@@ -79,7 +79,7 @@ export class HostKeyCheck {
     for (const path of options.knownHosts ?? defaultKnownHosts()) {
       const text = await readFile(path, "utf8").catch((cause: NodeJS.ErrnoException) => {
         if (cause.code === "ENOENT" || cause.code === "ENOTDIR") return "";
-        throw new clientErrors.UPSTREAM_CLIENT_HOST_KEY(`${path} cannot be read: ${reasonOf(cause)}.`, {
+        throw new clientErrors.UPSTREAM_CLIENT_HOST_KEY(`${path} cannot be read: ${fileReasonOf(cause)}.`, {
           cause,
         });
       });
@@ -162,7 +162,7 @@ export class HostKeyCheck {
       if (size > 0) await file.read(last, 0, 1, size - 1);
       await file.write(`${size > 0 && last.toString() !== "\n" ? "\n" : ""}${line}\n`);
     } catch (error) {
-      this.#notice(`The host key of ${this.#name} could not be written to ${path}: ${reasonOf(error)}.`);
+      this.#notice(`The host key of ${this.#name} could not be written to ${path}: ${fileReasonOf(error)}.`);
     }
   }
 }

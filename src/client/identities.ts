@@ -13,7 +13,7 @@ import {
 import type { SessionBinding } from "#ssh/agent";
 import { Agent } from "./agent.ts";
 import { clientErrors } from "./errors.ts";
-import { reasonOf } from "./dial.ts";
+import { fileReasonOf } from "./dial.ts";
 
 /** A key to log in with, wherever its private half is. */
 export interface Identity {
@@ -154,7 +154,8 @@ export class Identities {
     certificates: readonly Certificate[],
   ): Promise<FileKey | undefined> {
     const bytes = await readSmall(file).catch((cause: NodeJS.ErrnoException) => {
-      if (required || cause.code !== "ENOENT") this.#notice(`${file} cannot be read: ${reasonOf(cause)}.`);
+      if (required || cause.code !== "ENOENT")
+        this.#notice(`${file} cannot be read: ${fileReasonOf(cause)}.`);
       return undefined;
     });
     if (bytes === undefined) return await this.#publicOnly(`${file}.pub`, file, certificates);
@@ -307,5 +308,5 @@ function codeOf(error: unknown): string {
 function unusable(error: unknown): string {
   if (codeOf(error) === "OPERATOR_KEY_UNSUPPORTED")
     return "it is of a kind that needs an agent here; try ssh-add";
-  return reasonOf(error);
+  return fileReasonOf(error);
 }

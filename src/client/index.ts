@@ -25,7 +25,7 @@ export {
   resolveDestination,
   type ResolvedDestination,
 } from "./destination.ts";
-export { dialCommand, dialTcp, dialUnix } from "./dial.ts";
+export { dialCommand, dialTcp, dialUnix, fileReasonOf } from "./dial.ts";
 export { clientErrors } from "./errors.ts";
 export {
   type ForwardEvent,

@@ -107,16 +107,33 @@ for (const [what, start, pattern] of bad) {
 }
 
 for (const [what, words, pattern] of [
-  ["a refused port", ["127.0.0.1:1", "web1"], /connection refused/],
-  ["a name that does not resolve", ["nowhere.invalid:443", "web1"], /the name does not resolve/],
-  ["a gate that is no place", ["--via", "connect", "ftp://gate", "web1"], /gate/i],
-  ["a port that is none", ["gate:443", "web1", "ssh"], /"ssh" is no port/],
+  [
+    "a forwarding without a place",
+    ["-L", "80:web", "a@web"],
+    /-L 80:web: write \[address:\]port:host:port\./,
+  ],
+  ["a port that is none", ["-D", "99999", "a@web"], /-D 99999: .*port/],
+  ["a setting without a value", ["-o", "Port", "-D", "0", "a@web"], /-o Port: write Key=value\./],
 ] as const) {
-  test(`connect, ${what}: one sentence, and 1`, { skip }, async () => {
+  test(`forward, ${what}: one sentence, and 2`, { skip }, async () => {
+    await using child = lab.postern(["forward", "-F", "none", ...words]);
+    const outcome = await child.outcome();
+    sentence(outcome, pattern);
+    assert.equal(outcome.code, 2);
+  });
+}
+
+for (const [what, words, pattern, code] of [
+  ["a refused port", ["127.0.0.1:1", "web1"], /connection refused/, 1],
+  ["a name that does not resolve", ["nowhere.invalid:443", "web1"], /the name does not resolve/, 1],
+  ["a gate that is no place", ["--via", "connect", "ftp://gate", "web1"], /gate/i, 2],
+  ["a port that is none", ["gate:443", "web1", "ssh"], /"ssh" is no port/, 2],
+] as const) {
+  test(`connect, ${what}: one sentence, and ${code}`, { skip }, async () => {
     await using child = lab.postern(["connect", ...words]);
     const outcome = await child.outcome();
     sentence(outcome, pattern);
-    assert.equal(outcome.code, 1);
+    assert.equal(outcome.code, code);
     assert.equal(outcome.stdout.length, 0);
   });
 }

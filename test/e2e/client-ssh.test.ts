@@ -227,6 +227,16 @@ const sentences: readonly [what: string, options: () => string[] | Promise<strin
     /^postern: 127\.0\.0\.1:\d+ does not let \S+ in\. It takes publickey.*; there was nothing to try: .*\n$/,
   ],
   [
+    "a file of a password that is not there",
+    () => ["-F", "none", "--password-file", lab.folder.at("nothing"), "a@127.0.0.1", "true"],
+    /^postern: .*nothing cannot be used as a password: there is no such file\.\n$/,
+  ],
+  [
+    "a folder in place of an ssh_config",
+    () => ["-F", lab.folder.path, "a@127.0.0.1", "true"],
+    /^postern: .* cannot be read: it is a folder\.\n$/,
+  ],
+  [
     "a line of ssh_config that is none",
     async () => {
       await writeFile(lab.folder.at("broken"), 'Host *\n  User "ada\n');
@@ -237,7 +247,7 @@ const sentences: readonly [what: string, options: () => string[] | Promise<strin
   [
     "an ssh_config that is not there",
     () => ["-F", lab.folder.at("nothing"), "a@127.0.0.1"],
-    /^postern: .*nothing:0: there is no such file\.\n$/,
+    /^postern: .*nothing: there is no such file\.\n$/,
   ],
 ];
 for (const [what, options, sentence] of sentences) {

@@ -1,4 +1,5 @@
 import { matchPatternList } from "#ssh/keys";
+import { clientErrors } from "../errors.ts";
 import { aliases, idleKeywords, type KeywordForm, keywords } from "./keywords.ts";
 import { badLine, type ConfigLine, readLines } from "./lines.ts";
 import { expandEnvironment, expandHome, expandTokens, type LocalAccount } from "./tokens.ts";
@@ -80,7 +81,8 @@ class Reading {
   async files(files: readonly ConfigFile[]): Promise<void> {
     for (const { path, includeFolder, required } of files) {
       const text = await this.#ports.read(path);
-      if (text === undefined && required) throw badLine(path, 0, "there is no such file");
+      if (text === undefined && required)
+        throw new clientErrors.OPERATOR_CLIENT_CONFIG(`${path}: there is no such file.`);
       if (text !== undefined) await this.#lines(readLines(text, path), includeFolder, 0, true);
     }
   }

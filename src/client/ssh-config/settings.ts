@@ -2,6 +2,7 @@ import { execFile } from "node:child_process";
 import { glob, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { parsePort } from "#base";
+import { fileReasonOf } from "../dial.ts";
 import { clientErrors } from "../errors.ts";
 import { type ConfigFile, type ConfigPorts, type ConfigQuery, resolveConfig } from "./resolve.ts";
 import { maxConfigBytes } from "./lines.ts";
@@ -184,7 +185,9 @@ async function read(path: string): Promise<string | undefined> {
     const { code } = error as NodeJS.ErrnoException;
     if (code === "ENOENT" || code === "ENOTDIR") return undefined;
     if (code === undefined || !/^E[A-Z]+$/.test(code)) throw error;
-    throw new clientErrors.OPERATOR_CLIENT_CONFIG(`${path} cannot be read: ${code}.`, { cause: error });
+    throw new clientErrors.OPERATOR_CLIENT_CONFIG(`${path} cannot be read: ${fileReasonOf(error)}.`, {
+      cause: error,
+    });
   }
 }
 
