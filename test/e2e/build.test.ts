@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { cp, readdir, readFile, symlink } from "node:fs/promises";
 import { test } from "node:test";
 import { run, succeed } from "#test/support/child";
-import { type LogLine, repository, startGateway } from "#test/support/gateway";
+import { type Gateway, type LogLine, repository, startGateway } from "#test/support/gateway";
 import { runSsh } from "#test/support/ssh";
 import { missing } from "#test/support/strangers";
 import { tempDir } from "#test/support/temp-dir";
@@ -39,12 +39,9 @@ test("a release: dist/ and bin/, without the source", { skip: missing("ssh", "ss
   await succeed(process.execPath, ["--input-type=module", "-e", use]);
   await using parts = await startParts();
   await using source = await startGateway();
-  await using gateway = await startGateway({
-    config: { workers: 2 },
-    rules: [keyRule(parts)],
-    // In place of the program that the command line names.
-    launcher: ["/bin/sh", "-c", `node=$1; shift 2; exec "$node" ${bin} "$@"`, "sh"],
-  });
+  // In place of the program that the command line names.
+  const launcher = ["/bin/sh", "-c", `node=$1; shift 2; exec "$node" ${bin} "$@"`, "sh"];
+  await using gateway = await startGateway({ config: { workers: 2 }, rules: [keyRule(parts)], launcher });
   // The native part, where there is one, is found beside the code.
   const ciphers = ({ ciphers: kind }: LogLine): unknown => kind;
   assert.deepEqual(gateway.events("started").map(ciphers), source.events("started").map(ciphers));
@@ -52,4 +49,22 @@ test("a release: dist/ and bin/, without the source", { skip: missing("ssh", "ss
   const { stdout, stderr } = await runSsh(target, ["echo in"]);
   assert.equal(stdout.toString(), "in\n", stderr);
   assert.equal((await gateway.stop()).code, 0);
+
+  // What HTTP needs is loaded where a listener takes HTTP, and nowhere else.
+  const atTheEnd = `process.on("exit", () => console.error(JSON.stringify({ event: "loaded", modules: process.moduleLoadList })))`;
+  const env = { NODE_OPTIONS: `--import "data:text/javascript,${encodeURIComponent(atTheEnd)}"` };
+  const loadedBy = async (gateway: Gateway): Promise<string[]> => {
+    await gateway.stop();
+    const [last] = gateway.events("loaded");
+    assert.ok(last !== undefined && Array.isArray(last["modules"]));
+    const loaded = new Set<unknown>(last["modules"]);
+    return ["http", "http2", "https", "tls"].filter((name) => loaded.has(`NativeModule ${name}`));
+  };
+  await using plain = await startGateway({ launcher, env, rules: [keyRule(parts)] });
+  assert.deepEqual(await loadedBy(plain), []);
+  const listen = [{ address: "127.0.0.1:0", entries: ["http", "websocket"] }];
+  await using web = await startGateway({ launcher, env, rules: [keyRule(parts)], config: { listen } });
+  const { status } = await fetch(`http://127.0.0.1:${web.port}/`);
+  assert.equal(status, 404);
+  assert.ok((await loadedBy(web)).includes("http"));
 });
