@@ -121,6 +121,7 @@ export class MountHost implements AsyncDisposable {
           return link.writable;
         },
         send: () => void mux.request("keepalive@openssh.com"),
+        flush: () => link.flush(),
       };
       const where = formatHostPort(upstream.address);
       const alive = new Keepalive(

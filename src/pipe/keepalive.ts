@@ -10,7 +10,7 @@ export interface KeepaliveOptions {
 }
 
 /** What is asked whether it is there. */
-export type KeptAlive = Pick<PacketConn, "bytesIn" | "writable" | "send">;
+export type KeptAlive = Pick<PacketConn, "bytesIn" | "writable" | "send" | "flush">;
 
 /** A question that every peer answers, if only to say that it does not know it. */
 export const keepaliveRequest: Uint8Array = encodeGlobalRequest({
@@ -58,6 +58,8 @@ export class Keepalive implements Disposable {
     if (!this.#conn.writable) return;
     this.#asked();
     this.#conn.send(keepaliveRequest);
+    // At once, not at the end of the turn: of thousands, hundreds are asked in one turn, and each would hold a buffer until then.
+    this.#conn.flush();
   }
 
   [Symbol.dispose](): void {

@@ -8,12 +8,21 @@ import { Heartbeat } from "./heartbeat.ts";
 /** A connection that only counts. */
 function stand(probed: boolean) {
   const clock = fakeClock();
-  const conn = { bytesIn: 0, bytesOut: 0, writable: true };
+  const gathered = { bytes: 0 };
+  const conn = {
+    bytesIn: 0,
+    bytesOut: 0,
+    writable: true,
+    flush: () => {
+      conn.bytesOut += gathered.bytes;
+      gathered.bytes = 0;
+    },
+  };
   const seen = { asked: 0, ended: 0 };
   const mux = {
     request: async () => {
       seen.asked++;
-      conn.bytesOut += 36;
+      gathered.bytes += 36;
       return { success: false, data: new Uint8Array(0) };
     },
     disconnect: () => void seen.ended++,
@@ -23,7 +32,14 @@ function stand(probed: boolean) {
     { conn: conn as PacketConn, keepalive: { intervalMs: 10_000, maxMissed: 2 }, probed },
     clock,
   );
-  return { clock, conn, seen, heartbeat, intervals: (count: number): void => clock.advance(count * 10_200) };
+  return {
+    clock,
+    conn,
+    gathered,
+    seen,
+    heartbeat,
+    intervals: (count: number): void => clock.advance(count * 10_200),
+  };
 }
 
 test("who is silent is asked in each interval, and given up after two questions", () => {
@@ -60,4 +76,10 @@ test("where something was sent and nothing came, the kernel's probes do not coun
   assert.equal(seen.asked, 1);
   intervals(2);
   assert.equal(seen.ended, 1);
+});
+
+test("a question is written at once, so that no buffer waits for the end of the turn", () => {
+  const { seen, conn, gathered, intervals } = stand(false);
+  intervals(1);
+  assert.deepEqual([seen.asked, conn.bytesOut, gathered.bytes], [1, 36, 0]);
 });

@@ -46,7 +46,10 @@ export class Heartbeat implements Disposable {
       return;
     }
     // A question for each silent interval would pile up at a socket that takes nothing.
-    if (conn.writable) void this.#mux.request("keepalive@openssh.com");
+    if (!conn.writable) return;
+    void this.#mux.request("keepalive@openssh.com");
+    // At once, not at the end of the turn: of thousands, hundreds are asked in one turn, and each would hold a buffer until then.
+    conn.flush();
   }
 
   [Symbol.dispose](): void {
