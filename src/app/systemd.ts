@@ -30,6 +30,6 @@ export function passedSockets(environment: Environment, pid: number): PassedSock
 export function notifyManager(environment: Environment, log: Log, ...states: readonly string[]): void {
   if (environment["NOTIFY_SOCKET"] === undefined) return;
   execFile("systemd-notify", [...states], { timeout: 5_000 }, (error) => {
-    if (error !== null) log.debug("manager-not-told", { states, error });
+    if (error !== null) log.debug("systemd-not-told", { states, error });
   });
 }

@@ -77,8 +77,8 @@ export class MountDesk implements FilesDesk, AsyncDisposable {
       clock,
       toClient: (bytes) => channel.toClient(bytes),
       queuedBytes: () => channel.queuedBytes(),
-      lost: (text, error) => {
-        log.warn("mount-lost", { error });
+      lost: (text, error, mount) => {
+        log.warn("mount-lost", { mount, error });
         channel.tell(text);
       },
       progressed: () => channel.progressed(),

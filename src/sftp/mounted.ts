@@ -63,8 +63,8 @@ export interface MountedPorts {
   toClient(bytes: Uint8Array): void;
   /** Bytes that the client has not taken. */
   queuedBytes(): number;
-  /** A mount's host cannot be used, now or any more: `text` is for the person at the client. */
-  lost(text: string, error: PosternError): void;
+  /** A mount's host cannot be used, now or any more: `text` is for the person at the client, `at` the mount's place. */
+  lost(text: string, error: PosternError, at: string): void;
   /** There may be room for more of the client's requests. */
   progressed(): void;
   /** It cannot go on; told once. */
@@ -211,7 +211,7 @@ export class MountedSftp {
         this.#failures.set(mount, { error, atMs: clock.monotonic() });
         const reason = `${shownPath(plan.at)}: ${error.code}: ${error.message}`;
         audit?.({ event: "sftp-broken", channel, by: "upstream", reason });
-        this.#ports.lost(mountText(plan.at, error), error);
+        this.#ports.lost(mountText(plan.at, error), error, plan.at);
       },
     });
     this.#legs[mount] = leg;

@@ -299,6 +299,8 @@ test("a host that is down, one that never answers, and a root that is not there:
   assert.match(stderr, /\/mute: The server behind this gateway/);
   assert.match(stderr, /\/none: The folder of this login cannot be reached/);
   assert.equal(await readFile(here("meanwhile"), "utf8"), "of the first\n");
+  const lost = gateway.events("mount-lost").map((line) => line["mount"]);
+  for (const place of ["/down", "/mute", "/none"]) assert.ok(lost.includes(place), String(lost));
 });
 
 test("explain tells where each mount leads", { skip }, async () => {
