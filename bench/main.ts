@@ -104,7 +104,7 @@ const quick: Size = {
   logins: 10,
   concurrentLogins: 20,
   idleSessions: 16,
-  idleEngineSessions: 500,
+  idleEngineSessions: 1500,
 };
 
 function machine(): Machine {

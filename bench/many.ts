@@ -11,6 +11,9 @@ import type { Stage } from "./stage.ts";
 /** Sessions before those that are counted: with them heap and code grow to what they need. */
 const firstSessions = 500;
 
+/** The same where memory is measured: so much longer does it grow by leaps. */
+const firstIdleSessions = 1000;
+
 /** Logins under way at once, where that is not what is measured. */
 const lanes = 8;
 
@@ -39,7 +42,7 @@ class Crowd implements AsyncDisposable {
     this.#key = key;
   }
 
-  static async start(stage: Stage, workers = 1): Promise<Crowd> {
+  static async start(stage: Stage, { workers = 1, first = firstSessions } = {}): Promise<Crowd> {
     const owned = new AsyncDisposableStack();
     const { host, port, hostKey } = owned.use(await startEngineServer());
     const { path } = await stage.keys();
@@ -47,7 +50,7 @@ class Crowd implements AsyncDisposable {
     const place = { host, port, hostKey: { keys: [formatPublicKey(hostKey.blob)] } };
     const gateway = owned.use(await stage.startGateway(place, { config: { workers } }));
     const crowd = new Crowd(owned, gateway, stage.user, key);
-    await crowd.open(firstSessions, lanes);
+    await crowd.open(first, lanes);
     return crowd;
   }
 
@@ -88,7 +91,7 @@ class Crowd implements AsyncDisposable {
 
 /** Sessions that log in and do nothing more: what each of many costs. */
 async function idleMany(stage: Stage, count: number): Promise<Sample> {
-  await using sessions = await Crowd.start(stage);
+  await using sessions = await Crowd.start(stage, { first: firstIdleSessions });
   const cpuAtFirst = await sessions.cpuSeconds();
   const before = await sessions.residentBytes();
   await sessions.open(count, lanes);
@@ -107,7 +110,7 @@ async function idleMany(stage: Stage, count: number): Promise<Sample> {
 
 /** Crowds that all log in at the same moment. The ends take their turn on the same cores, and are part of every wait. */
 async function loginsMany(stage: Stage, workers = 1): Promise<Sample> {
-  await using sessions = await Crowd.start(stage, workers);
+  await using sessions = await Crowd.start(stage, { workers });
   const before = await sessions.cpuSeconds();
   const start = performance.now();
   const ratios: number[] = [];
