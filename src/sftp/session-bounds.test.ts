@@ -1,23 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { FX, FXF, type SftpReply, type SftpRequest } from "#ssh/sftp";
-import { planOf } from "#test/support/confined";
-import { plainAnswer, settled, SftpEnds } from "#test/support/sftp-ends";
+import { FX } from "#ssh/sftp";
+import { open, plainAnswer, rooted, settled, SftpEnds, status, watched } from "#test/support/sftp-ends";
 import { PathLocks } from "./locks.ts";
 import { maxOpenHandles } from "./open-files.ts";
 import { afterlifeMs } from "./session.ts";
-
-const rooted = planOf({ root: "/srv" });
-const watched = planOf({ record: true, confining: false });
-
-const status = (id: number, code: number, message = ""): SftpReply => ({ kind: "status", id, code, message });
-const open = (id: number, path: string, flags: number = FXF.READ): SftpRequest => ({
-  kind: "open",
-  id,
-  path,
-  flags,
-  attrs: {},
-});
 
 test("open files are bounded", async () => {
   const ends = await SftpEnds.greeted(rooted);

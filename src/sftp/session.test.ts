@@ -13,19 +13,7 @@ import {
   type SftpRequest,
 } from "#ssh/sftp";
 import { planOf } from "#test/support/confined";
-import { plainAnswer, settled, SftpEnds } from "#test/support/sftp-ends";
-
-const rooted = planOf({ root: "/srv" });
-const watched = planOf({ record: true, confining: false });
-
-const status = (id: number, code: number, message = ""): SftpReply => ({ kind: "status", id, code, message });
-const open = (id: number, path: string, flags: number = FXF.READ): SftpRequest => ({
-  kind: "open",
-  id,
-  path,
-  flags,
-  attrs: {},
-});
+import { open, plainAnswer, rooted, settled, SftpEnds, status, watched } from "#test/support/sftp-ends";
 
 function statusOf(ends: SftpEnds, id: number): number | undefined {
   const reply = ends.toClient.find((each) => each.id === id);

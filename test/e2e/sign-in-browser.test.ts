@@ -3,11 +3,10 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
-import type { AuditRecord } from "#contract";
-import { auditLines } from "#test/support/audit-lines";
+import { assertIn, assertRefused, toldOf } from "#test/support/signed-on";
 import { startBrowser } from "#test/support/browser";
 import { type CertificatePair, selfSigned } from "#test/support/certificates";
-import { type Child, type Outcome, run } from "#test/support/child";
+import { type Child, run } from "#test/support/child";
 import { FormBrowser, type Page } from "#test/support/form-browser";
 import { type Pieces, postern } from "#test/support/gateway";
 import {
@@ -22,7 +21,6 @@ import {
 import { spawnSsh } from "#test/support/ssh";
 import { missing, stranger } from "#test/support/strangers";
 import { tempDir, type TempDir } from "#test/support/temp-dir";
-import { until } from "#test/support/waiting";
 import { keyLogin, startWorld, upstreamTo, type World } from "#test/support/world";
 
 const skip = missing("ssh", "sshd", "openssl");
@@ -127,24 +125,7 @@ function shown(page: Page, id: string): string | undefined {
   return new RegExp(`id="${id}">([^<]*)<`).exec(page.text)?.[1];
 }
 
-async function told(user: string): Promise<AuditRecord & { readonly event: "auth" }> {
-  return await until(`a line about ${user}`, () => {
-    const found = auditLines(audit).findLast(
-      (line) => line.event === "auth" && line.user === user && line.method === "keyboard-interactive",
-    );
-    return found?.event === "auth" ? found : undefined;
-  });
-}
-
-function assertIn({ stdout, stderr }: Outcome): void {
-  assert.equal(stdout.toString(), "in\n", stderr);
-}
-
-function assertRefused({ code, stdout, stderr }: Outcome, words: RegExp): void {
-  assert.equal(code, 255, stdout.toString());
-  assert.match(stderr, words);
-  assert.match(stderr, /Permission denied/);
-}
+const told = (user: string): ReturnType<typeof toldOf> => toldOf(audit, user);
 
 test("a code, a browser, a question, and in: the provider has no device grant", { skip }, async () => {
   await using child = begin("web-ada");

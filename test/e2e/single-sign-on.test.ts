@@ -2,15 +2,13 @@
 import assert from "node:assert/strict";
 import { readFile, writeFile } from "node:fs/promises";
 import { after, before, beforeEach, test } from "node:test";
-import type { AuditRecord } from "#contract";
-import { auditLines } from "#test/support/audit-lines";
+import { assertIn, assertRefused, toldOf } from "#test/support/signed-on";
 import { postern, type Pieces } from "#test/support/gateway";
 import { openIdClient, type OpenIdProvider, startOpenId } from "#test/support/openid";
 import { runOnPty } from "#test/support/pty";
 import { runSsh, spawnSsh, sshCommand } from "#test/support/ssh";
 import { missing, stranger } from "#test/support/strangers";
 import type { Child, Outcome } from "#test/support/child";
-import { until } from "#test/support/waiting";
 import { keyLogin, startWorld, upstreamTo, type World } from "#test/support/world";
 
 const skip = missing("ssh", "sshd", "openssl");
@@ -121,24 +119,7 @@ async function logIn(user: string, login: string, key?: string): Promise<Outcome
   return await child.outcome();
 }
 
-async function told(user: string): Promise<AuditRecord & { readonly event: "auth" }> {
-  return await until(`a line about ${user}`, () => {
-    const found = auditLines(audit).findLast(
-      (line) => line.event === "auth" && line.user === user && line.method === "keyboard-interactive",
-    );
-    return found?.event === "auth" ? found : undefined;
-  });
-}
-
-function assertIn({ stdout, stderr }: Outcome): void {
-  assert.equal(stdout.toString(), "in\n", stderr);
-}
-
-function assertRefused({ code, stdout, stderr }: Outcome, words: RegExp): void {
-  assert.equal(code, 255, stdout.toString());
-  assert.match(stderr, words);
-  assert.match(stderr, /Permission denied/);
-}
+const told = (user: string): ReturnType<typeof toldOf> => toldOf(audit, user);
 
 test("a code, a browser, and in: the audit says who", { skip }, async () => {
   await using child = begin("domain-ada");

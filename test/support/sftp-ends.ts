@@ -8,6 +8,7 @@ import {
   encodeSftpReply,
   encodeSftpRequest,
   FX,
+  FXF,
   FXP,
   PacketStream,
   S_IFDIR,
@@ -15,7 +16,21 @@ import {
   type SftpReply,
   type SftpRequest,
 } from "#ssh/sftp";
+import { planOf } from "./confined.ts";
 import { type FakeClock, fakeClock } from "./fake-clock.ts";
+
+/** Confined to a folder. */
+export const rooted: SftpPlan = planOf({ root: "/srv" });
+/** Recorded alone. */
+export const watched: SftpPlan = planOf({ record: true, confining: false });
+
+export function status(id: number, code: number, message = ""): SftpReply {
+  return { kind: "status", id, code, message };
+}
+
+export function open(id: number, path: string, flags: number = FXF.READ): SftpRequest {
+  return { kind: "open", id, path, flags, attrs: {} };
+}
 
 /** An SFTP channel between a client and an upstream that both are the test's: what each is sent, decoded. */
 export class SftpEnds {
