@@ -103,7 +103,8 @@ function runFiles(group: Group, files: readonly string[]): Tally {
     `--test-reporter-destination=${result}`,
   ];
   try {
-    const { status } = spawnSync(process.execPath, ["--test", ...group.flags, ...reporters, ...files], {
+    const flags = ["--import=./test/support/fixed-seed.ts", "--test", ...group.flags];
+    const { status } = spawnSync(process.execPath, [...flags, ...reporters, ...files], {
       stdio: "inherit",
       env: { ...process.env, ...group.env },
     });

@@ -52,7 +52,7 @@ export const keywords: ReadonlyMap<string, KeywordForm> = new Map<string, Keywor
   ["sendenv", "all"],
   ["serveralivecountmax", "word"],
   ["serveraliveinterval", "word"],
-  ["setenv", "all"],
+  ["setenv", "words"],
   ["streamlocalbindunlink", "word"],
   ["stricthostkeychecking", "word"],
   ["user", "word"],

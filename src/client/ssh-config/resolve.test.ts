@@ -104,10 +104,11 @@ test("Match: all conditions, negation, what is known by then, and exec only wher
 });
 
 test("Match final is about what the first reading found", async () => {
-  const text = "Match final host *.lan\n Port 7\nHost web1\n HostName a.lan\n IdentityFile one\n";
+  const text =
+    "Match final host *.lan\n Port 7\n IdentityFile two\nHost web1\n HostName a.lan\n Port 8\n IdentityFile one\n";
   const found = await values(text);
-  assert.deepEqual(found["port"], ["7"]);
-  assert.deepEqual(found["identityfile"], ["one"], "lists are read once");
+  assert.deepEqual(found["port"], ["8"], "what the first reading found stays");
+  assert.deepEqual(found["identityfile"], ["one", "two"], "lists are added to, each line once");
 });
 
 test("Include: where it stands, by pattern, relative, with a variable, and not for other hosts", async () => {

@@ -60,8 +60,6 @@ class Reading {
   readonly #query: ConfigQuery;
   readonly #ports: ConfigPorts;
   readonly #final: boolean;
-  /** Keywords whose values came from the first reading: lists are not added to twice. */
-  readonly #kept: ReadonlyMap<string, readonly string[]>;
   readonly #ignored: string[] = [];
   readonly #told = new Set<string>();
 
@@ -69,7 +67,6 @@ class Reading {
     this.#query = query;
     this.#ports = ports;
     this.#final = final;
-    this.#kept = kept;
     for (const [keyword, values] of kept) this.values.set(keyword, [...values]);
     if (final) return;
     for (const [index, { keyword, value }] of query.overrides.entries()) {
@@ -200,14 +197,12 @@ class Reading {
         this.#noticeOnce(line, `"${line.keyword}" is not known here and changes nothing`);
       return;
     }
-    if (this.#kept.has(keyword)) return;
     const value = valueOf(line, form);
     const before = this.values.get(keyword);
     const adds = form === "each" || form === "all" || form === "forward";
     if (before === undefined) this.values.set(keyword, value);
-    // The same file twice is one.
-    else if (form === "each") before.push(...value.filter((each) => !before.includes(each)));
-    else if (adds) before.push(...value);
+    // The same file, name or forwarding twice is one, and the last reading meets most lines a second time.
+    else if (adds) before.push(...value.filter((each) => !before.includes(each)));
     // Whichever of the two comes first switches the other off.
     if (keyword === "proxyjump" && before === undefined && value[0]?.toLowerCase() !== "none")
       this.#other("proxycommand");

@@ -10,6 +10,8 @@ import { run } from "#test/support/child";
 import { missing, stranger } from "#test/support/strangers";
 import { tempDir } from "#test/support/temp-dir";
 
+const runs = Number(process.env["FUZZ_RUNS"] ?? 150);
+
 const skip = missing("ssh");
 
 /** What we compare, by ssh's own names. */
@@ -26,6 +28,10 @@ function ours(settings: HostSettings): Record<string, string> {
     identityfile: (settings.identityFiles ?? []).join(" "),
     userknownhostsfile: settings.knownHosts.filter((file) => !file.startsWith("/etc/")).join(" "),
     requesttty: settings.requestTerminal,
+    certificatefile: settings.certificateFiles.join(" "),
+    dynamicforward: settings.dynamicForwards.join(", "),
+    setenv: settings.setEnvironment.join(" "),
+    sendenv: settings.sendEnvironment.join(" "),
   };
 }
 
@@ -54,6 +60,11 @@ async function theirs(file: string, host: string): Promise<Record<string, string
     identityfile: files.includes("id_ed25519_sk") ? "" : home(files),
     userknownhostsfile: home(one("userknownhostsfile")),
     requesttty: { true: "yes", false: "no" }[one("requesttty")] ?? one("requesttty"),
+    certificatefile: (values.get("certificatefile") ?? []).join(" "),
+    dynamicforward: (values.get("dynamicforward") ?? []).join(", "),
+    setenv: (values.get("setenv") ?? []).join(" "),
+    // It prints a name each time that it was read; once or twice is the same.
+    sendenv: [...new Set(values.get("sendenv"))].join(" "),
   };
 }
 
@@ -87,6 +98,13 @@ const lines = [
   "HostKeyAlias alias",
   "UserKnownHostsFile /k1 /k2",
   "RequestTTY force",
+  "CertificateFile /c",
+  "DynamicForward 1080",
+  "DynamicForward 1081",
+  "SetEnv A=1 B=2",
+  "SetEnv C=3",
+  "SendEnv LANG",
+  "SendEnv TZ LANG",
   "  # nothing",
   "",
 ];
@@ -113,7 +131,7 @@ test("any order of lines gives the same settings as ssh -G", { skip }, async () 
         compared += 1;
       },
     ),
-    { numRuns: 150 },
+    { numRuns: runs },
   );
-  assert.ok(compared >= 150);
+  assert.ok(compared >= runs);
 });
