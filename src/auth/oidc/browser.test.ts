@@ -1,24 +1,26 @@
 /** The authorization code: whom a provider names, and what nobody is let in by. Signatures and the rest: oidc.test.ts. */
 import assert from "node:assert/strict";
-import { createHash, generateKeyPairSync, sign } from "node:crypto";
-import { once } from "node:events";
-import { createServer, type IncomingMessage } from "node:http";
+import { createHash } from "node:crypto";
+import type { IncomingMessage } from "node:http";
 import { test } from "node:test";
-import { parseTemplate, silentLog, systemClock } from "#base";
+import { silentLog, systemClock } from "#base";
 import type { AuthContext, AuthPorts, SignInVisit, Verdict, WaitingLogin } from "#contract";
 import { noUsers } from "#test/support/auth-ports";
+import { bodyOf } from "#test/support/https-server";
+import {
+  adaLogsIn,
+  answerJson,
+  goodClaims,
+  idToken,
+  type Json,
+  oidcBasics,
+  signingKeys,
+  startProvider,
+} from "#test/support/oidc-stand";
 import { oidc } from "./oidc.ts";
 import type { OidcConfig } from "./schema.ts";
 
-type Json = Readonly<Record<string, unknown>>;
-const { privateKey, publicKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
 const callback = "https://login.gate.example/callback/idp";
-
-function token(claims: Json): string {
-  const part = (value: Json): string => Buffer.from(JSON.stringify(value)).toString("base64url");
-  const text = `${part({ alg: "RS256", kid: "k" })}.${part(claims)}`;
-  return `${text}.${sign("sha256", Buffer.from(text), privateKey).toString("base64url")}`;
-}
 
 interface Behaviour {
   readonly metadata?: Json;
@@ -27,32 +29,18 @@ interface Behaviour {
   readonly refusal?: string;
 }
 
-async function bodyOf(request: IncomingMessage): Promise<URLSearchParams> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of request) chunks.push(chunk as Buffer);
-  return new URLSearchParams(Buffer.concat(chunks).toString());
-}
-
 /** A provider that keeps to PKCE, and otherwise does as it is told; and a login method for it. */
 async function standing(behaviour: Behaviour = {}, config: Partial<OidcConfig> = {}) {
   const asked: URLSearchParams[] = [];
   let visited: URLSearchParams | undefined;
-  const server = createServer(
+  const provider = await startProvider(
     (request, response) =>
-      void answer(request).then((value) => {
-        response.statusCode = "error" in value ? 400 : 200;
-        response.setHeader("content-type", "application/json");
-        response.end(JSON.stringify(value));
-      }),
+      void answer(request).then((value) => answerJson(response, value, "error" in value ? 400 : 200)),
   );
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  const issuer = `http://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`;
+  const { issuer } = provider;
 
   async function answer(request: IncomingMessage): Promise<Json> {
-    if (request.url === "/jwks")
-      return { keys: [{ ...publicKey.export({ format: "jwk" }), kid: "k", alg: "RS256", use: "sig" }] };
+    if (request.url === "/jwks") return signingKeys;
     if (request.url !== "/token")
       return {
         issuer,
@@ -61,7 +49,7 @@ async function standing(behaviour: Behaviour = {}, config: Partial<OidcConfig> =
         jwks_uri: `${issuer}/jwks`,
         ...behaviour.metadata,
       };
-    const body = await bodyOf(request);
+    const body = new URLSearchParams((await bodyOf(request)).toString());
     asked.push(body);
     if (behaviour.refusal !== undefined) return { error: behaviour.refusal };
     const challenge = createHash("sha256")
@@ -72,19 +60,8 @@ async function standing(behaviour: Behaviour = {}, config: Partial<OidcConfig> =
       body.get("redirect_uri") === visited.get("redirect_uri") &&
       body.get("code") === "c";
     if (!isRight) return { error: "invalid_grant" };
-    const seconds = Math.floor(Date.now() / 1000);
-    const claims = {
-      iss: issuer,
-      aud: "postern",
-      sub: "s1",
-      iat: seconds,
-      exp: seconds + 60,
-      nonce: visited?.get("nonce"),
-      email: "ada@example.com",
-      email_verified: true,
-      ...behaviour.claims,
-    };
-    return { access_token: "a", token_type: "Bearer", id_token: token(claims) };
+    const claims = { ...goodClaims(issuer), nonce: visited?.get("nonce"), ...behaviour.claims };
+    return { access_token: "a", token_type: "Bearer", id_token: idToken(claims) };
   }
 
   const logins: WaitingLogin[] = [];
@@ -105,16 +82,10 @@ async function standing(behaviour: Behaviour = {}, config: Partial<OidcConfig> =
   };
   const method = await oidc.create(
     {
-      kind: "oidc",
+      ...oidcBasics,
       flow: "browser",
       issuer,
-      clientId: "postern",
-      allow: { emails: ["*@example.com"] },
       user: { emailDomain: "example.com", map: { "sub:s1": ["root", "ada"], "group:x": ["eve"] } },
-      name: parseTemplate("{user}"),
-      timeoutSeconds: 1,
-      waitSeconds: 5,
-      dangerouslyAllowHttp: true,
       ...config,
     },
     ports,
@@ -127,14 +98,6 @@ async function standing(behaviour: Behaviour = {}, config: Partial<OidcConfig> =
     return visit;
   };
   const words: string[] = [];
-  const context: AuthContext = {
-    user: "ada",
-    captures: { user: "ada" },
-    from: { text: "unix" },
-    nowMs: 0,
-    signal: new AbortController().signal,
-    pretended: false,
-  };
   return {
     browser,
     begin,
@@ -152,12 +115,11 @@ async function standing(behaviour: Behaviour = {}, config: Partial<OidcConfig> =
             return [];
           },
         },
-        { ...context, ...more },
+        { ...adaLogsIn, ...more },
       ),
     [Symbol.asyncDispose]: async () => {
       await method[Symbol.asyncDispose]();
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
+      await provider[Symbol.asyncDispose]();
     },
   };
 }

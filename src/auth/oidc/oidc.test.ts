@@ -1,30 +1,26 @@
 /** What a provider may get wrong, or somebody in its place: nobody is let in by it. */
 import assert from "node:assert/strict";
-import { generateKeyPairSync, type KeyObject, sign } from "node:crypto";
-import { once } from "node:events";
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { generateKeyPairSync } from "node:crypto";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { test } from "node:test";
-import { parseTemplate, silentLog, systemClock } from "#base";
+import { silentLog, systemClock } from "#base";
 import type { AuthContext, AuthPorts, Verdict } from "#contract";
 import { noUsers } from "#test/support/auth-ports";
+import {
+  adaLogsIn,
+  answerJson,
+  goodClaims,
+  idToken,
+  type Json,
+  oidcBasics,
+  signingKeys,
+  startProvider,
+} from "#test/support/oidc-stand";
 import { oidc } from "./oidc.ts";
 import { neededClaims, personOf, refusal } from "./person.ts";
 import { type OidcConfig, schema } from "./schema.ts";
 
-const keys = generateKeyPairSync("rsa", { modulusLength: 2048 });
 const others = generateKeyPairSync("rsa", { modulusLength: 2048 });
-
-type Json = Readonly<Record<string, unknown>>;
-
-function token(
-  claims: Json,
-  { key = keys.privateKey, alg = "RS256" }: { key?: KeyObject; alg?: string } = {},
-): string {
-  const part = (value: Json): string => Buffer.from(JSON.stringify(value)).toString("base64url");
-  const text = `${part({ alg, kid: "k" })}.${part(claims)}`;
-  const mac = alg === "none" ? "" : sign("sha256", Buffer.from(text), key).toString("base64url");
-  return `${text}.${mac}`;
-}
 
 interface Behaviour {
   /** Over the good claims. */
@@ -40,19 +36,13 @@ interface Behaviour {
 async function standing(behaviour: Behaviour = {}, config: Partial<OidcConfig> = {}) {
   const bodies: string[] = [];
   const asked: string[] = [];
-  const server = createServer((request, response) => void answer(request, response));
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  const issuer = `http://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`;
+  const provider = await startProvider((request, response) => void answer(request, response));
+  const { issuer } = provider;
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = request.url ?? "";
     asked.push(url);
-    const json = (value: Json): void => {
-      response.setHeader("content-type", "application/json");
-      response.end(JSON.stringify(value));
-    };
+    const json = (value: Json): void => answerJson(response, value);
     if (url.startsWith("/.well-known/")) {
       json({
         issuer,
@@ -64,7 +54,7 @@ async function standing(behaviour: Behaviour = {}, config: Partial<OidcConfig> =
         ...behaviour.metadata,
       });
     } else if (url === "/jwks") {
-      json({ keys: [{ ...keys.publicKey.export({ format: "jwk" }), kid: "k", alg: "RS256", use: "sig" }] });
+      json(signingKeys);
     } else if (url === "/device") {
       json({
         device_code: "d",
@@ -79,22 +69,12 @@ async function standing(behaviour: Behaviour = {}, config: Partial<OidcConfig> =
     } else if (behaviour.tokenAnswer !== undefined) {
       behaviour.tokenAnswer(response);
     } else {
-      const seconds = Math.floor(Date.now() / 1000);
-      const good = {
-        iss: issuer,
-        aud: "postern",
-        sub: "s1",
-        iat: seconds,
-        exp: seconds + 60,
-        email: "ada@example.com",
-        email_verified: true,
-        ...behaviour.claims,
-      };
-      const idToken = behaviour.idToken === undefined ? token(good) : behaviour.idToken(good);
+      const good = { ...goodClaims(issuer), ...behaviour.claims };
+      const signed = behaviour.idToken === undefined ? idToken(good) : behaviour.idToken(good);
       const body = {
         access_token: "a",
         token_type: "Bearer",
-        ...(idToken === undefined ? {} : { id_token: idToken }),
+        ...(signed === undefined ? {} : { id_token: signed }),
       };
       bodies.push(JSON.stringify(body));
       json(body);
@@ -112,27 +92,12 @@ async function standing(behaviour: Behaviour = {}, config: Partial<OidcConfig> =
   };
   const method = await oidc.create(
     {
-      kind: "oidc",
+      ...oidcBasics,
       issuer,
-      clientId: "postern",
-      allow: { emails: ["*@example.com"] },
-      user: { emailDomain: "example.com" },
-      name: parseTemplate("{user}"),
-      timeoutSeconds: 1,
-      waitSeconds: 5,
-      dangerouslyAllowHttp: true,
       ...config,
     },
     ports,
   );
-  const context: AuthContext = {
-    user: "ada",
-    captures: { user: "ada" },
-    from: { text: "unix" },
-    nowMs: 0,
-    signal: AbortSignal.any([]),
-    pretended: false,
-  };
   const words: string[] = [];
   return {
     asked,
@@ -148,12 +113,11 @@ async function standing(behaviour: Behaviour = {}, config: Partial<OidcConfig> =
             return prompts.map(() => new Uint8Array());
           },
         },
-        { ...context, ...more },
+        { ...adaLogsIn, ...more },
       ),
     [Symbol.asyncDispose]: async () => {
       await method[Symbol.asyncDispose]();
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
+      await provider[Symbol.asyncDispose]();
     },
   };
 }
@@ -178,13 +142,13 @@ const lies: readonly [string, Behaviour][] = [
   ["of an earlier login", { claims: { iat: now - 3600 } }],
   ["that holds only later", { claims: { nbf: now + 3600 } }],
   ["of nobody", { claims: { sub: undefined } }],
-  ["signed by another key", { idToken: (good) => token(good, { key: others.privateKey }) }],
-  ["signed by nobody", { idToken: (good) => token(good, { alg: "none" }) }],
+  ["signed by another key", { idToken: (good) => idToken(good, { key: others.privateKey }) }],
+  ["signed by nobody", { idToken: (good) => idToken(good, { alg: "none" }) }],
   [
     "that was changed",
     {
       idToken: (good) =>
-        token(good).replace(
+        idToken(good).replace(
           /\.[^.]+\./,
           `.${Buffer.from(JSON.stringify({ ...good, sub: "s2" })).toString("base64url")}.`,
         ),
@@ -208,7 +172,7 @@ for (const [what, behaviour] of lies) {
 
 test("a token that was used before", async () => {
   let first: string | undefined;
-  await using stand = await standing({ idToken: (good) => (first ??= token(good)) });
+  await using stand = await standing({ idToken: (good) => (first ??= idToken(good)) });
   assert.equal((await stand.attempt()).kind, "accepted");
   const again = await stand.attempt();
   assert.ok(again.kind === "denied" && /used before/.test(again.reason), JSON.stringify(again));
