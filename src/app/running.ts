@@ -8,7 +8,7 @@ import {
   type Timer,
   version,
 } from "#base";
-import { ConfigInvalid, type Config, diffConfig, formatProblem } from "#config";
+import { ConfigInvalid, type Config, diffConfig, formatProblem, ruleCount } from "#config";
 import type { TunnelListing, Tunnels } from "#contract";
 import type { Acceptor, Admission } from "#gateway";
 import type { ControlRequest } from "./control.ts";
@@ -172,7 +172,7 @@ export class Running {
       connections: admission.connections,
       startups: admission.startups,
       workers: crew.workers,
-      rules: this.#config.rules.length,
+      rules: ruleCount(this.#config),
       logLevel: log.level,
       logLinesLost: log.linesLost,
       targets: this.#parts.watch.registry.reports,

@@ -1,6 +1,6 @@
 import { AcmeOffice } from "#acme";
 import { openLog, type RootLog, systemClock, version } from "#base";
-import { type Config, formatProblem } from "#config";
+import { type Config, formatProblem, ruleCount } from "#config";
 import { Acceptor, Admission } from "#gateway";
 import { SignIns } from "#http-proxy";
 import { nativePackets } from "#ssh/algorithms";
@@ -152,7 +152,7 @@ async function start(
     node: process.version,
     pid: process.pid,
     workers: config.workers,
-    rules: config.rules.length,
+    rules: ruleCount(config),
     ciphers: nativePackets === undefined ? "node:crypto" : "native",
   });
   await listening.commit();

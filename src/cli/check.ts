@@ -1,5 +1,5 @@
 import type { Callback } from "#app";
-import { ConfigInvalid, formatProblem, loadConfig, type Problem } from "#config";
+import { ConfigInvalid, formatProblem, loadConfig, type Problem, ruleCount } from "#config";
 import { Command } from "commander";
 import { configOption, type ConfigOptions } from "./config-option.ts";
 import { complain, type CliContext, say, type Finish } from "./context.ts";
@@ -38,7 +38,7 @@ async function problemsOf(
     const app = await context.app();
     return {
       problems: [...warnings, ...(await app.check(config))],
-      rules: config.rules.length,
+      rules: ruleCount(config),
       callbacks: app.callbacks(config),
     };
   } catch (error) {

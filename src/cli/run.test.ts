@@ -139,6 +139,10 @@ test("check: good, with warnings, and every problem on its own line", async () =
     stdout: `${file}: good, 1 rule\n`,
     stderr: "",
   });
+  // A splice is a rule as well.
+  const splice = "  - { name: pipe, mode: splice, match: { from: [10.0.0.0/8] }, targets: [web1] }\n";
+  writeFileSync(file, `${good}${splice}targets: [{ name: web1, names: [web1], host: web1 }]\n`);
+  assert.match((await postern(["check", "-c", file])).stdout, /good, 2 rules/);
   writeFileSync(file, good.replace("acceptNew: new", "dangerouslyAcceptAny: true"));
   const warned = await postern(["check", "-c", file]);
   assert.equal(warned.code, 0);

@@ -29,7 +29,7 @@ export { loginSteps, type RequiredKinds } from "./login-steps.ts";
 export { formatProblem, type Problem } from "./problem.ts";
 export { readText } from "./read-text.ts";
 export type { RuleConfig } from "./rule.ts";
-export { type Config, type KeepaliveConfig, type LogConfig, restartKeys } from "./schema.ts";
+export { type Config, type KeepaliveConfig, type LogConfig, restartKeys, ruleCount } from "./schema.ts";
 export { fixedAddresses, type SpliceRuleConfig, type TargetConfig } from "./target.ts";
 export { alike as sameConfig } from "./diff.ts";
 export type { UpstreamConfig } from "./upstream.ts";

@@ -13,6 +13,7 @@ import {
 } from "./target-advice.ts";
 import { checkDevices } from "./device-advice.ts";
 import { checkEntries } from "./entry-advice.ts";
+import { uncertified } from "./certificate-advice.ts";
 import { checkSignIn } from "./sign-in-advice.ts";
 import { maxFileBytes, YamlDocument } from "./document.ts";
 import { ConfigInvalid } from "./errors.ts";
@@ -113,6 +114,8 @@ class Loader {
       this.#problems.push(...checkDevices(main.found, main.document, all));
       const logins = { rules: this.#rules, splices: this.#splices };
       this.#problems.push(...checkSignIn(main.found, main.document, logins));
+      if (this.#options.filesMustExist !== false)
+        this.#problems.push(...(await uncertified(main.found, main.document, (path) => this.readText(path))));
     }
     const config = main === undefined ? undefined : this.#finish(name, main.found, main.document);
     const problems = inOrder(this.#problems);

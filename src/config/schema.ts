@@ -65,6 +65,11 @@ export interface Config {
   readonly spliceRules: readonly SpliceRuleConfig[];
 }
 
+/** Of both kinds, as operators count them. */
+export function ruleCount({ rules, spliceRules }: Pick<Config, "rules" | "spliceRules">): number {
+  return rules.length + spliceRules.length;
+}
+
 export type AnyRule = Omit<RuleConfig, "place"> | Omit<SpliceRuleConfig, "place">;
 
 /** What one file holds, before files are put together. */

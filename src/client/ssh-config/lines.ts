@@ -4,6 +4,8 @@ import { clientErrors } from "../errors.ts";
 export interface ConfigLine {
   /** In lower case. */
   readonly keyword: string;
+  /** The same as it was written. */
+  readonly typed: string;
   /** The words after it, quotes and escapes resolved. */
   readonly words: readonly string[];
   /** All that follows it as written: commands are taken so. */
@@ -12,6 +14,9 @@ export interface ConfigLine {
   /** Counted from 1. */
   readonly line: number;
 }
+
+/** In place of a file: what was typed has no lines. */
+export const commandLine = "On the command line";
 
 /** More than any file of people holds. */
 export const maxConfigBytes: number = 4 * 1024 * 1024;
@@ -29,6 +34,7 @@ export function readLines(text: string, fileName: string): ConfigLine[] {
     if (found === null) throw badLine(fileName, line, "there is no keyword");
     lines.push({
       keyword: keyword.toLowerCase(),
+      typed: keyword,
       words: wordsOf(rest, fileName, line),
       rest,
       fileName,
@@ -39,7 +45,12 @@ export function readLines(text: string, fileName: string): ConfigLine[] {
 }
 
 export function badLine(fileName: string, line: number, reason: string): Error {
-  return new clientErrors.OPERATOR_CLIENT_CONFIG(`${fileName}:${line}: ${reason}.`);
+  return new clientErrors.OPERATOR_CLIENT_CONFIG(`${placeOf({ fileName, line })}: ${reason}.`);
+}
+
+/** As it is shown. */
+export function placeOf({ fileName, line }: Pick<ConfigLine, "fileName" | "line">): string {
+  return fileName === commandLine ? fileName : `${fileName}:${line}`;
 }
 
 /** Words between blanks; quotes hold blanks together, a backslash takes a quote, a backslash or a blank as it is, `#` ends the line. */

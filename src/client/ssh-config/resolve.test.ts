@@ -139,9 +139,17 @@ test("what OpenSSH knows and we do not use is quiet; what nobody knows is told o
     "ForwardAgent yes\nNonsense 1\nNonsense 1\nIgnoreUnknown Use*\nUseMagic no\n",
   );
   assert.deepEqual(notices, [
-    '/home/ada/.ssh/config:2: "nonsense" is not known here and changes nothing.',
-    '/home/ada/.ssh/config:3: "nonsense" is not known here and changes nothing.',
+    '/home/ada/.ssh/config:2: "Nonsense" is not known here and changes nothing.',
+    '/home/ada/.ssh/config:3: "Nonsense" is not known here and changes nothing.',
   ]);
+});
+
+test("what was typed is told of as it was typed, and has no line", async () => {
+  const { notices } = await read("", { overrides: [{ keyword: "NonSense", value: "1" }] });
+  assert.deepEqual(notices, ['On the command line: "NonSense" is not known here and changes nothing.']);
+  await assert.rejects(read("", { overrides: [{ keyword: "Port", value: "" }] }), {
+    detail: 'On the command line: "Port" needs a value.',
+  });
 });
 
 for (const [text, line] of [

@@ -1,7 +1,7 @@
 import { matchPatternList } from "#ssh/keys";
 import { clientErrors } from "../errors.ts";
 import { aliases, idleKeywords, type KeywordForm, keywords } from "./keywords.ts";
-import { badLine, type ConfigLine, readLines } from "./lines.ts";
+import { badLine, commandLine, type ConfigLine, placeOf, readLines } from "./lines.ts";
 import { expandEnvironment, expandHome, expandTokens, type LocalAccount } from "./tokens.ts";
 
 /** What reading a configuration needs of the world. */
@@ -69,10 +69,8 @@ class Reading {
     this.#final = final;
     for (const [keyword, values] of kept) this.values.set(keyword, [...values]);
     if (final) return;
-    for (const [index, { keyword, value }] of query.overrides.entries()) {
-      for (const line of readLines(`${keyword} ${value}`, "the command line"))
-        this.#set({ ...line, line: index + 1 });
-    }
+    for (const { keyword, value } of query.overrides)
+      for (const line of readLines(`${keyword} ${value}`, commandLine)) this.#set(line);
   }
 
   async files(files: readonly ConfigFile[]): Promise<void> {
@@ -194,7 +192,7 @@ class Reading {
     if (keyword === "tag" && !this.values.has("tag")) this.values.set("tag", [line.words[0] ?? ""]);
     if (form === undefined) {
       if (!idleKeywords.has(keyword) && !this.#isIgnored(keyword))
-        this.#noticeOnce(line, `"${line.keyword}" is not known here and changes nothing`);
+        this.#noticeOnce(line, `"${line.typed}" is not known here and changes nothing`);
       return;
     }
     const value = valueOf(line, form);
@@ -247,8 +245,8 @@ class Reading {
     );
   }
 
-  #noticeOnce({ fileName, line }: ConfigLine, text: string): void {
-    const whole = `${fileName}:${line}: ${text}.`;
+  #noticeOnce(line: ConfigLine, text: string): void {
+    const whole = `${placeOf(line)}: ${text}.`;
     if (this.#told.has(whole) || this.#final) return;
     this.#told.add(whole);
     this.#ports.notice(whole);
@@ -258,7 +256,7 @@ class Reading {
 function valueOf(line: ConfigLine, form: KeywordForm): string[] {
   const [first] = line.words;
   const missing = (): never => {
-    throw badLine(line.fileName, line.line, `"${line.keyword}" needs a value`);
+    throw badLine(line.fileName, line.line, `"${line.typed}" needs a value`);
   };
   switch (form) {
     case "command": {
