@@ -105,10 +105,11 @@ export function addressText({ target, address, health, drained, sessions, reason
 }
 
 function sessionText(session: SessionRecord, nowMs: number): string {
-  const { id, from, user, upstream, phase, startedAtMs } = session;
+  const { id, from, user, upstream, mounts = [], phase, startedAtMs } = session;
   const age = formatSeconds(Math.round((nowMs - startedAtMs) / 1000));
   const whom = user === undefined ? "" : ` ${user}`;
-  const where = upstream === undefined ? "" : ` to ${upstream}`;
+  const ends = upstream === undefined ? mounts.map((each) => each.upstream) : [upstream];
+  const where = ends.length === 0 ? "" : ` to ${[...new Set(ends)].join(" and ")}`;
   return `${id}${whom} from ${from}${where}, ${phase}, ${age}`;
 }
 

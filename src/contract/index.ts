@@ -98,7 +98,7 @@ export type {
   Server,
   ServerPorts,
 } from "./server.ts";
-export type { SessionEnd, SessionPhase, SessionRecord } from "./session.ts";
+export type { MountRecord, SessionEnd, SessionPhase, SessionRecord } from "./session.ts";
 export type {
   BrowserLogin,
   Identity,

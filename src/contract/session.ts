@@ -1,5 +1,11 @@
 export type SessionPhase = "handshake" | "authenticating" | "entering" | "open" | "ending";
 
+/** Where a mount stands in the tree, and the user, host and port that it leads to. */
+export interface MountRecord {
+  readonly at: string;
+  readonly upstream: string;
+}
+
 /** What is told about a live session. */
 export interface SessionRecord {
   readonly id: string;
@@ -11,6 +17,8 @@ export interface SessionRecord {
   readonly method?: string;
   readonly rule?: string;
   readonly upstream?: string;
+  /** Of a tree of mounts: those whose host it is connected to. */
+  readonly mounts?: readonly MountRecord[];
   readonly bytesFromClient?: number;
   readonly bytesToClient?: number;
 }

@@ -1,5 +1,5 @@
 import type { Clock, Log } from "#base";
-import type { Auditor, FilesChannel, FilesDesk, FilesEnd, Route } from "#contract";
+import type { Auditor, FilesChannel, FilesDesk, FilesEnd, MountRecord, Route } from "#contract";
 import { fileRulesFor, type Mount, MountedSftp, type PathLocks, type Usage } from "#sftp";
 import { bytesOf } from "#ssh/sftp";
 import { gatewayErrors } from "./errors.ts";
@@ -53,6 +53,15 @@ export class MountDesk implements FilesDesk, AsyncDisposable {
         return await host.open(end);
       },
     }));
+  }
+
+  /** Those whose host is connected. */
+  get entered(): readonly MountRecord[] {
+    const { mounts = [] } = this.#options.route;
+    return mounts.flatMap(({ at }, number) => {
+      const upstream = this.#hosts[number]?.upstream;
+      return upstream === undefined ? [] : [{ at, upstream }];
+    });
   }
 
   refusal(asked: "shell" | "exec" | "sftp" | "subsystem"): string | undefined {

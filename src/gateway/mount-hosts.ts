@@ -34,10 +34,16 @@ interface Connected {
 export class MountHost implements AsyncDisposable {
   readonly #options: MountHostOptions;
   #connection: Promise<Connected> | undefined;
+  #upstream: string | undefined;
   #over = false;
 
   constructor(options: MountHostOptions) {
     this.#options = options;
+  }
+
+  /** User, host and port of its connection, as long as there is one. */
+  get upstream(): string | undefined {
+    return this.#upstream;
   }
 
   /** A channel to its SFTP server. Rejects with what the client may be told. */
@@ -87,10 +93,13 @@ export class MountHost implements AsyncDisposable {
   async #connected(): Promise<Connected> {
     const connection = (this.#connection ??= this.#connect());
     const forget = (): void => {
-      if (this.#connection === connection) this.#connection = undefined;
+      if (this.#connection !== connection) return;
+      this.#connection = undefined;
+      this.#upstream = undefined;
     };
     try {
       const connected = await connection;
+      if (this.#connection === connection) this.#upstream = `${this.#options.route.user}@${connected.where}`;
       void connected.mux.ended.then(forget);
       return connected;
     } catch (error) {

@@ -19,6 +19,8 @@ export interface ServeHereOptions {
   /** What a client of a jump host may reach. */
   readonly passages: () => JumpDesk;
   readonly entry: MountDeskOptions["entry"];
+  /** Told of a tree of mounts. */
+  readonly mounted: (desk: Pick<MountDesk, "entered">) => void;
   readonly locks: PathLocks;
   readonly clock: Clock;
   readonly log: Log;
@@ -42,6 +44,7 @@ export async function serveHere(options: ServeHereOptions): Promise<ConnClose> {
   };
   if (route.serve?.kind === "files") {
     await using desk = new MountDesk({ ...options, user });
+    options.mounted(desk);
     return await world.servers.files.serve({ ...served, desk });
   }
   const server = route.serve?.kind === "devices" ? world.servers.devices : world.servers.jump;

@@ -16,6 +16,7 @@ import { FileChannels } from "./file-channels.ts";
 import type { FailureDelays } from "./failure-delays.ts";
 import { LateEntry } from "./late-entry.ts";
 import { MenuEntry } from "./menu-entry.ts";
+import type { MountDesk } from "./mount-desk.ts";
 import { Permissions } from "./permissions.ts";
 import { Passages } from "./passages.ts";
 import { serveHere } from "./serve-here.ts";
@@ -74,6 +75,7 @@ export class Session {
   #rule: string | undefined;
   readonly #audit: Auditor | undefined;
   #upstreamName: string | undefined;
+  #mounts: Pick<MountDesk, "entered"> | undefined;
   /** Address and port of the upstream. */
   #place = "";
   #files: FileChannels | undefined;
@@ -106,6 +108,7 @@ export class Session {
           }),
       ...(this.#rule === undefined ? {} : { rule: this.#rule }),
       ...(this.#upstreamName === undefined ? {} : { upstream: this.#upstreamName }),
+      ...(this.#mounts === undefined ? {} : { mounts: this.#mounts.entered }),
       ...(link === undefined ? {} : { bytesFromClient: link.bytesIn, bytesToClient: link.bytesOut }),
     };
   }
@@ -324,6 +327,7 @@ export class Session {
       permissions: this.#permissions(principal, route),
       passages: () => this.#passages(principal, route),
       entry: { ports: this.#upstreamPorts(), downstream: leg, sessionId: this.id },
+      mounted: (desk) => (this.#mounts = desk),
       audit: this.#audit,
     });
     return this.#explain({ by: close.kind === "local" ? "gateway" : "downstream", close });

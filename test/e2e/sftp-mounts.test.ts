@@ -303,6 +303,34 @@ test("a host that is down, one that never answers, and a root that is not there:
   for (const place of ["/down", "/mute", "/none"]) assert.ok(lost.includes(place), String(lost));
 });
 
+test("status tells which hosts a tree is connected to", { skip }, async () => {
+  const ask = (file: string, ...more: string[]): string => {
+    const words = [process.execPath, "bin/postern.js", "status", "-c", gateway.configFile, ...more];
+    return `!${words.map((word) => `'${word}'`).join(" ")} > '${here(file)}'`;
+  };
+  const { code, stderr } = await sftp(
+    "tree",
+    "pwd",
+    ask("none.json", "--json"),
+    "ls /incoming",
+    ask("one.json", "--json"),
+    "ls /far/archive",
+    ask("both.txt"),
+  );
+  assert.equal(code, 0, stderr);
+  const mountsIn = async (file: string): Promise<unknown> => {
+    const status = JSON.parse(await readFile(here(file), "utf8")) as {
+      sessions: readonly { user: string; mounts?: unknown }[];
+    };
+    return status.sessions.find(({ user }) => user === "tree")?.mounts;
+  };
+  const name = ({ port }: Sshd): string => `${parts.user.name}@127.0.0.1:${port}`;
+  assert.deepEqual(await mountsIn("none.json"), []);
+  assert.deepEqual(await mountsIn("one.json"), [{ at: "/incoming", upstream: name(parts.sshd) }]);
+  const text = await readFile(here("both.txt"), "utf8");
+  assert.ok(text.includes(` to ${name(parts.sshd)} and ${name(second)}, open, `), text);
+});
+
 test("explain tells where each mount leads", { skip }, async () => {
   const { stdout, code, stderr } = await postern([
     "explain",
