@@ -16,11 +16,14 @@ const program = existsSync(source) ? source : join(root, "dist", "main.js");
 const [major, minor] = process.versions.node.split(".").map(Number);
 
 if (major > oldestMajor || (major === oldestMajor && minor >= oldestMinor)) {
-  // Loading makes much that is soon forgotten: V8's room for new objects would grow by some ten megabytes for it, and stay so, and what
-  // runs once would be compiled as if it ran for ever, which takes another eight. Later both may go on as they like.
-  for (const flag of ["--semi-space-growth-factor=1", "--no-opt", "--no-maglev"]) setFlagsFromString(flag);
+  // Loading makes much that is soon forgotten: V8's room for new objects would grow by some ten megabytes for it, and stay so, what runs
+  // once would be compiled as if it ran for ever, which takes another eight, and old objects would be looked through too late, which
+  // takes two. Later all may go on as they like.
+  const atFirst = ["--semi-space-growth-factor=1", "--no-opt", "--no-maglev", "--optimize-for-size"];
+  for (const flag of atFirst) setFlagsFromString(flag);
   setTimeout(() => {
-    for (const flag of ["--semi-space-growth-factor=2", "--opt", "--maglev"]) setFlagsFromString(flag);
+    const later = ["--semi-space-growth-factor=2", "--opt", "--maglev", "--no-optimize-for-size"];
+    for (const flag of later) setFlagsFromString(flag);
   }, 1_000).unref();
   await import(pathToFileURL(program).href);
 } else {

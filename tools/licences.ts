@@ -3,10 +3,10 @@ import { basename, join } from "node:path";
 import type { Metafile } from "esbuild";
 import { projectDir } from "./project.ts";
 
-/** The licences of what a bundle holds, which ask to go with every copy. */
-export function licences(made: Metafile): string {
+/** The licences of what bundles hold, which ask to go with every copy. */
+export function licences(...made: readonly Metafile[]): string {
   const folders = new Set<string>();
-  for (const input of Object.keys(made.inputs)) {
+  for (const input of made.flatMap(({ inputs }) => Object.keys(inputs))) {
     const folder = /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+/.exec(input)?.[0];
     if (folder !== undefined) folders.add(folder);
   }

@@ -9,36 +9,41 @@ import type { Captures } from "./template.ts";
 export class Pattern {
   /** As written by the operator. */
   readonly source: string;
-  /** Names of its groups, in order. */
-  readonly names: readonly string[];
-  /** How many groups it has, named or not. */
-  readonly groupCount: number;
-  readonly #program: RE2JS;
+  #compiled: Compiled | undefined;
 
-  /** Throws OPERATOR_PATTERN_INVALID. */
-  constructor(source: string) {
-    try {
-      this.#program = RE2JS.compile(source);
-    } catch (cause) {
-      throw new baseErrors.OPERATOR_PATTERN_INVALID(reasonOf(cause), { cause });
-    }
+  /** Throws OPERATOR_PATTERN_INVALID; one that is ours, and so right, may wait: the engine is large, and not every gateway needs it. */
+  constructor(source: string, when: "now" | "first-used" = "now") {
     this.source = source;
-    this.groupCount = this.#program.groupCount();
-    const named = this.#program.namedGroups() as Readonly<Record<string, number>>;
-    this.names = Object.keys(named).sort((one, other) => (named[one] ?? 0) - (named[other] ?? 0));
+    if (when === "now") this.#compiled = compile(source);
+  }
+
+  /** Names of its groups, in order. */
+  get names(): readonly string[] {
+    return this.#parts().names;
+  }
+
+  /** How many groups it has, named or not. */
+  get groupCount(): number {
+    return this.#parts().groupCount;
+  }
+
+  #parts(): Compiled {
+    this.#compiled ??= compile(this.source);
+    return this.#compiled;
   }
 
   /** What was caught, by name and by number ("1" …); undefined unless the whole text matches. */
   match(text: string): Captures | undefined {
-    const matcher = this.#program.matcher(text);
+    const { program, names, groupCount } = this.#parts();
+    const matcher = program.matcher(text);
     if (!matcher.matches()) return undefined;
     const captures: Record<string, string> = Object.create(null) as Record<string, string>;
     captures[0] = text;
     for (const group of [
-      ...Array(this.groupCount)
+      ...Array(groupCount)
         .keys()
         .map((at) => at + 1),
-      ...this.names,
+      ...names,
     ]) {
       const value: string | null = matcher.group(group);
       if (value !== null) captures[group] = value;
@@ -49,6 +54,24 @@ export class Pattern {
   toJSON(): string {
     return this.source;
   }
+}
+
+interface Compiled {
+  readonly program: RE2JS;
+  readonly names: readonly string[];
+  readonly groupCount: number;
+}
+
+function compile(source: string): Compiled {
+  let program: RE2JS;
+  try {
+    program = RE2JS.compile(source);
+  } catch (cause) {
+    throw new baseErrors.OPERATOR_PATTERN_INVALID(reasonOf(cause), { cause });
+  }
+  const named = program.namedGroups() as Readonly<Record<string, number>>;
+  const names = Object.keys(named).sort((one, other) => (named[one] ?? 0) - (named[other] ?? 0));
+  return { program, names, groupCount: program.groupCount() };
 }
 
 const lookAround = /\(\?<?[=!]/;

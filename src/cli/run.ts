@@ -5,6 +5,7 @@ import { complain, type CliContext, type Finish } from "./context.ts";
 import { Interrupted } from "./errors.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { sentenceOf } from "./failure.ts";
+import { createServeProgram } from "./serve-program.ts";
 
 /** Carries out one command line (without the names of node and of the program); gives the exit code. Never throws. */
 export async function run(args: readonly string[], context: CliContext): Promise<number> {
@@ -22,6 +23,7 @@ export async function run(args: readonly string[], context: CliContext): Promise
 
 async function programFor(args: readonly string[], context: CliContext, finish: Finish): Promise<Command> {
   if (clientCommandNames.has(args[0] ?? "")) return createClientProgram(context, finish);
+  if (args[0] === "serve") return createServeProgram(context, finish);
   const { createProgram } = await import("./program.ts");
   return createProgram(context, finish);
 }

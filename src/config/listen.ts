@@ -12,7 +12,7 @@ const entryNames = ["ssh", "version", "tls", "http", "websocket", "host", "addre
 const defaultSilentSeconds = 1.5;
 
 /** As OpenSSH's `VersionAddendum Host: %n` sends it. */
-const defaultComment = "(?:.* )?Host: *(?<name>[^ ]+)(?: .*)?";
+const defaultComment: Pattern = new Pattern("(?:.* )?Host: *(?<name>[^ ]+)(?: .*)?", "first-used");
 
 const fields = z.strictObject({
   address: endpoint.describe("As in the short form."),
@@ -39,7 +39,7 @@ const fields = z.strictObject({
     .describe("How long a silent client is waited for before the gateway speaks SSH."),
   versionComment: pattern
     .refine((value) => value.names.includes("name"), { error: "must have a group (?<name>…)" })
-    .prefault(defaultComment)
+    .prefault(defaultComment.source)
     .describe("Over the comment of the client's version line; its group `name` is the target."),
   clientCertificate: z
     .enum(["off", "asked", "required"])
@@ -63,7 +63,7 @@ function planOf(listen: Endpoint, more: Partial<z.output<typeof fields>> = {}): 
     entries: more.entries ?? ["ssh"],
     proxyFrom: more.proxyProtocol?.from ?? [],
     silentMs: (more.silentSeconds ?? defaultSilentSeconds) * 1000,
-    versionComment: more.versionComment ?? new Pattern(defaultComment),
+    versionComment: more.versionComment ?? defaultComment,
     clientCertificate: more.clientCertificate ?? "asked",
     origins: more.origins ?? [],
   };

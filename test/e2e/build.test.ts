@@ -51,17 +51,28 @@ test("a release: dist/ and bin/, without the source", { skip: missing("ssh", "ss
   assert.equal((await gateway.stop()).code, 0);
 
   // What HTTP needs is loaded where a listener takes HTTP, and nowhere else.
-  const atTheEnd = `process.on("exit", () => console.error(JSON.stringify({ event: "loaded", modules: process.moduleLoadList })))`;
+  const inFiles = `Object.keys(process.getBuiltinModule("node:module")._cache)`;
+  const atTheEnd = `process.on("exit", () => console.error(JSON.stringify({ event: "loaded", modules: [...process.moduleLoadList, ...${inFiles}] })))`;
   const env = { NODE_OPTIONS: `--import "data:text/javascript,${encodeURIComponent(atTheEnd)}"` };
   const loadedBy = async (gateway: Gateway): Promise<string[]> => {
     await gateway.stop();
     const [last] = gateway.events("loaded");
     assert.ok(last !== undefined && Array.isArray(last["modules"]));
     const loaded = new Set<unknown>(last["modules"]);
-    return ["http", "http2", "https", "tls"].filter((name) => loaded.has(`NativeModule ${name}`));
+    const late = ["http", "http2", "https", "tls"].filter((name) => loaded.has(`NativeModule ${name}`));
+    return [...late, ...names.filter((name) => loaded.has(release.at("dist", name)))].filter(
+      (name) => !name.endsWith(".map"),
+    );
   };
   await using plain = await startGateway({ launcher, env, rules: [keyRule(parts)] });
   assert.deepEqual(await loadedBy(plain), []);
+  // So are dependencies of what few use.
+  const byPattern = keyRule(parts, "any", { match: { userPattern: ".+" } });
+  await using withPattern = await startGateway({ launcher, env, rules: [byPattern] });
+  const anyone = withPattern.target(parts.user.name, parts.identity.path);
+  const { stdout: said, stderr: complaint } = await runSsh(anyone, ["echo in"]);
+  assert.equal(said.toString(), "in\n", complaint);
+  assert.deepEqual(await loadedBy(withPattern), ["late-re2js.cjs"]);
   const listen = [{ address: "127.0.0.1:0", entries: ["http", "websocket"] }];
   await using web = await startGateway({ launcher, env, rules: [keyRule(parts)], config: { listen } });
   const { status } = await fetch(`http://127.0.0.1:${web.port}/`);
