@@ -56,6 +56,11 @@ test("what is of one connection stays there, also what Connection names", () => 
   assert.deepEqual(endToEnd(fields), [["Kept", "yes"]]);
 });
 
+test("a body's length stays with it, whatever Connection says", () => {
+  const fields = fieldsOf(["Connection", "content-length, X", "Content-Length", "5", "X", "1"]);
+  assert.deepEqual(endToEnd(fields), [["Content-Length", "5"]]);
+});
+
 test("who comes is told by us alone, however it is spelt", () => {
   const lies = [
     "Host",
@@ -72,6 +77,10 @@ test("who comes is told by us alone, however it is spelt", () => {
     "5",
     "x_real_ip",
     "6",
+    "X.Forwarded.User",
+    "8",
+    "X-Forwarded~User",
+    "9",
     "X-Forwarded-Anything",
     "7",
     "X-Forward",
@@ -107,7 +116,7 @@ test("a device's cookies are its own, and cannot be called as ours is", () => {
   assert.equal(deviceCookie("a=1; Path=/; domain=devices.example; HttpOnly", "t"), "a=1; Path=/; HttpOnly");
   assert.equal(deviceCookie("a=1;DOMAIN = x;Secure", "t"), "a=1;Secure");
   assert.equal(deviceCookie("a=domain=x; Max-Age=1", "t"), "a=domain=x; Max-Age=1");
-  for (const value of ["t=1", " t =1; Path=/", "T=1", "t-browser=1"])
+  for (const value of ["t=1", " t =1; Path=/", "T=1", "t-browser=1", "=t=1", " = t=1; Path=/"])
     assert.equal(deviceCookie(value, "t"), undefined);
   const fields = fieldsOf([
     "Set-Cookie",

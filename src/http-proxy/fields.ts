@@ -52,15 +52,17 @@ export function endToEnd(fields: Fields): Fields {
       value.split(",").map((each) => each.trim().toLowerCase()),
     ),
   );
+  // A body whose length is not told any more would be read as the next request.
+  named.delete("content-length");
   return fields.filter(([name]) => {
     const plain = name.toLowerCase();
     return !hopByHop.has(plain) && !named.has(plain);
   });
 }
 
-/** What a device may believe, because only we say it. Servers of old take `_` for `-`. */
+/** What a device may believe, because only we say it. Servers that hand fields on as variables make one sign of `-`, `_` and others. */
 export function isTold(name: string): boolean {
-  const plain = name.toLowerCase().replaceAll("_", "-");
+  const plain = name.toLowerCase().replaceAll(/[^a-z0-9]/g, "-");
   return plain === "forwarded" || plain === "x-real-ip" || plain.startsWith("x-forwarded-");
 }
 
@@ -115,13 +117,21 @@ export function cookiesOf(fields: Fields, name: string): string[] {
   );
 }
 
+/** Whether a cookie's name begins so. One without a name is sent back as its value alone, which would read like one with that name. */
+export function isCalled(pair: string, beginning: string): boolean {
+  return pair
+    .replace(/^[\s=]+/, "")
+    .toLowerCase()
+    .startsWith(beginning.toLowerCase());
+}
+
 /**
  * A device's cookies are its own: they may not be told to its siblings (`Domain`), and may not be called as ours are. Undefined: it is not
  * passed on.
  */
 export function deviceCookie(value: string, ours: string): string | undefined {
   const [pair = "", ...attributes] = value.split(";");
-  if (pair.trim().toLowerCase().startsWith(ours.toLowerCase())) return undefined;
+  if (isCalled(pair, ours)) return undefined;
   const kept = attributes.filter((each) => each.split("=", 1)[0]?.trim().toLowerCase() !== "domain");
   return [pair, ...kept].join(";");
 }

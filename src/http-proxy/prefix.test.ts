@@ -88,6 +88,7 @@ test("no device speaks for the whole host, or sets what is ours", () => {
     ["Service-Worker-Allowed", "/"],
     ["Clear-Site-Data", '"*"'],
     ["Set-Cookie", "__Secure-postern=evil; Path=/d/kiosk8/"],
+    ["Set-Cookie", " =__secure-postern=evil"],
     ["Set-Cookie", "a=1"],
     ["location", "/a"],
     ["X", "/a"],

@@ -3,7 +3,7 @@
  * had a host of its own; what leads back to it is written anew on the way out.
  */
 import type { Asked } from "./asked.ts";
-import type { Fields } from "./fields.ts";
+import { type Fields, isCalled } from "./fields.ts";
 import type { Page } from "./pages.ts";
 import { cookieName } from "./ticket.ts";
 
@@ -69,7 +69,7 @@ export function answerAt(prefix: string, fields: Fields, hosts: readonly string[
     if (ofWholeHost.has(plain)) return [];
     if (isPlace(name)) return [[name, placeAt(prefix, value, hosts)] as const];
     if (plain === "set-cookie")
-      return value.startsWith(pathCookieName) ? [] : [[name, cookieAt(prefix, value)] as const];
+      return isCalled(value, pathCookieName) ? [] : [[name, cookieAt(prefix, value)] as const];
     return [[name, value] as const];
   });
 }
