@@ -10,8 +10,7 @@ const moments = 50;
 export class Rounds {
   readonly #clock: Clock;
   readonly #stepMs: number;
-  /** One more than there are moments: the place of now is being emptied. */
-  readonly #places: readonly Set<() => void>[] = Array.from({ length: moments + 1 }, () => new Set());
+  readonly #places: readonly Set<() => void>[] = Array.from({ length: moments }, () => new Set());
   #at = 0;
   #count = 0;
   #timer: Timer | undefined;
@@ -36,9 +35,15 @@ export class Rounds {
     return rounds;
   }
 
+  /** How many are called. */
+  get size(): number {
+    return this.#count;
+  }
+
   /** Calls `look` once in each interval, until what is returned is disposed. */
   join(look: () => void): Disposable {
-    const place = this.#places[(this.#at + moments) % this.#places.length];
+    // The moment that has just gone by is the one that comes last. Nobody changes places: of thousands that would be work without end.
+    const place = this.#places[this.#at];
     place?.add(look);
     this.#count++;
     this.#timer ??= this.#clock.after(this.#stepMs, () => this.#step());
@@ -47,7 +52,7 @@ export class Rounds {
       [Symbol.dispose]: () => {
         if (!joined) return;
         joined = false;
-        for (const each of this.#places) if (each.delete(look)) break;
+        place?.delete(look);
         if (--this.#count > 0) return;
         this.#timer?.[Symbol.dispose]();
         this.#timer = undefined;
@@ -57,16 +62,11 @@ export class Rounds {
 
   #step(): void {
     this.#timer?.refresh();
-    this.#at = (this.#at + 1) % this.#places.length;
+    this.#at = (this.#at + 1) % moments;
     const due = this.#places[this.#at];
-    const next = this.#places[(this.#at + moments) % this.#places.length];
-    if (due === undefined || next === undefined) return;
-    for (const look of due) {
-      // Before the call: it may leave.
-      due.delete(look);
-      next.add(look);
-      look();
-    }
+    if (due === undefined || due.size === 0) return;
+    // Who joins meanwhile has a whole interval before it, and who leaves is not called.
+    for (const look of Array.from(due)) if (due.has(look)) look();
   }
 }
 

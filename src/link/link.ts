@@ -1,5 +1,5 @@
 import type { Duplex } from "node:stream";
-import { PosternError, type Timer } from "#base";
+import { PosternError, Rounds, type Timer } from "#base";
 import { type Agreement, Slow } from "#ssh/algorithms";
 import { DISCONNECT, type Extensions } from "#ssh/messages";
 import {
@@ -44,7 +44,7 @@ export class Link implements PacketConn {
   #extensions: Extensions = new Map();
   #hostKeySignature: Uint8Array | undefined;
   #deadline: Timer | undefined;
-  #ticker: Timer | undefined;
+  #ticker: Disposable | undefined;
   /** Pieces that the kernel has not taken yet. */
   #unsent: Uint8Array[] = [];
   #unsentBytes = 0;
@@ -282,7 +282,7 @@ export class Link implements PacketConn {
   #whenEstablished(negotiated: Negotiated): void {
     this.#deadline?.[Symbol.dispose]();
     this.#deadline = undefined;
-    this.#ticker = this.#options.clock.after(tickMs, () => this.#tick());
+    this.#ticker = Rounds.of(this.#options.clock, tickMs).join(() => this.#tick());
     this.#establish.resolve({
       sessionId: this.#transport.sessionId,
       peerVersion: this.#transport.peerVersion,
@@ -341,7 +341,6 @@ export class Link implements PacketConn {
 
   #tick(): void {
     this.#transport.tick(this.#options.clock.monotonic());
-    this.#ticker?.refresh();
     this.#rekeyIfDue();
   }
 

@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { Rounds } from "#base";
 import type { ConnectionMux } from "#ssh/connection";
 import type { PacketConn } from "#ssh/transport";
 import { fakeClock } from "#test/support/fake-clock";
 import { Heartbeat } from "./heartbeat.ts";
 
 /** A connection that only counts. */
-function stand(probed: boolean) {
+function stand(probed: boolean, random = 0) {
   const clock = fakeClock();
   const gathered = { bytes: 0 };
   const conn = {
@@ -20,10 +21,9 @@ function stand(probed: boolean) {
   };
   const seen = { asked: 0, ended: 0 };
   const mux = {
-    request: async () => {
+    probe: () => {
       seen.asked++;
       gathered.bytes += 36;
-      return { success: false, data: new Uint8Array(0) };
     },
     disconnect: () => void seen.ended++,
   };
@@ -31,6 +31,7 @@ function stand(probed: boolean) {
     mux as unknown as ConnectionMux,
     { conn: conn as PacketConn, keepalive: { intervalMs: 10_000, maxMissed: 2 }, probed },
     clock,
+    () => random,
   );
   return {
     clock,
@@ -66,6 +67,39 @@ test("who is probed by the kernel is asked in the sixth interval, and then in ea
   intervals(1);
   assert.deepEqual(seen, { asked: 3, ended: 0 });
   intervals(1);
+  assert.equal(seen.ended, 1);
+});
+
+test("where thousands are probed, each is asked less often, and not all at the same time", () => {
+  const { clock, conn, seen, intervals } = stand(true, 0.5);
+  const rounds = Rounds.of(clock, 10_000);
+  using many = new DisposableStack();
+  for (let n = 1; n < 3000; n++) many.use(rounds.join(() => {}));
+  // Ten intervals for each, and this one is in the midst of them when it comes.
+  const asked: number[] = [];
+  for (let n = 1; n <= 40; n++) {
+    const before = seen.asked;
+    intervals(1);
+    if (seen.asked > before) {
+      asked.push(n);
+      conn.bytesIn += 36;
+    }
+  }
+  assert.deepEqual(asked, [15, 25, 35]);
+  assert.equal(seen.ended, 0);
+});
+
+test("however many there are, each is asked in thirty intervals", () => {
+  const { clock, seen, intervals } = stand(true);
+  const rounds = Rounds.of(clock, 10_000);
+  using many = new DisposableStack();
+  for (let n = 1; n < 50_000; n++) many.use(rounds.join(() => {}));
+  intervals(29);
+  assert.equal(seen.asked, 0);
+  intervals(1);
+  assert.equal(seen.asked, 1);
+  // Who does not answer is gone as soon as anywhere.
+  intervals(2);
   assert.equal(seen.ended, 1);
 });
 

@@ -74,6 +74,9 @@ type Entry =
 
 const none = new Uint8Array(0);
 
+/** For each the same: of thousands of connections, some are asked in every second. */
+const probe = encodeGlobalRequest({ type: "keepalive@openssh.com", wantReply: true, data: none });
+
 /**
  * Bytes of data that are gathered before they are written out within a turn: many channels that have much to send would otherwise
  * seal all of it before anybody looks whether the connection takes it.
@@ -93,7 +96,8 @@ export class ConnectionMux {
   readonly #port: ChannelPort;
   readonly #entries = new Map<number, Entry>();
   readonly #answers: AnswerQueue<GlobalAnswer>;
-  readonly #asked: ((reply: GlobalReply) => void)[] = [];
+  /** Who waits for the answers, in their order; undefined: nobody does. */
+  readonly #asked: (((reply: GlobalReply) => void) | undefined)[] = [];
   /** Channels with data to send, waiting for the connection; in turn. */
   readonly #waiting = new Set<ChannelCore>();
   readonly #tellEnded: (close: ConnClose) => void;
@@ -159,6 +163,13 @@ export class ConnectionMux {
     return reply;
   }
 
+  /** Asks something that every peer answers, if only to say that it does not know it: its answer counts as a sign of life alone. */
+  probe(): void {
+    if (this.#over) return;
+    this.#asked.push(undefined);
+    this.#sendControl(probe);
+  }
+
   /** Makes a global request that wants no reply. */
   notify(type: string, data: Uint8Array = none): void {
     if (!this.#over) this.#sendControl(encodeGlobalRequest({ type, wantReply: false, data }));
@@ -205,9 +216,11 @@ export class ConnectionMux {
         return;
       case MSG.REQUEST_SUCCESS:
       case MSG.REQUEST_FAILURE: {
-        const settle = this.#asked.shift();
-        if (settle === undefined) throw new connectionErrors.PEER_REPLY_UNASKED(messageName(number));
-        settle({ success: number === MSG.REQUEST_SUCCESS, data: Uint8Array.from(payload.subarray(1)) });
+        if (this.#asked.length === 0) throw new connectionErrors.PEER_REPLY_UNASKED(messageName(number));
+        this.#asked.shift()?.({
+          success: number === MSG.REQUEST_SUCCESS,
+          data: Uint8Array.from(payload.subarray(1)),
+        });
         return;
       }
       case MSG.CHANNEL_OPEN:
@@ -423,7 +436,7 @@ export class ConnectionMux {
         });
       }
     }
-    for (const settle of this.#asked.splice(0)) settle({ success: false, data: none });
+    for (const settle of this.#asked.splice(0)) settle?.({ success: false, data: none });
     this.#tellEnded(close);
   }
 }

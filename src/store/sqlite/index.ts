@@ -1,5 +1,5 @@
 import { closeSync, openSync } from "node:fs";
-import { DatabaseSync, type SQLInputValue } from "node:sqlite";
+import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
 import type { Clock } from "#base";
 import type { Along, Device, DeviceLogEntry, DeviceStore, JoinToken, Sight } from "#contract";
 import { storeErrors } from "../errors.ts";
@@ -86,6 +86,8 @@ class SqliteStore implements DeviceStore {
   readonly #watchers = new Set<() => void>();
   #watching: Disposable | undefined;
   #seenVersion = 0;
+  /** Asked for twice a second for as long as the process lives. */
+  #version: StatementSync | undefined;
 
   constructor(database: DatabaseSync, clock: Clock) {
     this.#database = database;
@@ -252,7 +254,8 @@ class SqliteStore implements DeviceStore {
 
   /** Changes by other connections than this one count it up. */
   #dataVersion(): number {
-    return Number(this.#database.prepare("PRAGMA data_version").get()?.["data_version"] ?? 0);
+    this.#version ??= this.#database.prepare("PRAGMA data_version");
+    return Number(this.#version.get()?.["data_version"] ?? 0);
   }
 
   #tell(): void {
