@@ -1,9 +1,9 @@
 import { once } from "node:events";
 import { lchownSync } from "node:fs";
-import { connect, createServer, type Server, type Socket } from "node:net";
+import { connect, createServer, type Socket } from "node:net";
 import { type Log, PosternError } from "#base";
 import { appErrors } from "./errors.ts";
-import { listenPrivately } from "./private-socket.ts";
+import { Connections, listenPrivately } from "./private-socket.ts";
 
 /** One line of JSON in, one line of JSON out; a connection may ask several times, one after the other. */
 export interface ControlRequest {
@@ -28,11 +28,10 @@ const idleMs = 60_000;
 
 /** The socket by which `postern reload` and its like speak with a running gateway: only its owner can reach it (mode 0600). */
 export class ControlServer implements AsyncDisposable {
-  readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
+  readonly #connections: Connections;
 
-  private constructor(server: Server) {
-    this.#server = server;
+  private constructor(connections: Connections) {
+    this.#connections = connections;
   }
 
   /** Throws OPERATOR_CONTROL_TAKEN. */
@@ -45,8 +44,8 @@ export class ControlServer implements AsyncDisposable {
     if (await answers(path)) throw new appErrors.OPERATOR_CONTROL_TAKEN(path);
     const server = createServer();
     server.maxConnections = maxConnections;
-    const control = new ControlServer(server);
-    server.on("connection", (socket) => control.#serve(socket, handler, log));
+    const control = new ControlServer(new Connections(server));
+    server.on("connection", (socket) => serve(socket, handler, log));
     try {
       await listenPrivately(server, path);
       // The folder is the owner's: a link put in the socket's place must not give another file away.
@@ -60,31 +59,27 @@ export class ControlServer implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#server.close();
-    for (const socket of this.#sockets) socket.destroy();
+    this.#connections[Symbol.dispose]();
   }
+}
 
-  #serve(socket: Socket, handler: ControlHandler, log: Log): void {
-    this.#sockets.add(socket);
-    socket.on("close", () => this.#sockets.delete(socket));
-    socket.on("error", () => {});
-    socket.setTimeout(idleMs, () => socket.destroy());
-    let text = "";
-    let answering: Promise<void> = Promise.resolve();
-    socket.setEncoding("utf8");
-    socket.on("data", (chunk: string) => {
-      text += chunk;
-      const lines = text.split("\n");
-      text = lines.pop() ?? "";
-      if (text.length > maxLineBytes) socket.destroy();
-      for (const line of lines) {
-        answering = answering.then(async () => {
-          const reply = await answerTo(line, handler, log);
-          if (!socket.destroyed) socket.write(`${JSON.stringify(reply)}\n`);
-        });
-      }
-    });
-  }
+function serve(socket: Socket, handler: ControlHandler, log: Log): void {
+  socket.setTimeout(idleMs, () => socket.destroy());
+  let text = "";
+  let answering: Promise<void> = Promise.resolve();
+  socket.setEncoding("utf8");
+  socket.on("data", (chunk: string) => {
+    text += chunk;
+    const lines = text.split("\n");
+    text = lines.pop() ?? "";
+    if (text.length > maxLineBytes) socket.destroy();
+    for (const line of lines) {
+      answering = answering.then(async () => {
+        const reply = await answerTo(line, handler, log);
+        if (!socket.destroyed) socket.write(`${JSON.stringify(reply)}\n`);
+      });
+    }
+  });
 }
 
 async function answerTo(line: string, handler: ControlHandler, log: Log): Promise<ControlReply> {

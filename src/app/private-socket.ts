@@ -1,16 +1,37 @@
 import { once } from "node:events";
 import { rm } from "node:fs/promises";
-import type { Server } from "node:net";
+import type { Server, Socket } from "node:net";
 
 /** Has a server listen at a path that the account of this process alone can open (mode 0600). Throws what the system says. */
 export async function listenPrivately(server: Server, path: string): Promise<void> {
-  // Nobody gets in between the making of the file and its mode.
+  await rm(path, { force: true });
+  // The file is made within the call, and nobody gets in between that and its mode. Nothing may be waited for: the mask is the whole process's.
   const before = process.umask(0o177);
   try {
-    await rm(path, { force: true });
     server.listen({ path });
-    await once(server, "listening");
   } finally {
     process.umask(before);
+  }
+  await once(server, "listening");
+}
+
+/** A server's connections, to end them all with it. */
+export class Connections implements Disposable {
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+
+  constructor(server: Server) {
+    this.#server = server;
+    server.on("connection", (socket) => {
+      this.#sockets.add(socket);
+      socket.on("close", () => this.#sockets.delete(socket));
+      socket.on("error", () => {});
+    });
+  }
+
+  /** It listens no more, and nobody is connected. */
+  [Symbol.dispose](): void {
+    this.#server.close();
+    for (const socket of this.#sockets) socket.destroy();
   }
 }

@@ -1,11 +1,11 @@
-import { connect, createServer, type Server, type Socket } from "node:net";
+import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import { type Log, PosternError } from "#base";
 import type { TunnelOrigin } from "#contract";
 import { Splice } from "#splice";
 import { appErrors } from "./errors.ts";
-import { listenPrivately } from "./private-socket.ts";
+import { Connections, listenPrivately } from "./private-socket.ts";
 
 /** The first line, each way. */
 const maxLineBytes = 8 * 1024;
@@ -26,11 +26,10 @@ export function tunnelSocketPath(stateDir: string, worker: number): string {
 
 /** Opens the tunnels of this process for the other workers. */
 export class TunnelSocket implements AsyncDisposable {
-  readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
+  readonly #connections: Connections;
 
-  private constructor(server: Server) {
-    this.#server = server;
+  private constructor(connections: Connections) {
+    this.#connections = connections;
   }
 
   /** Throws OPERATOR_FILE_UNWRITABLE. */
@@ -40,13 +39,8 @@ export class TunnelSocket implements AsyncDisposable {
     log: Log,
   ): Promise<TunnelSocket> {
     const server = createServer({ allowHalfOpen: true, pauseOnConnect: true });
-    const made = new TunnelSocket(server);
-    server.on("connection", (socket) => {
-      made.#sockets.add(socket);
-      socket.on("close", () => made.#sockets.delete(socket));
-      socket.on("error", () => {});
-      void serve(socket, open, log);
-    });
+    const made = new TunnelSocket(new Connections(server));
+    server.on("connection", (socket) => void serve(socket, open, log));
     try {
       await listenPrivately(server, path);
     } catch (cause) {
@@ -57,8 +51,7 @@ export class TunnelSocket implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#server.close();
-    for (const socket of this.#sockets) socket.destroy();
+    this.#connections[Symbol.dispose]();
   }
 }
 

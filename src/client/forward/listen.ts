@@ -75,13 +75,15 @@ async function listenUnix(
       if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw cannot({ kind: "unix", path }, error);
     }
   }
-  // The file is made within the call.
+  // The file is made within the call. Nothing may be waited for: the mask is the whole process's.
   const before = process.umask(0o177);
+  let made: Promise<Server>;
   try {
-    return await listening(newServer(take), { path }, { kind: "unix", path });
+    made = listening(newServer(take), { path }, { kind: "unix", path });
   } finally {
     process.umask(before);
   }
+  return await made;
 }
 
 function listening(
