@@ -5,9 +5,18 @@ import { tempDir } from "#test/support/temp-dir";
 
 const made = new Map<string, Promise<string>>();
 
+function compilerPath(): string | undefined {
+  return programPath("cc") ?? programPath("gcc");
+}
+
+/** Why no program in C can be compiled here; undefined: it can. */
+export function whyNoCompiler(): string | undefined {
+  return compilerPath() === undefined ? "there is no C compiler" : undefined;
+}
+
 /** Compiles a program in C, once. Throws where there is no compiler. */
 async function compiled(name: string, sources: readonly string[], flags: readonly string[]): Promise<string> {
-  const compiler = programPath("cc") ?? programPath("gcc");
+  const compiler = compilerPath();
   if (compiler === undefined) throw new Error(`no C compiler for ${name}`);
   const folder = await tempDir();
   process.on("exit", () => rmSync(folder.path, { recursive: true, force: true }));

@@ -5,12 +5,14 @@
  * generate PORT BYTES CIPHER RATE   seals packets of 32 KiB; RATE in bytes a second, 0 as fast as it goes
  * pass PORT TO CIPHER               opens and seals both ways; says "done" at the end and then waits for its own
  * sink PORT                         throws away what comes
- * mirror PORT                       sends back what comes (all directions have the same key and count from 0)
- * trips PORT COUNT CIPHER           round trips of packets of 64 bytes; prints median and 99th percentile in microseconds
+ * between PORT TO CIPHER           passes connections on as they are, so that real ends may speak over it, and seals and opens as many bytes beside
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +24,7 @@
 
 #include "../native/packets.h"
 
-enum { read_bytes = 1 << 20, batch_packets = 64, bulk_body = 32768 + 16, warm_up = 1000 };
+enum { read_bytes = 1 << 20, batch_packets = 64, bulk_body = 32768 + 16, max_ways = 64 };
 
 /* One way through: what was read and is not whole yet stays before the next read. */
 struct way {
@@ -30,7 +32,7 @@ struct way {
   postern_direction *open, *seal;
   uint32_t opened;
   uint8_t *bytes;
-  size_t end;
+  size_t start, end;
 };
 
 static void die(const char *what) {
@@ -51,15 +53,17 @@ static int undelayed(int stream) {
   return stream;
 }
 
-static int accept_one(const char *port) {
+static int listen_on(const char *port) {
   int listener = socket(AF_INET, SOCK_STREAM, 0), on = 1;
   struct sockaddr_in address = loopback(port);
   setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  if (bind(listener, (struct sockaddr *)&address, sizeof address) < 0 || listen(listener, 1) < 0) die("listen");
+  if (bind(listener, (struct sockaddr *)&address, sizeof address) < 0 || listen(listener, 8) < 0) die("listen");
   puts("ready");
   fflush(stdout);
-  return undelayed(accept(listener, NULL, NULL));
+  return listener;
 }
+
+static int accept_one(const char *port) { return undelayed(accept(listen_on(port), NULL, NULL)); }
 
 static int connect_to(const char *port) {
   int stream = socket(AF_INET, SOCK_STREAM, 0);
@@ -104,15 +108,14 @@ static int move(struct way *way) {
   if (got <= 0) return 0;
   way->end += (size_t)got;
   size_t start = 0, next = 0;
-  uint32_t opened[2 * batch_packets], table[3 * batch_packets], bad = 0;
+  uint32_t table[2 * batch_packets], bad = 0;
   int count;
-  while ((count = postern_open(way->open, way->bytes, start, way->end, way->opened, batch_packets, opened, &next, &bad)) > 0) {
+  while ((count = postern_open(way->open, way->bytes, start, way->end, way->opened, batch_packets, table, &next, &bad)) > 0) {
     for (int n = 0; n < count; n++) {
-      table[3 * n] = opened[2 * n] - POSTERN_LENGTH_BYTES;
-      table[3 * n + 1] = opened[2 * n + 1] - opened[2 * n];
-      table[3 * n + 2] = opened[2 * n];
+      table[2 * n + 1] -= table[2 * n];
+      table[2 * n] -= POSTERN_LENGTH_BYTES;
     }
-    if (postern_seal(way->seal, way->bytes, way->end, way->bytes, way->end, table, (uint32_t)count, way->opened) != 0) die("seal");
+    if (postern_seal(way->seal, way->bytes, way->end, table, (uint32_t)count, way->opened) != 0) die("seal");
     way->opened += (uint32_t)count;
     start = next;
   }
@@ -156,69 +159,96 @@ static void sleep_until(double due) {
 static void generate(const char *port, double bytes, const char *cipher, double rate) {
   enum { packet = POSTERN_LENGTH_BYTES + bulk_body + POSTERN_TAG_BYTES };
   int to = connect_to(port);
-  uint32_t at_once = rate > 0 ? 1 : 31, sequence = 0, table[3 * batch_packets];
+  uint32_t at_once = rate > 0 ? 1 : 31, sequence = 0, table[2 * batch_packets];
   postern_direction *seal = direction(cipher, 1);
   uint8_t *buffer = pages(read_bytes);
   double start = now();
   for (double sent = 0; sent < bytes; sent += (double)at_once * bulk_body) {
     for (uint32_t n = 0; n < at_once; n++) {
-      table[3 * n] = n * packet;
-      table[3 * n + 1] = bulk_body;
-      table[3 * n + 2] = n * packet + POSTERN_LENGTH_BYTES;
+      table[2 * n] = n * packet;
+      table[2 * n + 1] = bulk_body;
     }
-    if (postern_seal(seal, buffer, read_bytes, buffer, read_bytes, table, at_once, sequence) != 0) die("seal");
+    if (postern_seal(seal, buffer, read_bytes, table, at_once, sequence) != 0) die("seal");
     sequence += at_once;
     if (rate > 0) sleep_until(start + sent / rate);
     write_all(to, buffer, (size_t)at_once * packet);
   }
 }
 
-static int by_value(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
-
-static void trips(const char *port, uint32_t count, const char *cipher) {
-  int stream = connect_to(port);
-  uint32_t table[3] = {0, 80, POSTERN_LENGTH_BYTES};
-  postern_direction *seal = direction(cipher, 1);
-  uint8_t packet[256];
-  size_t size = POSTERN_LENGTH_BYTES + table[1] + POSTERN_TAG_BYTES;
-  double *took = calloc(count, sizeof *took);
-  if (took == NULL) die("calloc");
-  for (uint32_t n = 0; n < count + warm_up; n++) {
-    if (postern_seal(seal, packet, sizeof packet, packet, sizeof packet, table, 1, n) != 0) die("seal");
-    double start = now();
-    write_all(stream, packet, size);
-    for (size_t got = 0; got < size;) {
-      ssize_t more = read(stream, packet, size - got);
-      if (more <= 0) die("read");
-      got += (size_t)more;
-    }
-    if (n >= warm_up) took[n - warm_up] = (now() - start) * 1e6;
+/* The work that a read of so many bytes would be, with nothing of it sent. */
+static void work(struct way *way, size_t count) {
+  static uint8_t *packets;
+  if (packets == NULL) packets = pages(POSTERN_LENGTH_BYTES + bulk_body + POSTERN_TAG_BYTES);
+  while (count > 0) {
+    size_t body = count < bulk_body ? (count + 15) / 16 * 16 : bulk_body, next = 0, size = POSTERN_LENGTH_BYTES + body + POSTERN_TAG_BYTES;
+    uint32_t sealed[2] = {0, (uint32_t)body}, opened[2], bad = 0;
+    if (postern_seal(way->seal, packets, size, sealed, 1, way->opened) != 0) die("seal");
+    if (postern_open(way->open, packets, 0, size, way->opened, 1, opened, &next, &bad) != 1) die("open");
+    way->opened++;
+    count -= count < body ? count : body;
   }
-  qsort(took, count, sizeof *took, by_value);
-  printf("%.1f %.1f\n", took[count / 2], took[count - 1 - count / 100]);
-  free(took);
 }
 
-static void take(const char *port, int back) {
+/* What was read goes on before more is read. 0 at the end of either stream. */
+static int move_on(struct way *way) {
+  if (way->start == way->end) {
+    ssize_t got = read(way->from, way->bytes, read_bytes);
+    if (got <= 0) return 0;
+    work(way, (size_t)got);
+    way->start = 0;
+    way->end = (size_t)got;
+  }
+  ssize_t written = write(way->to, way->bytes + way->start, way->end - way->start);
+  if (written < 0 && errno != EAGAIN) return 0;
+  if (written > 0) way->start += (size_t)written;
+  return 1;
+}
+
+static void between(const char *port, const char *to, const char *cipher) {
+  static struct way ways[max_ways];
+  struct pollfd watched[max_ways + 1] = {{.fd = listen_on(port), .events = POLLIN}};
+  int count = 0;
+  signal(SIGPIPE, SIG_IGN);
+  for (;;) {
+    for (int n = 0; n < count; n++) {
+      if (watched[n + 1].fd < 0) continue;
+      int full = ways[n].start < ways[n].end;
+      watched[n + 1].fd = full ? ways[n].to : ways[n].from;
+      watched[n + 1].events = full ? POLLOUT : POLLIN;
+    }
+    if (poll(watched, (nfds_t)count + 1, -1) < 0) die("poll");
+    for (int n = 0; n < count; n++) {
+      if (watched[n + 1].revents == 0 || move_on(&ways[n])) continue;
+      shutdown(ways[n].to, SHUT_WR);
+      shutdown(ways[n].from, SHUT_RD);
+      watched[n + 1].fd = -1;
+    }
+    if (watched[0].revents == 0) continue;
+    if (count + 2 > max_ways) die("connections");
+    int near = undelayed(accept(watched[0].fd, NULL, NULL)), far = connect_to(to);
+    if (fcntl(near, F_SETFL, O_NONBLOCK) < 0 || fcntl(far, F_SETFL, O_NONBLOCK) < 0) die("fcntl");
+    for (int n = 0; n < 2; n++, count++) {
+      ways[count] = n == 0 ? way(near, far, cipher) : way(far, near, cipher);
+      watched[count + 1].fd = ways[count].from;
+    }
+  }
+}
+
+static void take(const char *port) {
   int from = accept_one(port);
   uint8_t *buffer = pages(read_bytes);
-  ssize_t got;
-  while ((got = read(from, buffer, read_bytes)) > 0)
-    if (back) write_all(from, buffer, (size_t)got);
+  while (read(from, buffer, read_bytes) > 0) {
+  }
 }
 
 int main(int count, char **words) {
   const char *what = count > 2 ? words[1] : "";
   if (count == 6 && strcmp(what, "generate") == 0) generate(words[2], atof(words[3]), words[4], atof(words[5]));
   else if (count == 5 && strcmp(what, "pass") == 0) pass(words[2], words[3], words[4]);
-  else if (count == 3 && strcmp(what, "sink") == 0) take(words[2], 0);
-  else if (count == 3 && strcmp(what, "mirror") == 0) take(words[2], 1);
-  else if (count == 5 && strcmp(what, "trips") == 0) trips(words[2], (uint32_t)atoi(words[3]), words[4]);
+  else if (count == 5 && strcmp(what, "between") == 0) between(words[2], words[3], words[4]);
+  else if (count == 3 && strcmp(what, "sink") == 0) take(words[2]);
   else {
-    fputs("usage: generate PORT BYTES CIPHER RATE | pass PORT TO CIPHER | sink PORT | mirror PORT | trips PORT COUNT CIPHER\n", stderr);
+    fputs("usage: generate PORT BYTES CIPHER RATE | pass PORT TO CIPHER | between PORT TO CIPHER | sink PORT\n", stderr);
     return 2;
   }
   return 0;

@@ -5,7 +5,7 @@ import { freePort } from "#test/support/ports";
 import { debianPython, programPath } from "#test/support/strangers";
 import { tempDir, type TempDir } from "#test/support/temp-dir";
 import { knownHostsLine, makeKey } from "#test/support/test-keys";
-import { compiledGoPipe, whyNoGoPipe } from "./compiled.ts";
+import { compiledGoPipe, compiledRecrypt, whyNoCompiler, whyNoGoPipe } from "./compiled.ts";
 
 /** Another program in the gateway's place. */
 export interface Proxy extends AsyncDisposable {
@@ -85,6 +85,17 @@ async function startCopying(name: Copier, { upstream }: ProxyOptions): Promise<P
   return await ending(child, folder, port, lines);
 }
 
+/** The proxy of recrypt.c where real ends speak: it has their bytes pass as they are, and does as much cryptography beside. */
+async function startRecrypt({ upstream }: ProxyOptions): Promise<Proxy> {
+  const folder = await tempDir();
+  const port = await freePort(host);
+  const words = ["between", String(port), String(upstream.port), "aes128-gcm"];
+  const child = new Child(await compiledRecrypt(), words);
+  await child.waitForStdout(/ready/);
+  const lines = upstream.hostKeys.map((key) => knownHostsLine(host, port, key.publicLine));
+  return await ending(child, folder, port, lines);
+}
+
 /** A program that is given HOSTKEY UPSTREAM-HOST UPSTREAM-PORT USER IDENTITY (or the two in one word), and prints its port. */
 async function startPrinting(
   command: readonly string[],
@@ -154,7 +165,7 @@ function withoutPython(module: string): () => string | undefined {
 
 const here = (name: string): string => new URL(name, import.meta.url).pathname;
 
-export type RivalName = "ssh2" | "go" | "asyncssh" | "paramiko" | "pysshrp" | "haproxy" | "nginx";
+export type RivalName = "ssh2" | "go" | "asyncssh" | "paramiko" | "pysshrp" | "haproxy" | "nginx" | "c";
 
 /** Everything but ourselves and OpenSSH. */
 export const rivals: Readonly<Record<RivalName, Rival>> = {
@@ -193,5 +204,10 @@ export const rivals: Readonly<Record<RivalName, Rival>> = {
     text: "nginx's stream module: no cryptography",
     absent: withoutProgram("nginx", "Debian: nginx, libnginx-mod-stream"),
     start: (options) => startCopying("nginx", options),
+  },
+  c: {
+    text: "a proxy in C over OpenSSL that does nothing but open and seal",
+    absent: whyNoCompiler,
+    start: startRecrypt,
   },
 };
