@@ -101,6 +101,8 @@ export class OpenFile {
   readonly listing: Listing | undefined;
   /** A read came to the end. */
   sawEnd = false;
+  /** It was cut to what had been written: nothing is in it but that, whatever was there before. */
+  cut = false;
 
   constructor(
     named: Named,
@@ -128,7 +130,7 @@ export class OpenFile {
   /** SHA-256 of the whole file, if it passed whole and in order. */
   sum(): { readonly sha256: string; readonly of: "read" | "written" } | undefined {
     if (this.written.bytes > 0 || (this.flags & FXF.READ) === 0) {
-      const fresh = this.created || (this.flags & FXF.TRUNC) !== 0;
+      const fresh = this.created || this.cut || (this.flags & FXF.TRUNC) !== 0;
       const sha256 = fresh ? this.written.sum() : undefined;
       return sha256 === undefined ? undefined : { sha256, of: "written" };
     }

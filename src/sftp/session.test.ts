@@ -285,6 +285,32 @@ test("what passed whole is told with its SHA-256, unless the rule wants none", a
   }
 });
 
+test("a file that is cut has a sum only if it is cut to what was written", async () => {
+  const sum = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+  const cases: [flags: number, size: bigint, code: number, sha256: string | undefined][] = [
+    [0, 3n, FX.OK, sum],
+    [FXF.TRUNC, 3n, FX.OK, sum],
+    [0, 3n, FX.FAILURE, undefined],
+    [FXF.TRUNC, 2n, FX.OK, undefined],
+    [FXF.TRUNC, 0n, FX.OK, undefined],
+    [0, 4n, FX.OK, undefined],
+  ];
+  for (const [flags, size, code, sha256] of cases) {
+    const ends = await SftpEnds.greeted(planOf({ record: true, hash: true, confining: false }));
+    ends.ask(open(1, "/d/old", FXF.WRITE | FXF.CREAT | flags));
+    ends.reply({ kind: "handle", id: 1, handle: "h" });
+    ends.ask({ kind: "write", id: 2, handle: "h", offset: 0n, length: 3 }, Buffer.from("abc"));
+    ends.ask({ kind: "fsetstat", id: 3, handle: "h", attrs: { size } });
+    ends.reply(status(2, FX.OK));
+    ends.reply(status(3, code));
+    ends.ask({ kind: "close", id: 4, handle: "h" });
+    ends.reply(status(4, FX.OK));
+    const closed = ends.events.find(({ event }) => event === "file-close");
+    assert.ok(closed?.event === "file-close");
+    assert.equal(closed.sha256, sha256, `${flags} ${size} ${code}`);
+  }
+});
+
 test("whatever comes from both sides, nothing is thrown and no more kept than may be", async () => {
   const bytes = fc.uint8Array({ maxLength: 40 });
   const path = fc.constantFrom("/", "a", "/file", "..", "/n/x", "", "\0", "a/../b");

@@ -127,8 +127,12 @@ export class Watching {
   }
 
   #attributes(named: Named, attrs: FileAttrs, file: OpenFile | undefined): Finish {
-    if (attrs.size !== undefined && file !== undefined && attrs.size !== 0n) file.written.spoil();
+    const { size } = attrs;
+    // `scp` cuts what it has written to its length at the end, in place of TRUNC at the beginning.
+    const cutsWhole = size !== undefined && file?.written.isUpTo(size) === true;
+    if (size !== undefined && !cutsWhole) file?.written.spoil();
     return (reply) => {
+      if (cutsWhole && file !== undefined && codeOf(reply) === FX.OK) file.cut = true;
       this.#recorder.changed("attributes", named, codeOf(reply));
       return undefined;
     };

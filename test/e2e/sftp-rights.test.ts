@@ -236,6 +236,23 @@ test("in a folder of one's own, the record has both names, and what was refused"
   );
 });
 
+test("scp, which cuts its files at the end: what it brought has its sum, a new file and one that was longer", {
+  skip,
+}, async () => {
+  const target = world.gateway.target("watched", world.identity.path);
+  const settings = [...sshSettings(target), "-P", String(target.port)];
+  for (const name of ["scp-large", "scp-small"]) {
+    await writeFile(here(name), name.repeat(name === "scp-large" ? 20_000 : 10));
+    const to = `${sshPlace(target)}:${join(root, "boxes", "scp")}`;
+    const { code, stderr } = await run("scp", [...settings, here(name), to]);
+    assert.equal(code, 0, stderr);
+    const closed = (await audited("watched")).find((record) => record.event === "file-close");
+    const wanted = sha256(await readFile(here(name)));
+    assert.deepEqual([closed?.of, closed?.sha256], ["written", wanted], name);
+    assert.equal(sha256(await readFile(join(root, "boxes", "scp"))), wanted, name);
+  }
+});
+
 test("scp in its old protocol is recorded too, and does not get into a folder of one's own", {
   skip,
 }, async () => {
