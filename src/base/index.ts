@@ -4,6 +4,7 @@
  * Law: no product, no protocol, no import from any other room.
  */
 export { type Backoff, retryDelayMs } from "./backoff.ts";
+export { PeerWatch, type PeerWatchOptions, type WatchedPeer } from "./peer-watch.ts";
 export { Rounds } from "./rounds.ts";
 export { type Clock, systemClock, type Timer } from "./clock.ts";
 export {

@@ -11,6 +11,8 @@ export interface DialOptions {
 /** How a route becomes a stream. */
 export interface Dialer extends AsyncDisposable {
   readonly kind: string;
+  /** The kernel asks who is at the far end whether it is there (TCP keepalive). Absent: it does not, or asks only a hop between. */
+  readonly probing?: boolean;
   /** A connected stream, owned by the caller. Throws UPSTREAM_UNREACHABLE or UPSTREAM_TIMEOUT. */
   dial(address: HostPort, options: DialOptions): Promise<Duplex>;
 }

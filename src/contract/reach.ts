@@ -21,6 +21,8 @@ export type ReachPlace = Pick<SpliceRoute, "target" | "addresses" | "connectTime
 export interface Reached extends Disposable {
   readonly stream: Duplex;
   readonly address: HostPort;
+  /** As its dialer's `probing`. */
+  readonly probed?: boolean;
 }
 
 export interface ReachOptions {

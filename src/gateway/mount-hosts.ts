@@ -1,6 +1,6 @@
-import { type Clock, formatHostPort, type Log, PosternError, type Timer } from "#base";
+import { type Clock, formatHostPort, type Log, PeerWatch, PosternError, type Timer } from "#base";
 import type { Route } from "#contract";
-import { Keepalive, type KeepaliveOptions } from "#pipe";
+import type { KeepaliveOptions } from "#pipe";
 import { type MountEnd, type MountWay, type SymlinkOrder, symlinkOrder } from "#sftp";
 import { type Channel, ConnectionMux } from "#ssh/connection";
 import { encodeSubsystemRequest } from "#ssh/messages";
@@ -122,27 +122,19 @@ export class MountHost implements AsyncDisposable {
       }
       const { link } = upstream;
       const mux = new ConnectionMux(link);
-      const asked = {
-        get bytesIn() {
-          return link.bytesIn;
-        },
-        get writable() {
-          return link.writable;
-        },
-        send: () => void mux.request("keepalive@openssh.com"),
-        flush: () => link.flush(),
-      };
       const where = formatHostPort(upstream.address);
-      const alive = new Keepalive(
-        asked,
-        clock,
-        keepalive,
-        () => {},
-        () => {
+      const alive = new PeerWatch(link, clock, {
+        ...keepalive,
+        probed: link.probed,
+        ask: () => {
+          mux.probe();
+          link.flush();
+        },
+        dead: () => {
           log.warn("mount-silent", { upstream: where });
           link.destroy();
         },
-      );
+      });
       void mux.ended.then(() => alive[Symbol.dispose]());
       return { upstream, mux, where, symlinks: symlinkOrder(link.peerVersion, this.#options.ourVersion) };
     } finally {

@@ -36,7 +36,7 @@ export async function secured(
   address: HostPort,
   ports: SecuredPorts,
   signal: AbortSignal,
-  choices: { readonly dial: () => Promise<Duplex>; readonly downstream?: DownstreamLeg },
+  choices: WayThere,
 ): Promise<Link> {
   const { clock, algorithms } = ports.settings;
   const check = await HostKeyCheck.open(plan.hostKey, address, {
@@ -68,17 +68,22 @@ export async function secured(
   throw mismatch;
 }
 
-interface HandshakeChoices {
-  readonly hostKeys: readonly string[];
-  readonly checkHostKey: (algorithm: string, blob: Uint8Array) => Promise<void>;
+interface WayThere {
   readonly dial: () => Promise<Duplex>;
   readonly downstream?: DownstreamLeg;
+  /** The kernel asks who is there (TCP keepalive). */
+  readonly probed?: boolean;
+}
+
+interface HandshakeChoices extends WayThere {
+  readonly hostKeys: readonly string[];
+  readonly checkHostKey: (algorithm: string, blob: Uint8Array) => Promise<void>;
 }
 
 async function handshake(
   settings: LinkSettings,
   signal: AbortSignal,
-  { hostKeys, checkHostKey, dial, downstream }: HandshakeChoices,
+  { hostKeys, checkHostKey, dial, downstream, probed = false }: HandshakeChoices,
 ): Promise<Link> {
   const stream = await dial();
   const { ciphers } = settings.algorithms;
@@ -96,6 +101,7 @@ async function handshake(
     random: settings.random,
     clock: settings.clock,
     handshakeMs: settings.handshakeMs,
+    probed,
     checkHostKey,
   });
   const abort = (): void => link.destroy();

@@ -344,7 +344,7 @@ export class Session {
 
   /** `downstream` is the client's link, or what shows it to the pipe. */
   #join(downstream: PacketConn, { principal, route }: Authenticated, upstream: Link): Pipe {
-    const { world, clock, log } = this.#options;
+    const { world, arrival, clock, log } = this.#options;
     const files = this.#fileChannels(downstream, upstream, route);
     this.#files = files;
     const taps = this.#taps(downstream, principal, route, files);
@@ -354,6 +354,7 @@ export class Session {
       upstream,
       clock,
       keepalive: world.keepalive,
+      probed: { downstream: arrival.probed === true, upstream: upstream.probed },
       maxChannels: world.limits.maxChannels,
       hostKeys: plainKeys(world),
       tapsToUpstream: [...(taps?.tapsToUpstream() ?? []), ...this.#notices.tapsToUpstream()],

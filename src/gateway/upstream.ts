@@ -43,7 +43,7 @@ export async function connectUpstream(
   for await (const attempt of attempts) {
     const { address, dial } = attempt;
     try {
-      const link = await secured(plan, address, ports, signal, { dial, downstream });
+      const link = await secured(plan, address, ports, signal, { dial, downstream, probed: attempt.probed });
       attempt.connected(link);
       ports.log.info("upstream-connected", { upstream: formatHostPort(address), version: link.peerVersion });
       return { link, address };
@@ -66,6 +66,7 @@ export async function connectUpstream(
 interface Attempt {
   readonly address: HostPort;
   readonly dial: () => Promise<Duplex>;
+  readonly probed: boolean;
   readonly connected: (link: Link) => void;
   readonly failed: () => void;
 }
@@ -79,7 +80,7 @@ async function* straight(
   const nothing = (): void => {};
   for (const address of addresses) {
     const dial = (): Promise<Duplex> => dialer.dial(address, { timeoutMs: plan.connectTimeoutMs, signal });
-    yield { address, dial, connected: nothing, failed: nothing };
+    yield { address, dial, probed: dialer.probing === true, connected: nothing, failed: nothing };
   }
 }
 
@@ -104,6 +105,7 @@ async function* pooled(
     const { address } = held;
     yield {
       address,
+      probed: held.probed === true,
       dial: async () => {
         // The first is there already; after it the same address again, by a place of its own.
         if (used) {

@@ -110,6 +110,11 @@ export class Link implements PacketConn {
     return this.#hostKeySignature;
   }
 
+  /** The kernel asks the peer whether it is there (TCP keepalive). */
+  get probed(): boolean {
+    return this.#options.probed === true;
+  }
+
   get writable(): boolean {
     return this.#unsentBytes === 0 && !this.#transport.exchanging;
   }

@@ -24,6 +24,8 @@ interface CommonOptions {
   readonly clock: Clock;
   /** Milliseconds for version exchange and first key exchange. */
   readonly handshakeMs: number;
+  /** The kernel asks the peer whether it is there (TCP keepalive). Default: it does not. */
+  readonly probed?: boolean;
 }
 
 export type LinkOptions = CommonOptions &

@@ -7,7 +7,7 @@
 export { ChannelCount } from "./channels.ts";
 export { pipeErrors } from "./errors.ts";
 export { type AnnouncedHostKey, hostKeyNews } from "./host-keys.ts";
-export { Keepalive, type KeepaliveOptions, type KeptAlive } from "./keepalive.ts";
+export { type KeepaliveOptions, keptAlive } from "./keepalive.ts";
 export { Ledger, maxUnansweredRequests, type Owed } from "./ledger.ts";
 export { joinPipe, type Pipe, type PipeEnd, type PipeOptions } from "./pipe.ts";
 export { passing, type Tap, TapTable, type TapVerdict } from "./taps.ts";

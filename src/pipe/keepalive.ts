@@ -1,4 +1,4 @@
-import { type Clock, Rounds } from "#base";
+import { type Clock, PeerWatch } from "#base";
 import { encodeGlobalRequest } from "#ssh/messages";
 import type { PacketConn } from "#ssh/transport";
 
@@ -10,7 +10,7 @@ export interface KeepaliveOptions {
 }
 
 /** What is asked whether it is there. */
-export type KeptAlive = Pick<PacketConn, "bytesIn" | "writable" | "send" | "flush">;
+export type KeptAlive = Pick<PacketConn, "bytesIn" | "bytesOut" | "writable" | "send" | "flush">;
 
 /** A question that every peer answers, if only to say that it does not know it. */
 export const keepaliveRequest: Uint8Array = encodeGlobalRequest({
@@ -19,51 +19,28 @@ export const keepaliveRequest: Uint8Array = encodeGlobalRequest({
   data: new Uint8Array(0),
 });
 
-/**
- * Notices a dead peer: after an interval in which nothing came it is sent a request that it must answer, even if it does not know
- * it. Anything that comes counts as a sign of life.
- */
-export class Keepalive implements Disposable {
-  readonly #conn: KeptAlive;
-  readonly #options: KeepaliveOptions;
-  readonly #asked: () => void;
-  readonly #dead: () => void;
-  #rounds: Disposable | undefined;
-  #missed = 0;
-  #bytesIn = 0;
+export interface KeepaliveEvents {
+  /** A request is sent, whose answer is ours. */
+  asked(): void;
+  /** Too many in a row stayed unanswered. */
+  dead(): void;
+}
 
-  /** `asked`: a request was sent, whose answer is ours. `dead`: too many in a row stayed unanswered. */
-  constructor(conn: KeptAlive, clock: Clock, options: KeepaliveOptions, asked: () => void, dead: () => void) {
-    this.#conn = conn;
-    this.#options = options;
-    this.#asked = asked;
-    this.#dead = dead;
-    this.#bytesIn = conn.bytesIn;
-    if (options.intervalMs > 0) this.#rounds = Rounds.of(clock, options.intervalMs).join(() => this.#look());
-  }
-
-  #look(): void {
-    const heard = this.#conn.bytesIn !== this.#bytesIn;
-    this.#bytesIn = this.#conn.bytesIn;
-    if (heard) {
-      this.#missed = 0;
-      return;
-    }
-    if (this.#missed >= this.#options.maxMissed) {
-      this.#dead();
-      return;
-    }
-    this.#missed++;
-    // A question for each silent interval would pile up at a socket that takes nothing; one that waits is enough.
-    if (!this.#conn.writable) return;
-    this.#asked();
-    this.#conn.send(keepaliveRequest);
-    // At once, not at the end of the turn: of thousands, hundreds are asked in one turn, and each would hold a buffer until then.
-    this.#conn.flush();
-  }
-
-  [Symbol.dispose](): void {
-    this.#rounds?.[Symbol.dispose]();
-    this.#rounds = undefined;
-  }
+/** `probed`: the kernel asks as well (TCP keepalive). */
+export function keptAlive(
+  conn: KeptAlive,
+  clock: Clock,
+  options: KeepaliveOptions & { readonly probed: boolean },
+  events: KeepaliveEvents,
+): Disposable {
+  return new PeerWatch(conn, clock, {
+    ...options,
+    ask: () => {
+      events.asked();
+      conn.send(keepaliveRequest);
+      // At once, not at the end of the turn: of thousands, hundreds are asked in one turn, and each would hold a buffer until then.
+      conn.flush();
+    },
+    dead: () => events.dead(),
+  });
 }

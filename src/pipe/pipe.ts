@@ -11,7 +11,7 @@ import {
   hostKeysRequest,
   proveHostKeys,
 } from "./host-keys.ts";
-import { Keepalive, type KeepaliveOptions, keepaliveRequest } from "./keepalive.ts";
+import { type KeepaliveOptions, keepaliveRequest, keptAlive } from "./keepalive.ts";
 import { Lane } from "./lane.ts";
 import { Ledger } from "./ledger.ts";
 import { type Tap, TapTable, type TapVerdict } from "./taps.ts";
@@ -22,6 +22,8 @@ export interface PipeOptions {
   readonly upstream: PacketConn;
   readonly clock: Clock;
   readonly keepalive: KeepaliveOptions;
+  /** Whom the kernel asks whether they are there (TCP keepalive). */
+  readonly probed?: { readonly downstream: boolean; readonly upstream: boolean };
   /** Channels open at once, by whichever side. */
   readonly maxChannels: number;
   /** Plain host keys of ours to tell the client; none: it is told nothing. */
@@ -63,11 +65,11 @@ class JoinedPipe implements Pipe {
   /** What the downstream asked and is owed, and the same of the upstream. */
   readonly #down: Ledger;
   readonly #up: Ledger;
-  readonly #keepalives: readonly Keepalive[];
+  readonly #keepalives: readonly Disposable[];
   #over = false;
 
   constructor(options: PipeOptions) {
-    const { downstream, upstream, clock, keepalive } = options;
+    const { downstream, upstream, clock, keepalive, probed } = options;
     this.#options = options;
     this.closed = this.#end.promise;
     this.channels = new ChannelCount(options.maxChannels);
@@ -91,19 +93,17 @@ class JoinedPipe implements Pipe {
       drained: () => options.drained?.("upstream"),
     });
     this.#keepalives = [
-      new Keepalive(
+      keptAlive(
         downstream,
         clock,
-        keepalive,
-        () => this.#down.ask(undefined),
-        () => this.#dead("downstream"),
+        { ...keepalive, probed: probed?.downstream === true },
+        { asked: () => this.#down.ask(undefined), dead: () => this.#dead("downstream") },
       ),
-      new Keepalive(
+      keptAlive(
         upstream,
         clock,
-        keepalive,
-        () => this.#up.ask(undefined),
-        () => this.#dead("upstream"),
+        { ...keepalive, probed: probed?.upstream === true },
+        { asked: () => this.#up.ask(undefined), dead: () => this.#dead("upstream") },
       ),
     ];
     downstream.attach(toUpstream);

@@ -155,7 +155,9 @@ export class TargetReach implements Reach {
     const all = this.#bucketsOf(target.name, undefined, limits);
     const own = client === undefined ? undefined : this.#bucketsOf(target.name, client, limits.perClient);
     const used = [all, own].filter((each) => each !== undefined);
-    if (used.length === 0) return { stream, address, [Symbol.dispose]: () => place[Symbol.dispose]() };
+    const probed = target.dialer.probing === true;
+    if (used.length === 0)
+      return { stream, address, probed, [Symbol.dispose]: () => place[Symbol.dispose]() };
     for (const each of used) each.users++;
     place.onRelease = () => {
       for (const each of used) each.users--;

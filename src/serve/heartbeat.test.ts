@@ -4,7 +4,7 @@ import { Rounds } from "#base";
 import type { ConnectionMux } from "#ssh/connection";
 import type { PacketConn } from "#ssh/transport";
 import { fakeClock } from "#test/support/fake-clock";
-import { Heartbeat } from "./heartbeat.ts";
+import { heartbeat as watch } from "./heartbeat.ts";
 
 /** A connection that only counts. */
 function stand(probed: boolean, random = 0) {
@@ -27,7 +27,7 @@ function stand(probed: boolean, random = 0) {
     },
     disconnect: () => void seen.ended++,
   };
-  const heartbeat = new Heartbeat(
+  const heartbeat = watch(
     mux as unknown as ConnectionMux,
     { conn: conn as PacketConn, keepalive: { intervalMs: 10_000, maxMissed: 2 }, probed },
     clock,

@@ -1,4 +1,4 @@
-import { connect, type Socket } from "node:net";
+import { connect, Socket } from "node:net";
 import * as z from "zod";
 import { formatHostPort } from "#base";
 import type { DialerKind } from "#contract";
@@ -13,12 +13,19 @@ export interface TcpConfig {
 /** RFC 8305, section 8: the recommended delay before the next address of a name is tried beside the first. */
 const raceDelayMs = 250;
 
+/**
+ * After so much silence the kernel asks (TCP keepalive), and gives up after two minutes, as `keepalive` does. Before Node 26 it would give
+ * up after ten seconds: too soon for a network that stumbles, so it asks after hours, as it does by itself, and that counts for nothing.
+ */
+const probes = { initialDelay: 30_000, interval: 10_000, count: 9 } as const;
+const probing = Socket.prototype.setKeepAlive.length > 2;
+
 /** TCP to a host name or address; a name's IPv6 and IPv4 addresses are raced (RFC 8305). */
 export const tcp: DialerKind<TcpConfig> = {
   kind: "tcp",
   summary: "TCP to a host name or address, IPv6 and IPv4 raced.",
   schema,
-  create: async () => ({ kind: "tcp", dial, [Symbol.asyncDispose]: async () => {} }),
+  create: async () => ({ kind: "tcp", probing, dial, [Symbol.asyncDispose]: async () => {} }),
 };
 
 function dial(
@@ -45,6 +52,7 @@ function dial(
       if (error === undefined) {
         // Whoever takes it reads it; until then nothing may flow, and an early error must not end the process.
         socket.pause();
+        if (probing) probe(socket);
         socket.on("error", () => {});
         resolve(socket);
       } else {
@@ -71,4 +79,11 @@ function dial(
 function reasonOf(cause: Error): string {
   if (cause instanceof AggregateError) return cause.errors.map(String).join("; ");
   return cause.message;
+}
+
+/** Node's types do not know the third and fourth yet. */
+function probe(socket: {
+  setKeepAlive(on: boolean, delay: number, interval?: number, count?: number): unknown;
+}): void {
+  socket.setKeepAlive(true, probes.initialDelay, probes.interval, probes.count);
 }

@@ -31,7 +31,7 @@ import {
 } from "#ssh/messages";
 import type { ConnClose } from "#ssh/transport";
 import type { Duplex } from "node:stream";
-import { Heartbeat } from "../heartbeat.ts";
+import { heartbeat } from "../heartbeat.ts";
 import { nameOfPath } from "../socket-path.ts";
 import { deviceServerErrors } from "./errors.ts";
 import { DeviceChannel } from "./session.ts";
@@ -110,7 +110,7 @@ class DeviceSession implements DeviceConnection {
     const { conn, hostKeys, probed } = this.#session;
     if (hostKeys !== undefined) this.#mux.notify(hostKeys.type, hostKeys.data);
     const keepalive = this.#ports.heartbeat;
-    using _ = new Heartbeat(
+    using _ = heartbeat(
       this.#mux,
       { conn, keepalive, ...(probed === undefined ? {} : { probed }) },
       this.#ports.clock,

@@ -1,6 +1,6 @@
 import type { FilesDesk, FilesServer, ServedSession, ServerPorts } from "#contract";
 import { type ChannelOffer, ConnectionMux } from "#ssh/connection";
-import { Heartbeat } from "../heartbeat.ts";
+import { heartbeat } from "../heartbeat.ts";
 import { FilesSession } from "./session.ts";
 
 /** A file server: its clients get SFTP, and nothing else. */
@@ -15,7 +15,7 @@ export function createFiles({ clock }: ServerPorts): FilesServer {
       });
       const { hostKeys } = session;
       if (hostKeys !== undefined) mux.notify(hostKeys.type, hostKeys.data);
-      using _ = new Heartbeat(mux, session, clock);
+      using _ = heartbeat(mux, session, clock);
       return await mux.ended;
     },
   };

@@ -3,7 +3,7 @@ import type { JumpQuestion, JumpServer, ServedSession, ServerPorts } from "#cont
 import { type ChannelOffer, ConnectionMux } from "#ssh/connection";
 import { decodeDirectStreamlocal, decodeTcpipChannel, OPEN_FAILURE } from "#ssh/messages";
 import type { ConnClose } from "#ssh/transport";
-import { Heartbeat } from "../heartbeat.ts";
+import { heartbeat } from "../heartbeat.ts";
 import { nameOfPath } from "../socket-path.ts";
 import { LineMenu } from "./line-menu.ts";
 import { TargetMenu } from "./menu.ts";
@@ -65,7 +65,7 @@ async function serveJump(session: ServedSession, { clock }: ServerPorts): Promis
   });
   const { hostKeys } = session;
   if (hostKeys !== undefined) mux.notify(hostKeys.type, hostKeys.data);
-  using _ = new Heartbeat(mux, session, clock);
+  using _ = heartbeat(mux, session, clock);
   const close = await mux.ended;
   over.abort(close);
   return close;
