@@ -16,6 +16,8 @@ export interface Report {
   /** Rivals that could not be measured, and why. */
   readonly absent: Readonly<Record<string, string>>;
   readonly figures: readonly Figure[];
+  /** Seconds that each case took. */
+  readonly took?: Readonly<Record<string, number>>;
   readonly goals: readonly GoalVerdict[];
 }
 
@@ -50,7 +52,11 @@ export interface Ratio {
   readonly median: number;
 }
 
-export type Verdict = "met" | "missed" | "not measured";
+/**
+ * met here: all that this machine can measure is met, and what it cannot is named. open: the goal is about what this machine has not.
+ * not measured: this report lacks the figure that the goal is about.
+ */
+export type Verdict = "met" | "met here" | "missed" | "open" | "not measured";
 
 export interface GoalVerdict {
   readonly id: string;
@@ -75,9 +81,14 @@ export type Metric =
   | "loginsPerSecond"
   | "worstToMeanWait"
   | "kilobytesPerSession"
+  | "sessionsAtOnce"
   | "cpuMsPerSessionSecond"
   | "readyMs"
   | "returnSeconds"
+  | "returnP50Seconds"
+  | "returnP99Seconds"
+  | "aloneP50Seconds"
+  | "aloneWorstSeconds"
   | "idleMegabytes"
   | "sealMicros"
   | "openMicros"
@@ -108,11 +119,24 @@ export const metrics: Readonly<Record<Metric, MetricRow>> = {
   loginsPerSecond: { unit: "1/s", better: "more", what: "logins" },
   worstToMeanWait: { unit: "×", better: "less", what: "longest wait over the mean" },
   kilobytesPerSession: { unit: "kB", better: "less", what: "growth of resident memory for a session" },
+  sessionsAtOnce: { unit: "sessions", better: "more", what: "sessions that were there at once" },
   cpuMsPerSessionSecond: { unit: "CPU ms/s", better: "less", what: "CPU of an idle session in a second" },
   returnSeconds: {
     unit: "s",
     better: "less",
     what: "from the start of a gateway that was killed until all are back",
+  },
+  returnP50Seconds: {
+    unit: "s",
+    better: "less",
+    what: "median wait of one of them, once the gateway listens",
+  },
+  returnP99Seconds: { unit: "s", better: "less", what: "99th percentile of those waits" },
+  aloneP50Seconds: { unit: "s", better: "less", what: "median wait of a device that comes alone meanwhile" },
+  aloneWorstSeconds: {
+    unit: "s",
+    better: "less",
+    what: "longest wait of a device that comes alone meanwhile",
   },
   readyMs: { unit: "ms", better: "less", what: "from spawn to listening" },
   idleMegabytes: { unit: "MB", better: "less", what: "resident memory when idle" },

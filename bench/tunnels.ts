@@ -14,7 +14,7 @@ import {
 } from "#ssh/messages";
 import { payloadOf } from "#ssh/transport";
 import { openSqliteStore } from "#store";
-import { type Gateway, startGateway } from "#test/support/gateway";
+import { type Gateway, type Pieces, startGateway } from "#test/support/gateway";
 import { freePort } from "#test/support/ports";
 import { tempDir, type TempDir } from "#test/support/temp-dir";
 import type { BenchCase } from "./case.ts";
@@ -33,14 +33,27 @@ const tunnelsToEngineSession = 5;
 /** Logins under way at once while the fleet comes for the first time. */
 const lanes = 8;
 
-/** How long idle tunnels are watched for the CPU they cost: each is asked once. */
-const watchMs = 61_000;
+/** Silence before idle tunnels are watched: nobody is asked sooner. */
+const silentMs = 60_000;
+
+/** How long idle tunnels are watched for the CPU they cost: the questions are spread over it. */
+const watchMs = 120_000;
 
 /** How often somebody goes to a device while all are there. */
 const visits = 40;
 
 /** A device that was refused or cut off tries again after this. */
 const retryMs = 500;
+
+/** Devices that stay away until all others come back at once, and then come one after the other. */
+const loners = 200;
+
+/** What a herd had to wait, milliseconds of each: from when there was a gateway again, or from when a device came that came alone. */
+export interface Returned {
+  readonly seconds: number;
+  readonly waits: readonly number[];
+  readonly alone: readonly number[];
+}
 
 interface Machine {
   readonly name: string;
@@ -52,32 +65,36 @@ export class Fleet implements AsyncDisposable {
   readonly #folder: TempDir;
   readonly #port: number;
   readonly #machines: readonly Machine[];
+  readonly #loners: readonly Machine[];
+  readonly #limits: Pieces;
   readonly #person: PrivateKey = generatePrivateKey("ssh-ed25519");
   #gateway: Gateway | undefined;
   #links: Link[] = [];
 
-  private constructor(folder: TempDir, port: number, machines: readonly Machine[]) {
+  private constructor(folder: TempDir, port: number, machines: readonly Machine[], limits: Pieces) {
     this.#folder = folder;
     this.#port = port;
-    this.#machines = machines;
+    this.#machines = machines.slice(loners);
+    this.#loners = machines.slice(0, loners);
+    this.#limits = limits;
   }
 
   /** All are approved beforehand; nobody is there yet. */
-  static async make(count: number): Promise<Fleet> {
+  static async make(count: number, limits: Pieces = gatewayConfig): Promise<Fleet> {
     const folder = await tempDir();
-    const machines = Array.from({ length: count }, (_, n) => ({
-      name: `kiosk${n}`,
+    const machines = Array.from({ length: loners + count }, (_, n) => ({
+      name: n < loners ? `loner${n}` : `kiosk${n - loners}`,
       key: generatePrivateKey("ssh-ed25519"),
     }));
     await using store = openSqliteStore({ path: folder.at("devices.sqlite"), clock: systemClock });
     for (const { name, key } of machines) await store.insert(deviceOf(name, key), 0);
-    return new Fleet(folder, await freePort(), machines);
+    return new Fleet(folder, await freePort(), machines, limits);
   }
 
   async startGateway(): Promise<void> {
     this.#gateway = await startGateway({
       config: {
-        ...gatewayConfig,
+        ...this.#limits,
         log: { level: "info", format: "json" },
         listen: [`127.0.0.1:${this.#port}`],
         devices: { database: this.#folder.at("devices.sqlite") },
@@ -101,10 +118,13 @@ export class Fleet implements AsyncDisposable {
   }
 
   /** Those from here to there come, so many at once. */
-  async come(from: number, to: number, atOnce: number): Promise<void> {
+  async come(from: number, to: number, atOnce: number, came: () => void = () => {}): Promise<void> {
     const due = this.#machines.slice(from, to);
     const row = async (): Promise<void> => {
-      for (let machine = due.pop(); machine !== undefined; machine = due.pop()) await this.#hold(machine);
+      for (let machine = due.pop(); machine !== undefined; machine = due.pop()) {
+        await this.#hold(machine);
+        came();
+      }
     };
     await Promise.all(Array.from({ length: atOnce }, row));
   }
@@ -131,16 +151,28 @@ export class Fleet implements AsyncDisposable {
     return tookMs;
   }
 
-  /** The gateway dies and is started again; all come back at the same moment, as often as it takes. Seconds from its start. */
-  async returnAll(): Promise<number> {
+  /** The gateway dies and is started again; all come back at the same moment, as often as it takes. */
+  async returnAll(): Promise<Returned> {
     this.#gateway?.signal("SIGKILL");
     await this.#gateway?.child.outcome();
     for (const link of this.#links) link.destroy();
     this.#links = [];
-    const started = this.startGateway();
     const start = performance.now();
-    await Promise.all([started, this.come(0, this.#machines.length, this.#machines.length)]);
-    return (performance.now() - start) / 1000;
+    const started = this.startGateway().then(() => performance.now());
+    const times: number[] = [];
+    const count = this.#machines.length;
+    const herd = this.come(0, count, count, () => times.push(performance.now()));
+    const listening = await started;
+    const alone: number[] = [];
+    for (const machine of this.#loners) {
+      if (times.length >= count) break;
+      const cameAt = performance.now();
+      await this.#hold(machine);
+      alone.push(performance.now() - cameAt);
+    }
+    await herd;
+    const waits = times.map((time) => Math.max(0, time - listening));
+    return { seconds: (Math.max(...times) - start) / 1000, waits, alone };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -222,6 +254,7 @@ async function tunnels(count: number): Promise<Sample> {
   await fleet.come(0, firstTunnels, lanes);
   const before = await treeResidentBytes(fleet.pid);
   await fleet.come(firstTunnels, firstTunnels + count, lanes);
+  await new Promise<void>((resolve) => setTimeout(resolve, silentMs));
   const cpuBefore = await treeCpuSeconds(fleet.pid);
   const start = performance.now();
   await new Promise<void>((resolve) => setTimeout(resolve, watchMs));
@@ -231,12 +264,18 @@ async function tunnels(count: number): Promise<Sample> {
   const waits: number[] = [];
   for (let n = 0; n < visits; n++)
     waits.push(1000 * (await fleet.visit(`kiosk${Math.floor((n * (count + firstTunnels)) / visits)}`)));
+  const { seconds: returnSeconds, waits: returns, alone } = await fleet.returnAll();
   return {
     kilobytesPerSession: (after - before) / 1000 / count,
     cpuMsPerSessionSecond: ((cpuAfter - cpuBefore) * 1000) / seconds / (count + firstTunnels),
     p50Micros: median(waits),
     p99Micros: quantile(waits, 0.99),
-    returnSeconds: await fleet.returnAll(),
+    returnSeconds,
+    returnP50Seconds: median(returns) / 1000,
+    returnP99Seconds: quantile(returns, 0.99) / 1000,
+    worstToMeanWait: Math.max(...returns) / (returns.reduce((sum, wait) => sum + wait, 0) / returns.length),
+    aloneP50Seconds: median(alone) / 1000,
+    aloneWorstSeconds: Math.max(...alone) / 1000,
   };
 }
 
