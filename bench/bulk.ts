@@ -98,8 +98,8 @@ export const bulkCases: readonly BenchCase[] = (["down", "up"] as const).flatMap
   bulkCase(
     direction,
     "aes128-gcm",
-    ["gateway", "pure", "ssh2", "go"],
+    ["gateway", "pure", "ssh2", "ssh2-addon", "go", "sshpiperd"],
     direction === "down" ? ["gateway", "go"] : [],
   ),
-  bulkCase(direction, "chacha20-poly1305", ["gateway", "go"], []),
+  bulkCase(direction, "chacha20-poly1305", ["gateway", "go", "sshpiperd"], []),
 ]);

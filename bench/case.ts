@@ -11,6 +11,8 @@ export interface BenchCase {
   readonly maxRounds?: number;
   /** No goal asks for it: measured by `--all`, or by name. */
   readonly onlyTold?: boolean;
+  /** Subjects that no goal asks for: measured by `--all`, or by name. */
+  readonly told?: readonly string[];
   /** Of these subjects alone where it is to be quick; none: not at all. */
   readonly quick?: readonly string[];
   /** The subject whose profile is of interest. Default: the gateway. */

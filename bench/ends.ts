@@ -27,12 +27,13 @@ export function answerGlobal(conn: PacketConn, packet: PacketView): void {
   if (decodeGlobalRequest(payloadOf(packet)).wantReply) conn.send(encodeRequestFailure());
 }
 
-/** Logs in over a stream; resolves with the connection after USERAUTH_SUCCESS. */
+/** Logs in over a stream; resolves with the connection after USERAUTH_SUCCESS. Tells when it is gone. */
 export async function logIn(
   address: { host: string; port: number },
   user: string,
   key: PrivateKey,
   ciphers: readonly string[] = defaultAlgorithms.ciphers,
+  gone: () => void = () => undefined,
 ): Promise<Link> {
   const stream = connect(address.port, address.host);
   await once(stream, "connect");
@@ -69,8 +70,10 @@ export async function logIn(
       }
       if (event?.kind === "success") resolve(link);
     },
-    closed: (close) =>
-      reject(new Error(`not logged in: ${close.kind} ${close.description ?? ""}`, { cause: close.error })),
+    closed: (close) => {
+      reject(new Error(`not logged in: ${close.kind} ${close.description ?? ""}`, { cause: close.error }));
+      gone();
+    },
   });
   userauth.start();
   return await promise;

@@ -3,10 +3,12 @@
  * a gateway, which then waits, wakes up and reads little each time; this shows what a gateway costs that is never out of work.
  *
  * node bench/flow.ts server                             prints its port and host key; gives or takes what an exec request asks for
- * node bench/flow.ts client PORT USER KEYFILE CIPHER give|take BYTES    waits for a line, moves them, prints "done"
+ * node bench/flow.ts client PORT USER KEYFILE CIPHER give|take BYTES [CONNECTIONS]
+ *     waits for a line, moves so many bytes on each of the connections (default: one), prints "done"
  */
 import { readFile } from "node:fs/promises";
 import { once } from "node:events";
+import type { Link } from "#link";
 import { parsePrivateKey, formatPublicKey } from "#ssh/keys";
 import {
   decodeChannelOpen,
@@ -139,17 +141,22 @@ class Flow implements PacketHandler {
 }
 
 async function client(words: readonly string[]): Promise<void> {
-  const [port, user = "", keyFile = "", cipher = "", what = "", bytes] = words;
+  const [port, user = "", keyFile = "", cipher = "", what = "", bytes, connections = "1"] = words;
   const key = await parsePrivateKey(await readFile(keyFile));
-  const link = await logIn({ host: "127.0.0.1", port: Number(port) }, user, key, [cipher]);
-  const flow = new Flow(link);
-  link.attach(flow);
+  const links: Link[] = [];
+  for (let n = 0; n < Number(connections); n++)
+    links.push(await logIn({ host: "127.0.0.1", port: Number(port) }, user, key, [cipher]));
+  const flows = links.map((link) => {
+    const flow = new Flow(link);
+    link.attach(flow);
+    return flow;
+  });
   console.log("ready");
   await once(process.stdin, "data");
-  await flow.run(what, Number(bytes));
+  await Promise.all(flows.map((flow) => flow.run(what, Number(bytes))));
   console.log("done");
   await once(process.stdin, "end");
-  link.destroy();
+  for (const link of links) link.destroy();
 }
 
 if (import.meta.main) {

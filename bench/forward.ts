@@ -1,5 +1,4 @@
 import { once } from "node:events";
-import { readFile } from "node:fs/promises";
 import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
 import { Child } from "#test/support/child";
 import { type ClientLab, startClientLab } from "#test/support/client-lab";
@@ -9,6 +8,7 @@ import { until } from "#test/support/waiting";
 import type { BenchCase } from "./case.ts";
 import { treeCpuSeconds } from "./cpu.ts";
 import { compiledCopy } from "./compiled.ts";
+import { listening } from "./listening.ts";
 import type { Sample, Size } from "./schema.ts";
 import type { Stage } from "./stage.ts";
 import { quantile } from "./statistics.ts";
@@ -46,15 +46,8 @@ async function forwarder(
         spec,
         destination,
       ]);
-  await until(`${client} to listen`, () => reachable(port));
+  await until(`${client} to listen`, () => listening(port));
   return { child, port };
-}
-
-/** To connect would be a connection more: the kernel's table is asked. */
-async function reachable(port: number): Promise<boolean> {
-  const hex = port.toString(16).toUpperCase().padStart(4, "0");
-  const table = await readFile("/proc/net/tcp", "latin1");
-  return new RegExp(`^ *\\d+: 0100007F:${hex} 00000000:0000 0A `, "m").test(table);
 }
 
 /** `up`: whoever connects to the forwarded port sends; `down`: the other end does. */

@@ -1,10 +1,9 @@
 import { availableParallelism } from "node:os";
-import type { Figure, GoalVerdict, Metric, Verdict } from "./schema.ts";
+import type { Figure, Metric } from "./schema.ts";
 import { median } from "./statistics.ts";
-import { number } from "./table.ts";
 
 /** What a report says, for the goals to ask. */
-class Findings {
+export class Findings {
   readonly #figures: readonly Figure[];
 
   constructor(figures: readonly Figure[]) {
@@ -36,26 +35,31 @@ class Findings {
 }
 
 /** One part of a goal: what was found, and the most (or least) it may be. */
-interface Part {
+export interface Part {
   readonly what: string;
   readonly found: number | undefined;
   readonly atMost?: number;
   readonly atLeast?: number;
   /** Told, but decides nothing: the goal is about something else that is near. */
   readonly onlyTold?: boolean;
+  /** The goal is about something else in the first place: where this cannot be had, it is met as far as it can be told. */
+  readonly beside?: boolean;
+  /** Why a miss says nothing on this machine. */
+  readonly onlyHere?: string;
 }
 
-interface Goal {
+export interface Goal {
   readonly id: string;
   readonly what: string;
   readonly goal: string;
   parts(findings: Findings): readonly Part[];
-  /** What is not measured yet. */
+  /** What no case measures. */
   readonly open?: string;
 }
 
 /** With fewer, whoever sends and takes needs the cores that the gateway is to have. */
-const coresAreFree = availableParallelism() >= 4;
+const cores = availableParallelism();
+const whereCoresAreFree = cores >= 4 ? {} : { onlyHere: `of ${cores} cores none is free for it` };
 
 const directions = ["down", "up"] as const;
 const gb = "proxyCpuSecondsPerGb";
@@ -78,12 +82,21 @@ function bulk(
         what: `${direction}: to ${other}`,
         found: findings.ratio(`bulk-${direction}-${cipher}`, kind, gb, other),
         atMost: most,
+        beside: true,
       })),
+      // ssh2's addon does not compile for this Node as it is: who installs ssh2 has none.
+      ...["sshpiperd", "ssh2-addon"]
+        .filter((other) => others[other] === undefined)
+        .map((other) => ({
+          what: `${direction}: to ${other}`,
+          found: findings.ratio(`bulk-${direction}-${cipher}`, kind, gb, other),
+          onlyTold: true,
+        })),
     ]);
 }
 
 /** The goals of the project, as data. */
-const goals: readonly Goal[] = [
+export const goals: readonly Goal[] = [
   {
     id: "P1",
     what: "bulk, aes128-gcm, CPU",
@@ -100,8 +113,7 @@ const goals: readonly Goal[] = [
     id: "P3",
     what: "bulk, aes128-gcm, without a native part",
     goal: "≤ 2.5 × the limit; ≤ an ssh2 proxy with its addon",
-    parts: bulk("pure", "aes128-gcm", 2.5, { ssh2: 1 }),
-    open: "ssh2 with its addon, which needs Node's headers (here: without)",
+    parts: bulk("pure", "aes128-gcm", 2.5, { ssh2: 1, "ssh2-addon": 1 }),
   },
   {
     id: "P4",
@@ -131,7 +143,7 @@ const goals: readonly Goal[] = [
           what: `${direction}: MB/s to direct`,
           found: findings.ratio(`bulk-${direction}-default`, "gateway", "megabytesPerSecond", "direct"),
           atLeast: 0.95,
-          onlyTold: !coresAreFree,
+          ...whereCoresAreFree,
         },
       ]),
   },
@@ -201,13 +213,23 @@ const goals: readonly Goal[] = [
     goal: "≤ 64 KB each; 10,000 at once; keepalive CPU under 1 % of a core",
     parts: (findings) => [
       { what: "kB each", found: findings.value("idle-many", "gateway", "kilobytesPerSession"), atMost: 64 },
+      { what: "at once", found: findings.value("idle-many", "gateway", "sessionsAtOnce"), atLeast: 10_000 },
       {
         what: "CPU ms/s for 10,000",
         found: times(findings.value("idle-many", "gateway", "cpuMsPerSessionSecond"), 10_000),
+        atMost: 10,
+      },
+      {
+        what: "kB each tunnel",
+        found: findings.value("tunnels", "gateway", "kilobytesPerSession"),
+        atMost: 64,
+      },
+      {
+        what: "tunnels: CPU ms/s for 10,000",
+        found: times(findings.value("tunnels", "gateway", "cpuMsPerSessionSecond"), 10_000),
         onlyTold: true,
       },
     ],
-    open: "10,000 at once",
   },
   {
     id: "P11",
@@ -218,16 +240,15 @@ const goals: readonly Goal[] = [
         what: "logins",
         found: findings.ratio("workers", "two", "loginsPerSecond", "one"),
         atLeast: 1.8,
-        onlyTold: !coresAreFree,
+        ...whereCoresAreFree,
       },
       {
         what: "bulk",
         found: findings.ratio("workers-bulk", "two", "megabytesPerSecond", "one"),
         atLeast: 1.5,
-        onlyTold: !coresAreFree,
+        ...whereCoresAreFree,
       },
     ],
-    ...(coresAreFree ? {} : { open: `cores that are free: this machine has ${availableParallelism()}` }),
   },
   {
     id: "P12",
@@ -292,7 +313,12 @@ const goals: readonly Goal[] = [
         atMost: 1 / 40,
       })),
       {
-        what: "login (ours warm)",
+        what: "login, ours as cold as pysshrp's",
+        found: findings.ratio("logins-pysshrp", "gateway", "proxyCpuMsPerLogin", "pysshrp"),
+        onlyTold: true,
+      },
+      {
+        what: "login, ours warm",
         found: quotient(
           findings.value("logins-many", "gateway", "proxyCpuMsPerLogin"),
           findings.value("logins-pysshrp", "pysshrp", "proxyCpuMsPerLogin"),
@@ -309,29 +335,4 @@ function quotient(a: number | undefined, b: number | undefined): number | undefi
 
 function times(a: number | undefined, factor: number): number | undefined {
   return a === undefined ? undefined : a * factor;
-}
-
-function partMet({ found, atMost, atLeast }: Part): boolean {
-  if (found === undefined) return false;
-  return (atMost === undefined || found <= atMost) && (atLeast === undefined || found >= atLeast);
-}
-
-/** Every goal as met, missed, or not measured. A goal with a part missed is missed; with a part not measured, at best not measured. */
-export function judge(figures: readonly Figure[]): GoalVerdict[] {
-  const findings = new Findings(figures);
-  return goals.map((goal) => {
-    const parts = goal.parts(findings);
-    const deciding = parts.filter((part) => part.onlyTold !== true);
-    const missed = deciding.some((part) => part.found !== undefined && !partMet(part));
-    const unknown =
-      goal.open !== undefined || deciding.length === 0 || deciding.some((part) => part.found === undefined);
-    const verdict: Verdict = missed ? "missed" : unknown ? "not measured" : "met";
-    const told = parts
-      .filter((part) => part.found !== undefined)
-      .map((part) => `${part.what} ${number(part.found ?? 0)}`);
-    const lacking = deciding.filter((part) => part.found === undefined).map((part) => part.what);
-    if (lacking.length > 0) told.push(`not measured: ${lacking.join(", ")}`);
-    if (goal.open !== undefined) told.push(`open: ${goal.open}`);
-    return { id: goal.id, what: goal.what, goal: goal.goal, verdict, found: told.join("; ") };
-  });
 }

@@ -51,7 +51,7 @@ export const loginCases: readonly BenchCase[] = [
   {
     name: "logins",
     summary: "ssh host true, one after the other, ed25519 keys on both sides",
-    subjects: ["direct", "jump", "gateway", "go", "asyncssh"],
+    subjects: ["direct", "jump", "gateway", "go", "sshpiperd", "asyncssh"],
     quick: ["direct", "jump", "gateway"],
     measure: (stage: Stage, subject: string, { logins: count }: Size) =>
       logins(stage, subject as Subject, count, 1),

@@ -10,7 +10,7 @@ import type { BenchCase } from "./case.ts";
 import { compare } from "./compare.ts";
 import { echoCases } from "./echo.ts";
 import { forwardCases } from "./forward.ts";
-import { judge } from "./goals.ts";
+import { judge } from "./judge.ts";
 import { idleCases } from "./idle.ts";
 import { laneCases } from "./lane-cases.ts";
 import { limitCases } from "./limit.ts";

@@ -1,18 +1,22 @@
 import { readFile } from "node:fs/promises";
 import type { Link } from "#link";
-import { formatPublicKey, parsePrivateKey, type PrivateKey } from "#ssh/keys";
+import { parsePrivateKey, type PrivateKey } from "#ssh/keys";
+import { Child } from "#test/support/child";
 import type { Gateway } from "#test/support/gateway";
 import type { BenchCase } from "./case.ts";
 import { treeCpuSeconds, treeResidentBytes } from "./cpu.ts";
-import { logIn, startEngineServer } from "./ends.ts";
+import { logIn } from "./ends.ts";
 import type { Sample, Size } from "./schema.ts";
 import type { Stage } from "./stage.ts";
 
 /** Sessions before those that are counted: with them heap and code grow to what they need. */
 const firstSessions = 500;
 
-/** The same where memory is measured: so much longer does it grow by leaps. */
+/** The same where memory is measured, for each worker: so much longer does it grow by leaps. */
 const firstIdleSessions = 1000;
+
+/** A session of a gateway is two connections, and the kernel here lets a process have so many descriptors. */
+const sessionsOfWorker = 9600;
 
 /** Logins under way at once, where that is not what is measured. */
 const lanes = 8;
@@ -21,12 +25,14 @@ const lanes = 8;
 const crowd = 200;
 const crowds = 3;
 
-/** How long idle sessions are watched for the CPU they cost. */
-const watchMs = 5_000;
+/** How long idle sessions are watched for the CPU they cost: each is asked once, after half a minute of silence. */
+const watchMs = 31_000;
+
+const flow = new URL("flow.ts", import.meta.url).pathname;
 
 /**
- * A gateway between ends of our own engine, with the first sessions logged in. The ends live in this process, and cost the gateway
- * nothing.
+ * A gateway between ends of our own engine, with the first sessions logged in. The clients live in this process and the server in
+ * another, and cost the gateway nothing.
  */
 class Crowd implements AsyncDisposable {
   readonly #owned: AsyncDisposableStack;
@@ -34,6 +40,7 @@ class Crowd implements AsyncDisposable {
   readonly #user: string;
   readonly #key: PrivateKey;
   readonly #links: Link[] = [];
+  #gone = 0;
 
   private constructor(owned: AsyncDisposableStack, gateway: Gateway, user: string, key: PrivateKey) {
     this.#owned = owned;
@@ -44,10 +51,11 @@ class Crowd implements AsyncDisposable {
 
   static async start(stage: Stage, { workers = 1, first = firstSessions } = {}): Promise<Crowd> {
     const owned = new AsyncDisposableStack();
-    const { host, port, hostKey } = owned.use(await startEngineServer());
+    const server = owned.use(new Child(process.execPath, [flow, "server"]));
+    const [, port = "", hostKey = ""] = await server.waitForStdout(/^(\d+) (.+)\n/);
     const { path } = await stage.keys();
     const key = await parsePrivateKey(await readFile(path));
-    const place = { host, port, hostKey: { keys: [formatPublicKey(hostKey.blob)] } };
+    const place = { host: "127.0.0.1", port: Number(port), hostKey: { keys: [hostKey] } };
     const gateway = owned.use(await stage.startGateway(place, { config: { workers } }));
     const crowd = new Crowd(owned, gateway, stage.user, key);
     await crowd.open(first, lanes);
@@ -58,6 +66,11 @@ class Crowd implements AsyncDisposable {
     return this.#links.length;
   }
 
+  /** Of those, how many are still there. */
+  get alive(): number {
+    return this.#links.length - this.#gone;
+  }
+
   /** Opens sessions, so many at once; gives the milliseconds that each took. */
   async open(count: number, atOnce: number): Promise<number[]> {
     const waits: number[] = [];
@@ -65,7 +78,7 @@ class Crowd implements AsyncDisposable {
     const row = async (): Promise<void> => {
       while (left-- > 0) {
         const start = performance.now();
-        this.#links.push(await logIn(this.#gateway, this.#user, this.#key));
+        this.#links.push(await logIn(this.#gateway, this.#user, this.#key, undefined, () => this.#gone++));
         waits.push(performance.now() - start);
       }
     };
@@ -89,22 +102,29 @@ class Crowd implements AsyncDisposable {
   }
 }
 
-/** Sessions that log in and do nothing more: what each of many costs. */
-async function idleMany(stage: Stage, count: number): Promise<Sample> {
-  await using sessions = await Crowd.start(stage, { first: firstIdleSessions });
+/** Sessions that log in and do nothing more: what each of many costs. So many at once, or in a quick run fewer, and not watched. */
+async function idleMany(stage: Stage, { quick, idleEngineSessions }: Size): Promise<Sample> {
+  const workers = Math.ceil(idleEngineSessions / sessionsOfWorker);
+  const first = firstIdleSessions * workers;
+  const count = quick ? idleEngineSessions : idleEngineSessions - first;
+  await using sessions = await Crowd.start(stage, { first, workers });
   const cpuAtFirst = await sessions.cpuSeconds();
   const before = await sessions.residentBytes();
   await sessions.open(count, lanes);
   const cpuBefore = await sessions.cpuSeconds();
   const start = performance.now();
-  await new Promise<void>((resolve) => setTimeout(resolve, watchMs));
+  if (!quick) await new Promise<void>((resolve) => setTimeout(resolve, watchMs));
   const seconds = (performance.now() - start) / 1000;
   const cpuAfter = await sessions.cpuSeconds();
-  const after = await sessions.residentBytes();
-  return {
-    kilobytesPerSession: (after - before) / 1000 / count,
-    cpuMsPerSessionSecond: ((cpuAfter - cpuBefore) * 1000) / seconds / sessions.size,
+  const found = {
+    kilobytesPerSession: ((await sessions.residentBytes()) - before) / 1000 / count,
     proxyCpuMsPerLogin: ((cpuBefore - cpuAtFirst) * 1000) / count,
+  };
+  if (quick) return found;
+  return {
+    ...found,
+    sessionsAtOnce: sessions.alive,
+    cpuMsPerSessionSecond: ((cpuAfter - cpuBefore) * 1000) / seconds / sessions.size,
   };
 }
 
@@ -131,7 +151,6 @@ export const manyCases: readonly BenchCase[] = [
     name: "logins-many",
     summary: `${crowd} logins at once between ends of our own engine, after ${firstSessions} others`,
     subjects: ["gateway"],
-    maxRounds: 3,
     measure: (stage: Stage) => loginsMany(stage),
   },
   {
@@ -145,10 +164,9 @@ export const manyCases: readonly BenchCase[] = [
   {
     name: "idle-many",
     summary:
-      "idle sessions between ends of our own engine: what a session and a login cost when there are many",
+      "10,000 idle sessions between ends of our own engine: what a session and a login cost when there are many",
     subjects: ["gateway"],
-    maxRounds: 3,
-    measure: (stage: Stage, _subject: string, { idleEngineSessions }: Size) =>
-      idleMany(stage, idleEngineSessions),
+    maxRounds: 2,
+    measure: (stage: Stage, _subject: string, size: Size) => idleMany(stage, size),
   },
 ];

@@ -1,11 +1,16 @@
 import { spawnSync } from "node:child_process";
+import { existsSync, realpathSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { Child } from "#test/support/child";
 import { freePort } from "#test/support/ports";
 import { debianPython, programPath } from "#test/support/strangers";
 import { tempDir, type TempDir } from "#test/support/temp-dir";
 import { knownHostsLine, makeKey } from "#test/support/test-keys";
 import { compiledGoPipe, compiledRecrypt, whyNoCompiler, whyNoGoPipe } from "./compiled.ts";
+import { listening } from "./listening.ts";
+import { until } from "#test/support/waiting";
+import { ssh2WithAddon, whyNoSsh2Addon } from "./ssh2-addon.ts";
 
 /** Another program in the gateway's place. */
 export interface Proxy extends AsyncDisposable {
@@ -20,8 +25,8 @@ export interface ProxyOptions {
     readonly host: string;
     readonly port: number;
     readonly hostKeys: readonly { readonly publicLine: string }[];
-    /** File of keys that may log in. */
-    readonly authorizedKeysFile: string;
+    /** File of its host keys. */
+    readonly knownHosts: string;
   };
   /** Who logs in. */
   readonly key: { readonly path: string; readonly publicLine: string };
@@ -101,11 +106,12 @@ async function startPrinting(
   command: readonly string[],
   { upstream, key, user }: ProxyOptions,
   address: readonly string[] = [upstream.host, String(upstream.port)],
+  env: Readonly<Record<string, string>> = {},
 ): Promise<Proxy> {
   const folder = await tempDir();
   const hostKey = makeKey(folder.at("host"));
   const [program = "", ...words] = command;
-  const child = new Child(program, [...words, hostKey.path, ...address, user, key.path]);
+  const child = new Child(program, [...words, hostKey.path, ...address, user, key.path], { env });
   const [, port = ""] = await child.waitForStdout(/^(\d+)\n/);
   return await ending(child, folder, Number(port), [knownHostsLine(host, Number(port), hostKey.publicLine)]);
 }
@@ -129,6 +135,49 @@ async function startPysshrp({ upstream, key, rsaKey, user }: ProxyOptions): Prom
   await writeFile(folder.at("config.py"), `${lines.join("\n")}\n`);
   const child = new Child(programPath("pysshrpd") ?? "", ["-c", folder.at("config.py")]);
   await child.waitForStderr(/Configuration loaded/);
+  return await ending(child, folder, port, [knownHostsLine(host, port, hostKey.publicLine)]);
+}
+
+/** sshpiperd's plugin that takes its routes from a file: where a build leaves it, where its image has it, or on the PATH. */
+function sshpiperPlugin(): string | undefined {
+  const program = programPath("sshpiperd");
+  if (program === undefined) return undefined;
+  const folder = dirname(realpathSync(program));
+  const beside = [join(folder, "yaml"), join(folder, "plugins", "yaml")];
+  return beside.find((path) => existsSync(path)) ?? programPath("yaml");
+}
+
+async function startSshpiperd({ upstream, key, user }: ProxyOptions): Promise<Proxy> {
+  const folder = await tempDir();
+  const hostKey = makeKey(folder.at("host"));
+  const port = await freePort(host);
+  await writeFile(folder.at("keys"), `${key.publicLine}\n`);
+  const pipe = {
+    from: [{ username: user, authorized_keys: folder.at("keys") }],
+    to: {
+      host: `${upstream.host}:${upstream.port}`,
+      username: user,
+      private_key: key.path,
+      known_hosts: upstream.knownHosts,
+    },
+  };
+  // What JSON writes is YAML too.
+  await writeFile(folder.at("config.yaml"), JSON.stringify({ version: "1.0", pipes: [pipe] }), {
+    mode: 0o600,
+  });
+  const own = [
+    "--address",
+    host,
+    "--port",
+    String(port),
+    "--server-key",
+    hostKey.path,
+    "--log-level",
+    "warn",
+  ];
+  const plugin = [sshpiperPlugin() ?? "yaml", "--config", folder.at("config.yaml"), "--no-check-perm"];
+  const child = new Child(programPath("sshpiperd") ?? "", [...own, ...plugin]);
+  await until("sshpiperd to listen", () => listening(port));
   return await ending(child, folder, port, [knownHostsLine(host, port, hostKey.publicLine)]);
 }
 
@@ -165,7 +214,17 @@ function withoutPython(module: string): () => string | undefined {
 
 const here = (name: string): string => new URL(name, import.meta.url).pathname;
 
-export type RivalName = "ssh2" | "go" | "asyncssh" | "paramiko" | "pysshrp" | "haproxy" | "nginx" | "c";
+export type RivalName =
+  | "ssh2"
+  | "ssh2-addon"
+  | "sshpiperd"
+  | "go"
+  | "asyncssh"
+  | "paramiko"
+  | "pysshrp"
+  | "haproxy"
+  | "nginx"
+  | "c";
 
 /** Everything but ourselves and OpenSSH. */
 export const rivals: Readonly<Record<RivalName, Rival>> = {
@@ -173,6 +232,22 @@ export const rivals: Readonly<Record<RivalName, Rival>> = {
     text: "a proxy made of ssh2's public API (without its native part)",
     absent: () => undefined,
     start: (options) => startPrinting([process.execPath, here("ssh2-proxy.ts")], options),
+  },
+  "ssh2-addon": {
+    text: "the same with ssh2's own addon",
+    absent: whyNoSsh2Addon,
+    start: async (options) =>
+      startPrinting([process.execPath, here("ssh2-proxy.ts")], options, undefined, {
+        BENCH_SSH2: await ssh2WithAddon(),
+      }),
+  },
+  sshpiperd: {
+    text: "sshpiper with its plugin for files",
+    absent: () =>
+      sshpiperPlugin() === undefined
+        ? "sshpiperd is not on the PATH with its plugin yaml beside it (github.com/tg123/sshpiper)"
+        : undefined,
+    start: startSshpiperd,
   },
   go: {
     text: "a proxy made of Go's x/crypto/ssh, by its public API",

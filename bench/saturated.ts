@@ -11,30 +11,39 @@ import type { GatewayKind, Stage } from "./stage.ts";
 const patienceMs = 600_000;
 /** Not counted: as long as code is compiled, that is half of what it costs. */
 const warmBytes = 512 * 1024 * 1024;
+/** Enough that the kernel gives two workers about as many. */
+const flowsAtOnce = 16;
 const flow = new URL("flow.ts", import.meta.url).pathname;
 
 function sample(cpuSeconds: number, bytes: number, seconds: number): Sample {
   return { proxyCpuSecondsPerGb: (cpuSeconds * 1e9) / bytes, megabytesPerSecond: bytes / 1e6 / seconds };
 }
 
+interface Way {
+  readonly kind?: GatewayKind;
+  readonly direction: Direction;
+  readonly cipher: string;
+  readonly workers?: number;
+  readonly connections?: number;
+}
+
 /** The gateway between two ends of our own engine, each a process of its own. */
 async function throughGateway(
   stage: Stage,
-  kind: GatewayKind,
-  direction: Direction,
-  cipher: string,
+  { kind = "gateway", direction, cipher, workers = 1, connections = 1 }: Way,
   bytes: number,
 ): Promise<Sample> {
   await using server = new Child(process.execPath, [flow, "server"]);
   const [, port = "", line = ""] = await server.waitForStdout(/^(\d+) (.+)\n/);
   parsePublicKeyLine(line);
   const place = { host: "127.0.0.1", port: Number(port), hostKey: { keys: [line] } };
-  await using gateway = await stage.startGateway(place, { kind });
+  await using gateway = await stage.startGateway(place, { kind, config: { workers } });
   const { path } = await stage.keys();
   const what = direction === "down" ? "give" : "take";
   const start = (count: number): Child => {
-    const words = [String(gateway.port), stage.user, path, `${cipher}@openssh.com`, what, String(count)];
-    return new Child(process.execPath, [flow, "client", ...words], { stdin: "open" });
+    const words = [String(gateway.port), stage.user, path, `${cipher}@openssh.com`, what];
+    const each = [String(Math.ceil(count / connections)), String(connections)];
+    return new Child(process.execPath, [flow, "client", ...words, ...each], { stdin: "open" });
   };
   {
     await using first = start(warmBytes);
@@ -85,7 +94,7 @@ function saturatedCase(direction: Direction, cipher: string): BenchCase {
     measure: (stage: Stage, subject: string, { bulkBytes }: Size) =>
       subject === "c"
         ? throughRecrypt(cipher, bulkBytes)
-        : throughGateway(stage, subject as GatewayKind, direction, cipher, bulkBytes),
+        : throughGateway(stage, { kind: subject as GatewayKind, direction, cipher }, bulkBytes),
   };
 }
 
@@ -94,4 +103,15 @@ export const saturatedCases: readonly BenchCase[] = [
   saturatedCase("up", "aes128-gcm"),
   saturatedCase("down", "chacha20-poly1305"),
   saturatedCase("up", "chacha20-poly1305"),
+  {
+    name: "workers-bulk",
+    summary: `download on ${flowsAtOnce} connections with one worker and with two: where cores are free, the rate is what counts`,
+    subjects: ["one", "two"],
+    quick: [],
+    measure: (stage: Stage, subject: string, { bulkBytes }: Size) => {
+      const workers = subject === "two" ? 2 : 1;
+      const way = { direction: "down", cipher: "aes128-gcm", workers, connections: flowsAtOnce } as const;
+      return throughGateway(stage, way, bulkBytes);
+    },
+  },
 ];

@@ -4,7 +4,7 @@
  *
  *   node ssh2-proxy.ts HOSTKEY UPSTREAM-HOST UPSTREAM-PORT USER IDENTITY
  *
- * Prints its port.
+ * Prints its port. BENCH_SSH2 is the folder of another ssh2.
  */
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -51,7 +51,7 @@ interface Ssh2 {
   ) => { listen(port: number, host: string, then: () => void): void; address(): AddressInfo };
 }
 
-const { Client, Server } = createRequire(import.meta.url)("ssh2") as Ssh2;
+const { Client, Server } = createRequire(import.meta.url)(process.env["BENCH_SSH2"] ?? "ssh2") as Ssh2;
 const [hostKey = "", host = "", port = "", username = "", identity = ""] = process.argv.slice(2);
 const privateKey = readFileSync(identity);
 
