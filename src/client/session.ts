@@ -12,6 +12,7 @@ import {
   encodeWindowChange,
 } from "#ssh/messages";
 import { clientErrors } from "./errors.ts";
+import { quotable } from "./printable.ts";
 import type { X11Options } from "./x11/x11-forwarding.ts";
 
 export interface TerminalSize {
@@ -94,7 +95,7 @@ export class Session implements AsyncDisposable {
             ? (["exec", encodeExecRequest(command), "the command"] as const)
             : (["shell", new Uint8Array(0), "a shell"] as const);
       if (!(await channel.request(type, data)))
-        throw new clientErrors.DENIED_CLIENT_CHANNEL(`The server refused ${what}.`);
+        throw new clientErrors.DENIED_CLIENT_CHANNEL(`The server refused ${what}${reasonIn(channel)}.`);
       return new Session(channel, () => exit);
     } catch (error) {
       channel.destroy();
@@ -118,6 +119,16 @@ export class Session implements AsyncDisposable {
     this.stream.destroy();
     await this.exit;
   }
+}
+
+/** Characters of a server's reason that are shown. */
+const maxReasonChars = 300;
+
+/** A server that says why it refuses, as Postern does, says so on stderr, ahead of the refusal. */
+function reasonIn({ stderr }: Channel): string {
+  const said = stderr.read() as Buffer | null;
+  const why = quotable(said?.toString("utf8") ?? "").replaceAll(/\s+/g, " ");
+  return why === "" ? "" : `: ${why.slice(0, maxReasonChars)}`;
 }
 
 async function askForTerminal(channel: Channel, terminal: TerminalOptions): Promise<void> {

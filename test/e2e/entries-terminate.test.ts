@@ -149,7 +149,7 @@ test("the rule for the target decides, with its policy, whichever way the name c
     assert.equal(allowed.stdout.toString(), "web1\n", `${title}: ${allowed.stderr}`);
     assert.match(
       (await at(way, "recorded", account, "id")).stderr,
-      /not allowed here|refused the command/,
+      /This command is not allowed here/,
       title,
     );
     // The ordinary rules are for those who come without a target.
