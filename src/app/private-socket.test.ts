@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { statSync } from "node:fs";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { test } from "node:test";
 import { tempDir } from "#test/support/temp-dir";
@@ -20,4 +20,13 @@ test("two sockets made at once are private, and what else is made meanwhile and 
     process.umask(mask);
     for (const server of servers) server.close();
   }
+});
+
+test("only a socket makes room for a socket: whatever else stands there stays", async () => {
+  await using folder = await tempDir();
+  const path = folder.at("precious");
+  writeFileSync(path, "kept\n");
+  const server = createServer();
+  await assert.rejects(listenPrivately(server, path), { code: "EADDRINUSE" });
+  assert.equal(readFileSync(path, "utf8"), "kept\n");
 });
