@@ -87,6 +87,10 @@ test("no device speaks for the whole host, or sets what is ours", () => {
   const fields: Fields = [
     ["Service-Worker-Allowed", "/"],
     ["Clear-Site-Data", '"*"'],
+    ["NEL", '{"report_to":"all"}'],
+    ["Report-To", '{"group":"all"}'],
+    ["Alt-Svc", 'h2=":8443"'],
+    ["Strict-Transport-Security", "max-age=0"],
     ["Set-Cookie", "__Secure-postern=evil; Path=/d/kiosk8/"],
     ["Set-Cookie", " =__secure-postern=evil"],
     ["Set-Cookie", "a=1"],

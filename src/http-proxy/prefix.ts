@@ -10,8 +10,15 @@ import { cookieName } from "./ticket.ts";
 /** The gateway's cookies of one device: a path is not for names that begin with __Host-. */
 const pathCookieName = "__Secure-postern";
 
-/** Answers that hold for all that is at a host, which no device may speak for. */
-const ofWholeHost: ReadonlySet<string> = new Set(["service-worker-allowed", "clear-site-data"]);
+/** Answers that hold for all that is at a host, which no device may speak for: who is told of its visits, where it is, and how. */
+const ofWholeHost: ReadonlySet<string> = new Set([
+  "alt-svc",
+  "clear-site-data",
+  "nel",
+  "report-to",
+  "service-worker-allowed",
+  "strict-transport-security",
+]);
 
 /** A request for a device's page. */
 export interface PlacedRequest {
