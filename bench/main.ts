@@ -1,6 +1,6 @@
 /** `npm run bench`: measures every case, or those named, and holds the figures against the baseline and the goals. */
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { arch, cpus, loadavg, release, totalmem } from "node:os";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -19,8 +19,9 @@ import { manyCases } from "./many.ts";
 import { hottest, profileOf } from "./profile.ts";
 import { pysshrpCases } from "./pysshrp.ts";
 import { writeReadme } from "./readme.ts";
+import { merged, readReport, spoken, writeReport } from "./reports.ts";
 import { runCase } from "./runner.ts";
-import type { Figure, Machine, Report, Size } from "./schema.ts";
+import type { Machine, Report, Size } from "./schema.ts";
 import { saturatedCases } from "./saturated.ts";
 import { offeredCases } from "./offered.ts";
 import { absentSubjects, Stage } from "./stage.ts";
@@ -55,7 +56,9 @@ const help = `usage: npm run bench -- [options]
   --case NAME       only cases whose name begins so; may be given again
   --rounds N        rounds of each case
   --subject NAME    only these subjects; may be given again
-  --json FILE       write the report there
+  --json FILE       write the report there, after each case (default: build/bench.json)
+  --resume FILE     begin with what this report has, and measure the cases that it has not
+  --merge A B …     measure nothing: one report of several, each case from the last that has it
   --publish         write it to bench/baseline.json, and its tables into bench/README.md
   --readme FILE     measure nothing: write the tables of that report into bench/README.md
   --baseline FILE   compare with this report (default: bench/baseline.json)
@@ -66,16 +69,22 @@ const help = `usage: npm run bench -- [options]
 Cases:
 ${cases.map((each) => `  ${each.name.padEnd(22)} ${each.onlyTold === true ? "(--all) " : ""}${each.summary}`).join("\n")}`;
 
+/** Seconds that a subject takes in a round, where no report says how long the case took. */
+const roughSeconds = 3;
+
 const baselineFile = resolve(import.meta.dirname, "baseline.json");
 
-const { values: options } = parseArgs({
+const { values: options, positionals } = parseArgs({
+  allowPositionals: true,
   options: {
     quick: { type: "boolean", default: false },
     case: { type: "string", multiple: true, default: [] },
     rounds: { type: "string" },
     subject: { type: "string", multiple: true, default: [] },
     all: { type: "boolean", default: false },
-    json: { type: "string" },
+    json: { type: "string", default: resolve(import.meta.dirname, "..", "build", "bench.json") },
+    resume: { type: "string" },
+    merge: { type: "boolean", default: false },
     publish: { type: "boolean", default: false },
     readme: { type: "string" },
     baseline: { type: "string", default: baselineFile },
@@ -89,22 +98,22 @@ const { values: options } = parseArgs({
 const full: Size = {
   quick: false,
   rounds: 5,
-  bulkBytes: 768 * 1024 * 1024,
+  bulkBytes: 512 * 1024 * 1024,
   echoTrips: 3000,
-  logins: 40,
+  logins: 20,
   concurrentLogins: 50,
   idleSessions: 100,
-  idleEngineSessions: 2000,
+  idleEngineSessions: 10_000,
 };
 const quick: Size = {
   quick: true,
   rounds: 1,
   bulkBytes: 256 * 1024 * 1024,
   echoTrips: 1000,
-  logins: 10,
+  logins: 6,
   concurrentLogins: 20,
   idleSessions: 16,
-  idleEngineSessions: 1500,
+  idleEngineSessions: 1000,
 };
 
 function machine(): Machine {
@@ -134,8 +143,9 @@ function wanted(): readonly BenchCase[] {
   return found;
 }
 
-function tell(line: string): void {
-  if (process.stderr.isTTY) process.stderr.write(`\r\u001B[K${line}`);
+/** On a terminal a line takes the place of the one before, unless it is to stay. */
+function tell(line: string, stays = false): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r\u001B[K${line}${stays ? "\n" : ""}`);
   else process.stderr.write(`${line}\n`);
 }
 
@@ -144,19 +154,53 @@ function chosenIn(bench: BenchCase, absent: ReadonlyMap<string, string>): (subje
   return (subject) => {
     if (options.subject.length > 0) return options.subject.includes(subject);
     const inQuick = !options.quick || options.case.length > 0 || bench.quick === undefined;
-    return !absent.has(subject) && (inQuick || bench.quick.includes(subject));
+    const asked = options.all || options.case.length > 0 || bench.told?.includes(subject) !== true;
+    return !absent.has(subject) && asked && (inQuick || bench.quick.includes(subject));
   };
 }
 
-async function measureAll(size: Size, absent: ReadonlyMap<string, string>): Promise<Figure[]> {
-  const figures: Figure[] = [];
-  for (const bench of wanted()) {
+/** How long a case will take, by how long it took in the baseline, or roughly. */
+function expectedSeconds(bench: BenchCase, size: Size, present: (subject: string) => boolean): number {
+  const rounds = Math.min(size.rounds, bench.maxRounds ?? size.rounds);
+  const known = size.quick || options.case.length > 0 ? undefined : baseline()?.took?.[bench.name];
+  return known ?? rounds * bench.subjects.filter(present).length * roughSeconds;
+}
+
+/** Measures what is wanted and not there yet; the report is written after each case, so that a run that is stopped keeps what it has. */
+async function measureAll(size: Size, begun: Report | undefined): Promise<Report> {
+  const missing = absentSubjects();
+  for (const [subject, why] of missing) console.error(`${subject} is left out: ${why}`);
+  const there = new Set(begun?.figures.map((figure) => figure.case));
+  const todo = wanted().filter(({ name }) => !there.has(name));
+  const expected = todo.map((bench) => expectedSeconds(bench, size, chosenIn(bench, missing)));
+  const started = performance.now();
+  const [loadBefore = 0] = loadavg();
+  let report: Report = {
+    schema: "postern-bench/1",
+    at: begun?.at ?? new Date().toISOString(),
+    quick: size.quick || begun?.quick === true,
+    machine: machine(),
+    load: begun?.load ?? [loadBefore, loadBefore],
+    absent: Object.fromEntries(missing),
+    figures: begun?.figures ?? [],
+    took: begun?.took ?? {},
+    goals: [],
+  };
+  for (const [n, bench] of todo.entries()) {
+    const left = expected.slice(n).reduce((sum, each) => sum + each, 0);
+    tell(`${n + 1} of ${todo.length} cases, about ${spoken(left)} left: ${bench.name}`, true);
+    const start = performance.now();
     // A fresh gateway for each case: what one leaves behind does not burden the next.
     await using stage = new Stage();
-    figures.push(...(await runCase(bench, stage, size, chosenIn(bench, absent), tell)));
+    const found = await runCase(bench, stage, size, chosenIn(bench, missing), tell);
+    const figures = [...report.figures, ...found];
+    const took = { ...report.took, [bench.name]: Math.round((performance.now() - start) / 1000) };
+    const load = [report.load[0], loadavg()[0] ?? 0] as const;
+    report = { ...report, figures, took, load, goals: judge(figures) };
+    writeReport(options.json, report);
   }
-  if (process.stderr.isTTY) process.stderr.write("\r\u001B[K");
-  return figures;
+  tell(`${todo.length} cases took ${spoken((performance.now() - started) / 1000)}`, true);
+  return report;
 }
 
 async function main(): Promise<void> {
@@ -164,6 +208,15 @@ async function main(): Promise<void> {
     console.log(help);
     return;
   }
+  if (options.readme !== undefined) {
+    writeReadme(readReport(options.readme));
+    return;
+  }
+  if (options.merge) {
+    show(merged(positionals.map(readReport)));
+    return;
+  }
+  if (positionals.length > 0) throw new Error(`what is ${positionals.join(" ")}? See --help`);
   const lacking = absent(["ssh", "sshd"]);
   if (lacking.length > 0) throw new Error(`the benchmark needs ${lacking.join(" and ")}`);
   const base = options.quick ? quick : full;
@@ -174,45 +227,36 @@ async function main(): Promise<void> {
     for (const bench of wanted()) console.log(hottest(await profileOf(bench, folder, size, tell)));
     return;
   }
-  if (options.readme !== undefined) {
-    writeReadme(JSON.parse(readFileSync(options.readme, "utf8")) as Report);
-    return;
-  }
-  const missing = absentSubjects();
-  for (const [subject, why] of missing) console.error(`${subject} is left out: ${why}`);
-  const at = new Date().toISOString();
-  const [loadBefore = 0] = loadavg();
-  const figures = await measureAll(size, missing);
-  const report: Report = {
-    schema: "postern-bench/1",
-    at,
-    quick: size.quick,
-    machine: machine(),
-    load: [loadBefore, loadavg()[0] ?? 0],
-    absent: Object.fromEntries(missing),
-    figures,
-    goals: judge(figures),
-  };
+  show(await measureAll(size, options.resume === undefined ? undefined : readReport(options.resume)));
+}
+
+/** Tables, goals, and what has changed; to the files that were asked for. */
+function show(report: Report): void {
   console.log(caseTables(report));
   console.log(`\n### Goals\n\n${goalTable(report.goals)}`);
-  const text = `${JSON.stringify(report, undefined, 1)}\n`;
-  if (options.json !== undefined) writeFileSync(options.json, text);
+  writeReport(options.json, report);
   showChanges(report);
   if (!options.publish) return;
-  writeFileSync(baselineFile, text);
+  writeReport(baselineFile, report);
   writeReadme(report);
 }
 
-function showChanges(report: Report): void {
-  let baseline: Report;
+function baseline(): Report | undefined {
   try {
-    baseline = JSON.parse(readFileSync(options.baseline, "utf8")) as Report;
+    return readReport(options.baseline);
   } catch {
+    return undefined;
+  }
+}
+
+function showChanges(report: Report): void {
+  const before = baseline();
+  if (before === undefined) {
     console.log(`\nNo baseline at ${options.baseline}.`);
     return;
   }
-  const changes = compare(report, baseline);
-  console.log(`\n### Against the baseline of ${baseline.at.slice(0, 10)}, ${baseline.machine.cpu}\n`);
+  const changes = compare(report, before);
+  console.log(`\n### Against the baseline of ${before.at.slice(0, 10)}, ${before.machine.cpu}\n`);
   console.log(changes.length === 0 ? "No figure of ours moved by a tenth." : changes.join("\n"));
 }
 

@@ -14,7 +14,7 @@ let release: Promise<readonly string[]> | undefined;
 /** What `npm run build` makes; as a launcher that is given node, the program of the sources and its arguments, and starts it instead. */
 async function built(): Promise<readonly string[]> {
   mkdirSync(releaseFolder, { recursive: true });
-  await succeed(process.execPath, [`${repository}/tools/build.ts`, `${releaseFolder}/dist`]);
+  await succeed(process.execPath, [`${repository}/tools/build.ts`, `${releaseFolder}/dist`, "--no-types"]);
   cpSync(`${repository}/bin/postern.js`, `${releaseFolder}/bin/postern.js`);
   return ["sh", "-c", `node=$1; shift 2; exec "$node" ${releaseFolder}/bin/postern.js "$@"`, "sh"];
 }

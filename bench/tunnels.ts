@@ -27,9 +27,6 @@ import { median, quantile } from "./statistics.ts";
 /** Tunnels before those that are counted: with them heap and code grow to what they need. */
 const firstTunnels = 200;
 
-/** Tunnels are held by thousands, more than idle sessions: 10,000 in a whole run. */
-const tunnelsToEngineSession = 5;
-
 /** Logins under way at once while the fleet comes for the first time. */
 const lanes = 8;
 
@@ -285,9 +282,8 @@ export const tunnelCases: readonly BenchCase[] = [
     summary:
       "idle tunnels of devices of our own engine: what each costs, and how soon all are back after kill -9",
     subjects: ["gateway"],
-    maxRounds: 2,
+    maxRounds: 1,
     quick: [],
-    measure: (_stage, _subject, { idleEngineSessions }: Size) =>
-      tunnels(tunnelsToEngineSession * idleEngineSessions),
+    measure: (_stage, _subject, { idleEngineSessions }: Size) => tunnels(idleEngineSessions),
   },
 ];

@@ -1,28 +1,35 @@
 /**
- * `npm run build [FOLDER]`: src/ as JavaScript in dist/ (or that folder), with the types of the library. The code and its dependencies are put
+ * `npm run build [FOLDER] [--no-types]`: src/ as JavaScript in dist/ (or that folder), with the types of the library. The code and its dependencies are put
  * into a few files: to find and read hundreds of them takes most of a start, and what nobody uses would be kept in memory.
  */
 import { execFileSync } from "node:child_process";
 import { cpSync, existsSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
 import { build, type Plugin } from "esbuild";
 import { licences } from "./licences.ts";
 import { projectDir, projectPackage } from "./project.ts";
 
 const ownDir = join(projectDir, "dist");
-const outDir = resolve(process.argv[2] ?? ownDir);
+const { values: options, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { "no-types": { type: "boolean", default: false } },
+});
+const outDir = resolve(positionals[0] ?? ownDir);
 const nodeModules = join(projectDir, "node_modules");
 
 // What was deleted from the source must go here too; in a folder of somebody's choice nothing is deleted.
 if (outDir === ownDir) rmSync(outDir, { recursive: true, force: true });
-execFileSync(
-  process.execPath,
-  [join(nodeModules, "typescript", "bin", "tsc"), "-p", "tsconfig.build.json", "--outDir", outDir],
-  {
-    cwd: projectDir,
-    stdio: "inherit",
-  },
-);
+if (!options["no-types"]) {
+  const tsc = [
+    join(nodeModules, "typescript", "bin", "tsc"),
+    "-p",
+    "tsconfig.build.json",
+    "--outDir",
+    outDir,
+  ];
+  execFileSync(process.execPath, tsc, { cwd: projectDir, stdio: "inherit" });
+}
 /**
  * Node's modules for HTTP and TLS are loaded by what first uses them: they are seven megabytes, and a gateway for SSH alone never does.
  * An `import` would load them at once, and run every getter of theirs besides.
