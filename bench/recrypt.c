@@ -108,14 +108,15 @@ static int move(struct way *way) {
   if (got <= 0) return 0;
   way->end += (size_t)got;
   size_t start = 0, next = 0;
-  uint32_t table[2 * batch_packets], bad = 0;
+  uint32_t opened[2 * batch_packets], table[3 * batch_packets], bad = 0;
   int count;
-  while ((count = postern_open(way->open, way->bytes, start, way->end, way->opened, batch_packets, table, &next, &bad)) > 0) {
+  while ((count = postern_open(way->open, way->bytes, start, way->end, way->opened, batch_packets, opened, &next, &bad)) > 0) {
     for (int n = 0; n < count; n++) {
-      table[2 * n + 1] -= table[2 * n];
-      table[2 * n] -= POSTERN_LENGTH_BYTES;
+      table[3 * n] = opened[2 * n] - POSTERN_LENGTH_BYTES;
+      table[3 * n + 1] = opened[2 * n + 1] - opened[2 * n];
+      table[3 * n + 2] = opened[2 * n];
     }
-    if (postern_seal(way->seal, way->bytes, way->end, table, (uint32_t)count, way->opened) != 0) die("seal");
+    if (postern_seal(way->seal, way->bytes, way->end, way->bytes, way->end, table, (uint32_t)count, way->opened) != 0) die("seal");
     way->opened += (uint32_t)count;
     start = next;
   }
@@ -159,16 +160,17 @@ static void sleep_until(double due) {
 static void generate(const char *port, double bytes, const char *cipher, double rate) {
   enum { packet = POSTERN_LENGTH_BYTES + bulk_body + POSTERN_TAG_BYTES };
   int to = connect_to(port);
-  uint32_t at_once = rate > 0 ? 1 : 31, sequence = 0, table[2 * batch_packets];
+  uint32_t at_once = rate > 0 ? 1 : 31, sequence = 0, table[3 * batch_packets];
   postern_direction *seal = direction(cipher, 1);
   uint8_t *buffer = pages(read_bytes);
   double start = now();
   for (double sent = 0; sent < bytes; sent += (double)at_once * bulk_body) {
     for (uint32_t n = 0; n < at_once; n++) {
-      table[2 * n] = n * packet;
-      table[2 * n + 1] = bulk_body;
+      table[3 * n] = n * packet;
+      table[3 * n + 1] = bulk_body;
+      table[3 * n + 2] = n * packet + POSTERN_LENGTH_BYTES;
     }
-    if (postern_seal(seal, buffer, read_bytes, table, at_once, sequence) != 0) die("seal");
+    if (postern_seal(seal, buffer, read_bytes, buffer, read_bytes, table, at_once, sequence) != 0) die("seal");
     sequence += at_once;
     if (rate > 0) sleep_until(start + sent / rate);
     write_all(to, buffer, (size_t)at_once * packet);
@@ -181,8 +183,8 @@ static void work(struct way *way, size_t count) {
   if (packets == NULL) packets = pages(POSTERN_LENGTH_BYTES + bulk_body + POSTERN_TAG_BYTES);
   while (count > 0) {
     size_t body = count < bulk_body ? (count + 15) / 16 * 16 : bulk_body, next = 0, size = POSTERN_LENGTH_BYTES + body + POSTERN_TAG_BYTES;
-    uint32_t sealed[2] = {0, (uint32_t)body}, opened[2], bad = 0;
-    if (postern_seal(way->seal, packets, size, sealed, 1, way->opened) != 0) die("seal");
+    uint32_t sealed[3] = {0, (uint32_t)body, POSTERN_LENGTH_BYTES}, opened[2], bad = 0;
+    if (postern_seal(way->seal, packets, size, packets, size, sealed, 1, way->opened) != 0) die("seal");
     if (postern_open(way->open, packets, 0, size, way->opened, 1, opened, &next, &bad) != 1) die("open");
     way->opened++;
     count -= count < body ? count : body;

@@ -7,6 +7,9 @@
 /* Packets of one call, as in native.ts. */
 #define MAX_BATCH 64u
 
+/* As in native.ts, which does without an addon of another version. Goes up whenever a function's arguments change. */
+#define VERSION 2
+
 typedef struct {
   uint8_t *data;
   size_t length;
@@ -102,21 +105,23 @@ static napi_value open_packets(napi_env env, napi_callback_info info) {
   return number(env, result);
 }
 
-/* seal(direction, bytes, table, count, sequence): 0 or an error. */
+/* seal(direction, input, bytes, table, count, sequence): 0 or an error. */
 static napi_value seal_packets(napi_env env, napi_callback_info info) {
-  size_t count = 5, room = 0;
-  napi_value args[5];
-  span bytes = {0};
+  size_t count = 6, room = 0;
+  napi_value args[6];
+  span input = {0}, bytes = {0};
   uint32_t packets = 0, sequence = 0;
   uint32_t *table = NULL;
-  if (napi_get_cb_info(env, info, &count, args, NULL, NULL) != napi_ok || count != 5) return number(env, POSTERN_FAILED);
+  if (napi_get_cb_info(env, info, &count, args, NULL, NULL) != napi_ok || count != 6) return number(env, POSTERN_FAILED);
   box *owned = box_of(env, args[0]);
-  if (owned == NULL || owned->direction == NULL || !bytes_of(env, args[1], &bytes) ||
-      !table_of(env, args[2], &table, &room) || napi_get_value_uint32(env, args[3], &packets) != napi_ok ||
-      napi_get_value_uint32(env, args[4], &sequence) != napi_ok)
+  if (owned == NULL || owned->direction == NULL || !bytes_of(env, args[1], &input) ||
+      !bytes_of(env, args[2], &bytes) || !table_of(env, args[3], &table, &room) ||
+      napi_get_value_uint32(env, args[4], &packets) != napi_ok ||
+      napi_get_value_uint32(env, args[5], &sequence) != napi_ok)
     return number(env, POSTERN_FAILED);
-  if (packets > MAX_BATCH || room < 2 * (size_t)packets) return number(env, POSTERN_FAILED);
-  return number(env, postern_seal(owned->direction, bytes.data, bytes.length, table, packets, sequence));
+  if (packets > MAX_BATCH || room < 3 * (size_t)packets) return number(env, POSTERN_FAILED);
+  return number(env, postern_seal(owned->direction, input.data, input.length, bytes.data, bytes.length, table, packets,
+                                  sequence));
 }
 
 /* free(direction): wipes the keys now, not when the collector comes by. */
@@ -132,12 +137,15 @@ static napi_value free_direction(napi_env env, napi_callback_info info) {
 }
 
 NAPI_MODULE_INIT() {
-  napi_property_descriptor functions[] = {
+  napi_value version = number(env, VERSION);
+  napi_property_descriptor properties[] = {
+      {"version", NULL, NULL, NULL, NULL, version, napi_enumerable, NULL},
       {"create", NULL, create, NULL, NULL, NULL, napi_enumerable, NULL},
       {"open", NULL, open_packets, NULL, NULL, NULL, napi_enumerable, NULL},
       {"seal", NULL, seal_packets, NULL, NULL, NULL, napi_enumerable, NULL},
       {"free", NULL, free_direction, NULL, NULL, NULL, napi_enumerable, NULL},
   };
-  size_t count = sizeof functions / sizeof functions[0];
-  return napi_define_properties(env, exports, count, functions) == napi_ok ? exports : NULL;
+  size_t count = sizeof properties / sizeof properties[0];
+  if (version == NULL) return NULL;
+  return napi_define_properties(env, exports, count, properties) == napi_ok ? exports : NULL;
 }

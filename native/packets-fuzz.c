@@ -1,8 +1,8 @@
 /*
  * `npm run test:native`: the core under AddressSanitizer and UndefinedBehaviorSanitizer, with the OpenSSL of the system.
  *
- * Packets are sealed and opened again, cut and changed at random, in blocks of exactly their size, so that one byte read or written
- * too far is seen. Usage: packets-fuzz RUNS [SEED]
+ * Packets are sealed, from elsewhere and in place, and opened again, cut and changed at random, in blocks of exactly their size, so
+ * that one byte read or written too far is seen. Usage: packets-fuzz RUNS [SEED]
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -45,24 +45,61 @@ static void one_run(uint64_t run) {
   postern_direction *open = postern_direction_new(cipher, 0, key, key_bytes[cipher], iv, iv_bytes);
   check(seal != NULL && open != NULL, "no cipher", run);
 
-  uint32_t count = 1 + any(MAX_PACKETS), table[2 * MAX_PACKETS], opened[2 * MAX_PACKETS];
-  size_t size = 0;
+  uint32_t count = 1 + any(MAX_PACKETS), table[3 * MAX_PACKETS], opened[2 * MAX_PACKETS];
+  size_t size = 0, input_size = 0;
   for (uint32_t n = 0; n < count; n++) {
     uint32_t length = block * (1 + any(any(20) == 0 ? 4096 : 16));
     if (length < POSTERN_MIN_BODY) length = block;
-    table[2 * n] = (uint32_t)size;
-    table[2 * n + 1] = length;
+    input_size += any(8);
+    table[3 * n] = (uint32_t)size;
+    table[3 * n + 1] = length;
+    table[3 * n + 2] = (uint32_t)input_size;
     size += POSTERN_LENGTH_BYTES + length + POSTERN_TAG_BYTES;
+    input_size += length;
   }
-  uint8_t *bytes = malloc(size), *plain = malloc(size);
-  check(bytes != NULL && plain != NULL, "no memory", run);
-  fill(bytes, size);
-  memcpy(plain, bytes, size);
-  check(postern_seal(seal, bytes, size - 1, table, count, sequence) < 0 || size == 0, "a tag beyond the end", run);
+  uint8_t *bytes = malloc(size), *plain = malloc(size), *input = malloc(input_size), *kept = malloc(input_size);
+  check(bytes != NULL && plain != NULL && input != NULL && kept != NULL, "no memory", run);
+  fill(plain, size);
+  fill(input, input_size);
+  for (uint32_t n = 0; n < count; n++)
+    memcpy(plain + table[3 * n] + POSTERN_LENGTH_BYTES, input + table[3 * n + 2], table[3 * n + 1]);
+  memcpy(kept, input, input_size);
+  memcpy(bytes, plain, size);
+  /* Each refused call wears its direction out. */
+  const uint32_t askew[3] = {0, table[1], POSTERN_LENGTH_BYTES + 1};
+  const struct {
+    const char *what;
+    const uint8_t *input;
+    size_t input_size, size;
+    const uint32_t *table;
+    uint32_t count;
+  } wrong[] = {{"a tag beyond the end", input, input_size, size - 1, table, count},
+               {"input beyond its end", input, input_size - 1, size, table, count},
+               {"input under the output", bytes, size, size, askew, 1}};
+  for (size_t n = 0; n < sizeof wrong / sizeof wrong[0]; n++) {
+    check(postern_seal(seal, wrong[n].input, wrong[n].input_size, bytes, wrong[n].size, wrong[n].table, wrong[n].count,
+                       sequence) == POSTERN_FAILED,
+          wrong[n].what, run);
+    check(postern_seal(seal, input, input_size, bytes, size, table, count, sequence) == POSTERN_WORN_OUT,
+          "sealed after an error", run);
+    postern_direction_free(seal);
+    seal = postern_direction_new(cipher, 1, key, key_bytes[cipher], iv, iv_bytes);
+  }
+  memcpy(bytes, plain, size);
+  check(postern_seal(seal, input, input_size, bytes, size, table, count, sequence) == 0, "not sealed", run);
+  check(memcmp(input, kept, input_size) == 0, "the input is another", run);
+  free(input);
+  free(kept);
+  /* The same where the bodies lie where they go. */
+  uint8_t *place = malloc(size);
+  check(place != NULL, "no memory", run);
+  memcpy(place, plain, size);
   postern_direction_free(seal);
   seal = postern_direction_new(cipher, 1, key, key_bytes[cipher], iv, iv_bytes);
-  memcpy(bytes, plain, size);
-  check(postern_seal(seal, bytes, size, table, count, sequence) == 0, "not sealed", run);
+  for (uint32_t n = 0; n < count; n++) table[3 * n + 2] = table[3 * n] + POSTERN_LENGTH_BYTES;
+  check(postern_seal(seal, place, size, place, size, table, count, sequence) == 0, "not sealed in place", run);
+  check(memcmp(place, bytes, size) == 0, "sealed otherwise in place", run);
+  free(place);
   check(postern_open(seal, bytes, 0, size, sequence, 1, opened, &(size_t){0}, &(uint32_t){0}) < 0, "a sealer opened", run);
 
   size_t next = 0, whole = size;
@@ -79,7 +116,7 @@ static void one_run(uint64_t run) {
   while (result > 0) {
     result = postern_open(open, wire, next, end, sequence + done, 1 + any(MAX_PACKETS), opened, &next, &bad);
     for (int n = 0; n < result; n++, done++) {
-      const uint32_t *row = table + 2 * done;
+      const uint32_t *row = table + 3 * done;
       check(opened[2 * n] == row[0] + POSTERN_LENGTH_BYTES, "a body at another place", run);
       check(opened[2 * n + 1] - opened[2 * n] == row[1], "a body of another length", run);
       check(memcmp(wire + opened[2 * n], plain + opened[2 * n], row[1]) == 0, "another body", run);

@@ -95,8 +95,8 @@ static void next_invocation(uint8_t *iv) {
   }
 }
 
-/* `packet` begins with the length in clear, which is authenticated; the body is opened or sealed in place. */
-static int gcm(postern_direction *direction, uint8_t *packet, uint32_t length) {
+/* `packet` begins with the length in clear, which is authenticated; the body is made from `input`, which may be its own place. */
+static int gcm(postern_direction *direction, uint8_t *packet, const uint8_t *input, uint32_t length) {
   EVP_CIPHER_CTX *ctx = direction->body;
   uint8_t *body = packet + POSTERN_LENGTH_BYTES;
   uint8_t *tag = body + length;
@@ -106,7 +106,7 @@ static int gcm(postern_direction *direction, uint8_t *packet, uint32_t length) {
   if (!direction->sealing && EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, POSTERN_TAG_BYTES, tag) != 1)
     return POSTERN_FAILED;
   if (EVP_CipherUpdate(ctx, NULL, &done, packet, POSTERN_LENGTH_BYTES) != 1) return POSTERN_FAILED;
-  if (EVP_CipherUpdate(ctx, body, &done, body, (int)length) != 1 || (uint32_t)done != length) return POSTERN_FAILED;
+  if (EVP_CipherUpdate(ctx, body, &done, input, (int)length) != 1 || (uint32_t)done != length) return POSTERN_FAILED;
   /* Where opening ends, OpenSSL compares the tag in constant time. */
   if (EVP_CipherFinal_ex(ctx, none, &done) != 1) return direction->sealing ? POSTERN_FAILED : POSTERN_BAD_TAG;
   if (direction->sealing && EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, POSTERN_TAG_BYTES, tag) != 1)
@@ -140,7 +140,8 @@ static int poly_tag(postern_direction *direction, const uint8_t *key, const uint
 }
 
 /* Block 0 of the body's key stream begins with the key of the MAC; the body starts at block 1. */
-static int chacha_body(postern_direction *direction, uint8_t *packet, uint32_t length, uint32_t sequence) {
+static int chacha_body(postern_direction *direction, uint8_t *packet, const uint8_t *input, uint32_t length,
+                       uint32_t sequence) {
   static const uint8_t zeros[64];
   uint8_t block[64];
   uint8_t iv[CHACHA_IV_BYTES];
@@ -159,7 +160,7 @@ static int chacha_body(postern_direction *direction, uint8_t *packet, uint32_t l
       goto out;
     }
   }
-  if (EVP_CipherUpdate(direction->body, body, &done, body, (int)length) != 1 || (uint32_t)done != length) goto out;
+  if (EVP_CipherUpdate(direction->body, body, &done, input, (int)length) != 1 || (uint32_t)done != length) goto out;
   if (direction->sealing) {
     if (chacha_length(direction, packet, packet, sequence) != 0) goto out;
     if (poly_tag(direction, block, packet, length, tag) != 0) goto out;
@@ -171,9 +172,10 @@ out:
   return result;
 }
 
-static int one_packet(postern_direction *direction, uint8_t *packet, uint32_t length, uint32_t sequence) {
-  if (direction->cipher == POSTERN_CHACHA_POLY) return chacha_body(direction, packet, length, sequence);
-  return gcm(direction, packet, length);
+static int one_packet(postern_direction *direction, uint8_t *packet, const uint8_t *input, uint32_t length,
+                      uint32_t sequence) {
+  if (direction->cipher == POSTERN_CHACHA_POLY) return chacha_body(direction, packet, input, length, sequence);
+  return gcm(direction, packet, input, length);
 }
 
 static int give_up(postern_direction *direction, int error) {
@@ -200,7 +202,7 @@ int postern_open(postern_direction *direction, uint8_t *bytes, size_t start, siz
       return give_up(direction, POSTERN_BAD_LENGTH);
     }
     if (end - at < POSTERN_LENGTH_BYTES + (size_t)length + POSTERN_TAG_BYTES) break;
-    int result = one_packet(direction, bytes + at, length, sequence);
+    int result = one_packet(direction, bytes + at, bytes + at + POSTERN_LENGTH_BYTES, length, sequence);
     if (result != 0) {
       /* What was opened before its tag was found wrong is nobody's to see. */
       OPENSSL_cleanse(bytes + at + POSTERN_LENGTH_BYTES, length);
@@ -216,19 +218,28 @@ int postern_open(postern_direction *direction, uint8_t *bytes, size_t start, siz
   return (int)count;
 }
 
-int postern_seal(postern_direction *direction, uint8_t *bytes, size_t size, const uint32_t *table, uint32_t count,
-                 uint32_t sequence) {
+/* OpenSSL reads ahead of what it writes: two places that overlap by a part would be sealed wrong. */
+static int one_or_apart(const uint8_t *a, const uint8_t *b, size_t bytes) {
+  uintptr_t x = (uintptr_t)a, y = (uintptr_t)b;
+  return x == y || (x < y ? y - x : x - y) >= bytes;
+}
+
+int postern_seal(postern_direction *direction, const uint8_t *input, size_t input_size, uint8_t *bytes, size_t size,
+                 const uint32_t *table, uint32_t count, uint32_t sequence) {
   if (!direction->sealing) return POSTERN_FAILED;
   if (direction->worn_out) return POSTERN_WORN_OUT;
   for (uint32_t n = 0; n < count; n++) {
-    size_t at = table[2 * n];
-    uint32_t length = table[2 * n + 1];
+    size_t at = table[3 * n], from = table[3 * n + 2];
+    uint32_t length = table[3 * n + 1];
     /* OpenSSL takes lengths as int. What a body may be is decided by who reads it. */
     if (length > INT32_MAX / 2) return give_up(direction, POSTERN_FAILED);
     if (at > size || size - at < POSTERN_LENGTH_BYTES + (size_t)length + POSTERN_TAG_BYTES)
       return give_up(direction, POSTERN_FAILED);
+    if (from > input_size || input_size - from < length) return give_up(direction, POSTERN_FAILED);
+    if (!one_or_apart(input + from, bytes + at + POSTERN_LENGTH_BYTES, length))
+      return give_up(direction, POSTERN_FAILED);
     write_uint32(bytes + at, length);
-    int result = one_packet(direction, bytes + at, length, sequence++);
+    int result = one_packet(direction, bytes + at, input + from, length, sequence++);
     if (result != 0) return give_up(direction, result);
   }
   return 0;

@@ -1,5 +1,5 @@
 /*
- * Batches of SSH packets, opened and sealed in place with the AEAD ciphers of OpenSSL.
+ * Batches of SSH packets, opened in place and sealed with the AEAD ciphers of OpenSSL.
  *
  * Law: nothing here but the ciphers. A packet is `length (4) | body | tag (16)`; what a body holds is TypeScript's affair
  * (src/ssh/algorithms/packet-cipher.ts says what is promised, and the pure path there does the same with node:crypto).
@@ -48,10 +48,12 @@ int postern_open(postern_direction *direction, uint8_t *bytes, size_t start, siz
                  uint32_t *table, size_t *next, uint32_t *bad_length);
 
 /*
- * Seals `count` packets in place. Packet n begins with its length at `table[2n]` and has a body of `table[2n + 1]` bytes, already
- * there in plain; room for the tag follows. `size` bytes may be touched in all. Returns 0 or POSTERN_FAILED.
+ * Seals `count` packets. Packet n goes to offset `table[3n]` of `bytes`, where its length, body and tag have room; its body is
+ * `table[3n + 1]` bytes in plain at offset `table[3n + 2]` of `input`. That is either where the body goes, or a place that no packet
+ * of the call goes to. Nothing is read beyond `input_size` nor written beyond `size`. Returns 0 or an error, after which nothing of
+ * the batch may leave.
  */
-int postern_seal(postern_direction *direction, uint8_t *bytes, size_t size, const uint32_t *table, uint32_t count,
-                 uint32_t sequence);
+int postern_seal(postern_direction *direction, const uint8_t *input, size_t input_size, uint8_t *bytes, size_t size,
+                 const uint32_t *table, uint32_t count, uint32_t sequence);
 
 #endif

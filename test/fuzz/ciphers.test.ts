@@ -368,12 +368,14 @@ test("the native part refuses arguments that do not fit, without a crash", () =>
       fc.uint8Array({ maxLength: 300 }),
       (one, at, bytes) => {
         called(open(one, bytes, ...at, new Uint32Array(Math.min(at[3] ?? 0, 200))));
-        called(seal(one, bytes, Uint32Array.from(at), at[1], at[2]));
+        const [input, out] = [bytes.subarray(0, at[0]), at[3] === 0 ? bytes : new Uint8Array(300)];
+        called(seal(one, input, out, Uint32Array.from(at), at[1], at[2]));
+        called(seal(one, input, out, Uint32Array.from(at), 1, at[2]));
       },
     ),
     { numRuns },
   );
   native.free(direction.seal);
   native.free(direction.seal);
-  assert.ok(native.seal(direction.seal, new Uint8Array(40), new Uint32Array(2), 1, 0) < 0);
+  assert.ok(native.seal(direction.seal, new Uint8Array(9), new Uint8Array(40), new Uint32Array(3), 1, 0) < 0);
 });

@@ -9,7 +9,7 @@ const tagBytes = 16;
 const nativeCiphers = ["aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com"];
 
 /** Of one call at a time: every call has read it before it returns. */
-const table = new Uint32Array(1 + 2 * nativeBatchPackets);
+const table = new Uint32Array(1 + 3 * nativeBatchPackets);
 
 class NativeOpener implements PacketOpener {
   sequence = 0;
@@ -44,7 +44,7 @@ class NativeOpener implements PacketOpener {
   }
 }
 
-/** Puts packets where they will be, in plain, and seals them many at a time. */
+/** Notes where packets lie in plain and where they go, and seals them many at a time. */
 class NativeSealer implements PacketSealer {
   sequence = 0;
   readonly blockBytes: number;
@@ -52,11 +52,14 @@ class NativeSealer implements PacketSealer {
   readonly tagBytes: number = tagBytes;
   readonly #native: NativePackets;
   #direction: NativeDirection | undefined;
-  /** Where the packets put off lie. */
+  /** Where the packets put off lie, and where they go. */
+  #input: Uint8Array | undefined;
   #out: Uint8Array | undefined;
   #count = 0;
-  /** Of each packet put off: offset and bytes of body. */
+  /** Of each packet put off: offset, bytes of body, and the body's offset in the input. */
   readonly #waiting: number[] = [];
+  /** What went wrong: what was to be sealed then is still in plain, and nothing goes out any more. */
+  #failed: Error | undefined;
 
   constructor(native: NativePackets, direction: NativeDirection, blockBytes: number) {
     this.#native = native;
@@ -66,32 +69,48 @@ class NativeSealer implements PacketSealer {
 
   seal(input: Uint8Array, start: number, end: number, out: Uint8Array, at: number): number {
     if (this.#direction === undefined) throw new algorithmErrors.BUG_CIPHER_WIPED();
-    if (this.#count === nativeBatchPackets || (this.#out !== undefined && this.#out !== out)) this.finish();
     const body = at + lengthBytes;
-    if (input !== out || start !== body) out.set(input.subarray(start, end), body);
+    let from = input;
+    let place = start;
+    if (input.buffer === out.buffer) {
+      if (input !== out || start !== body) out.set(input.subarray(start, end), body);
+      from = out;
+      place = body;
+    }
+    if (this.#count === nativeBatchPackets || this.#input !== from || this.#out !== out) this.finish();
+    this.#input = from;
     this.#out = out;
-    this.#waiting[2 * this.#count] = at;
-    this.#waiting[2 * this.#count + 1] = end - start;
-    this.#count++;
+    const row = 3 * this.#count++;
+    this.#waiting[row] = at;
+    this.#waiting[row + 1] = end - start;
+    this.#waiting[row + 2] = place;
     this.sequence = nextSequence(this.sequence);
     return body + end - start + tagBytes;
   }
 
   finish(): void {
+    if (this.#failed !== undefined) throw this.#failed;
+    const input = this.#input;
     const out = this.#out;
     const count = this.#count;
-    if (out === undefined || this.#direction === undefined) return;
-    this.#out = undefined;
-    this.#count = 0;
-    for (let n = 0; n < 2 * count; n++) table[n] = this.#waiting[n] ?? 0;
+    if (input === undefined || out === undefined || this.#direction === undefined) return;
+    this.#forget();
+    for (let n = 0; n < 3 * count; n++) table[n] = this.#waiting[n] ?? 0;
     const first = (this.sequence - count) >>> 0;
-    const result = this.#native.seal(this.#direction, out, table, count, first);
-    if (result !== 0) throw new algorithmErrors.BUG_CIPHER_FAILED(`${result}`);
+    const result = this.#native.seal(this.#direction, input, out, table, count, first);
+    if (result === 0) return;
+    this.#failed = new algorithmErrors.BUG_CIPHER_FAILED(`${result}`);
+    throw this.#failed;
   }
 
   wipe(): void {
     if (this.#direction !== undefined) this.#native.free(this.#direction);
     this.#direction = undefined;
+    this.#forget();
+  }
+
+  #forget(): void {
+    this.#input = undefined;
     this.#out = undefined;
     this.#count = 0;
   }

@@ -8,11 +8,15 @@ export interface NativeDirection {
 /** Packets of one call, as in native/addon.c. */
 export const nativeBatchPackets = 64;
 
+/** As in native/addon.c: one of another version was built from other sources and is not used. */
+const version = 2;
+
 /** Results below zero, as in native/packets.h. */
 export const NATIVE = { BAD_LENGTH: -1, BAD_TAG: -2 } as const;
 
-/** The functions of native/addon.c: batches of packets in place, and nothing else. */
+/** The functions of native/addon.c: batches of packets, and nothing else. */
 export interface NativePackets {
+  readonly version: number;
   /** `cipher`: row of `nativeCiphers`. Undefined when OpenSSL has none such. Copies the key. */
   create(cipher: number, sealing: boolean, key: Uint8Array, iv: Uint8Array): NativeDirection | undefined;
   /** How many packets were opened, or a number below zero. `table[0]`: offset after the last; then begin and end of each body. */
@@ -25,9 +29,13 @@ export interface NativePackets {
     max: number,
     table: Uint32Array,
   ): number;
-  /** Zero, or a number below it. `table`: for each packet the offset of its length, and the bytes of its body. */
+  /**
+   * Zero, or a number below it. `table`: for each packet the offset in `bytes` that it goes to, the bytes of its body, and the
+   * body's offset in `input`, which may be `bytes`: the body then lies where it goes, behind the length.
+   */
   seal(
     direction: NativeDirection,
+    input: Uint8Array,
     bytes: Uint8Array,
     table: Uint32Array,
     count: number,
@@ -48,7 +56,7 @@ function load(): NativePackets | undefined {
   const loaded: { exports: Partial<NativePackets> } = { exports: {} };
   try {
     process.dlopen(loaded, fileURLToPath(new URL(place, import.meta.url)));
-    return loaded.exports as NativePackets;
+    return loaded.exports.version === version ? (loaded.exports as NativePackets) : undefined;
   } catch {
     // Not built, or for another machine: the pure path does the same.
     return undefined;

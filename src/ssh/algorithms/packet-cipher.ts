@@ -55,10 +55,11 @@ export interface PacketSealer {
   readonly tagBytes: number;
   /**
    * Writes `input[start, end)`, a whole padded body, as one packet into `out` at `at`; returns the offset after it. `out` has
-   * room for it. May put off the encryption until `finish`; the length and body are then where they will be, in plain.
+   * room for it. May put off all of it until `finish`: until then `input` must stay as it is, and what is in `out` there is
+   * nothing to look at.
    */
   seal(input: Uint8Array, start: number, end: number, out: Uint8Array, at: number): number;
-  /** Does what was put off, before the bytes leave or the keys change. */
+  /** Does what was put off, before the bytes leave, the input goes or the keys change. After a throw it throws ever again. */
   finish(): void;
   /** Drops the keys. */
   wipe(): void;

@@ -1,12 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { systemRandom } from "#ssh/algorithms";
+import { cipherAlgorithms, plainSealer, systemRandom } from "#ssh/algorithms";
 import { InboundFramer, OutboundFramer } from "./framer.ts";
 import type { PacketView } from "./packet-conn.ts";
 
-/** Packets as they are before there are keys, each filled with one byte of its own. */
-function packets(fill: readonly number[], bytes: number): Uint8Array {
-  const framer = new OutboundFramer(systemRandom);
+/** Packets as they are before there are keys, or after, each filled with one byte of its own. */
+function packets(
+  fill: readonly number[],
+  bytes: number,
+  framer: OutboundFramer = new OutboundFramer(systemRandom),
+): Uint8Array {
   for (const value of fill) framer.payload(new Uint8Array(bytes).fill(value), 0, bytes);
   return Buffer.concat(framer.take());
 }
@@ -57,4 +60,83 @@ test("a packet that comes in pieces of any size is whole in the end, whatever li
     }
     assert.deepEqual(found, ["40000 of 5", "40000 of 6"]);
   }
+});
+
+const zeros = (bytes: number): Uint8Array => new Uint8Array(bytes);
+
+/** Two ends of one direction under the same keys. */
+function keyed(name: string): { outbound: OutboundFramer; inbound: InboundFramer } {
+  const cipher = cipherAlgorithms.get(name);
+  assert.ok(cipher !== undefined);
+  const { keyBytes, ivBytes } = cipher;
+  const [outbound, inbound] = [new OutboundFramer(systemRandom), new InboundFramer()];
+  outbound.install(cipher.sealer(zeros(keyBytes), zeros(ivBytes)), true);
+  inbound.install(cipher.opener(zeros(keyBytes), zeros(ivBytes)), true);
+  return { outbound, inbound };
+}
+
+function viewOf(lender?: InboundFramer): PacketView {
+  const view = { bytes: zeros(0), start: 0, end: 0, padding: 0 };
+  return lender === undefined ? view : { ...view, lender };
+}
+
+/** Ways in which lent bytes go. */
+const gone: Readonly<Record<string, (near: InboundFramer) => void>> = {
+  hold: (near) => near.hold(),
+  receive: (near) => near.receive(zeros(0), 0, 0),
+  wipe: (near) => near.wipe(),
+};
+
+for (const cipher of ["aes128-gcm@openssh.com", "chacha20-poly1305@openssh.com"]) {
+  for (const [way, go] of Object.entries(gone)) {
+    test(`${cipher}: packets passed on are sealed before the bytes that they lie in go by ${way}`, () => {
+      const far = [keyed(cipher), keyed(cipher)] as const;
+      const { inbound: near, outbound: peer } = keyed(cipher);
+      const chunk = packets([1, 2, 3, 4, 5], 6008, peer);
+      const view = viewOf(near);
+      near.receive(chunk, 0, chunk.length);
+      const [first, second] = far;
+      for (const { outbound } of [first, first, second, first]) {
+        assert.ok(near.next(view, false));
+        outbound.forward(view);
+        // One of its own among those passed on: it lies elsewhere.
+        if (first.outbound.packets === 1) outbound.payload(new Uint8Array(64).fill(9), 0, 64);
+      }
+      go(near);
+      chunk.fill(0xff);
+      const found = far.map(({ outbound, inbound }) => {
+        const wire = Buffer.concat(outbound.take());
+        inbound.receive(wire, 0, wire.length);
+        const all: string[] = [];
+        for (let next = shown(inbound); next !== "none"; next = shown(inbound)) all.push(next);
+        return all;
+      });
+      assert.deepEqual(found, [["6008 of 1", "64 of 9", "6008 of 2", "6008 of 4"], ["6008 of 3"]]);
+    });
+  }
+
+  test(`${cipher}: a packet that nobody lends is copied at once`, () => {
+    const { outbound, inbound } = keyed(cipher);
+    const { inbound: near, outbound: peer } = keyed(cipher);
+    const chunk = packets([1], 6008, peer);
+    const view = viewOf();
+    near.receive(chunk, 0, chunk.length);
+    assert.ok(near.next(view, false));
+    outbound.forward(view);
+    chunk.fill(0xff);
+    const wire = Buffer.concat(outbound.take());
+    inbound.receive(wire, 0, wire.length);
+    assert.equal(shown(inbound), "6008 of 1");
+  });
+}
+
+test("what a cipher failed to seal is never taken", () => {
+  const outbound = new OutboundFramer(systemRandom);
+  const finish = (): void => {
+    throw new Error("not sealed");
+  };
+  outbound.install(Object.assign(plainSealer(), { finish }), true);
+  outbound.payload(zeros(8), 0, 8);
+  outbound.settle();
+  for (let n = 0; n < 2; n++) assert.throws(() => outbound.take(), /not sealed/);
 });

@@ -9,7 +9,7 @@ import {
 } from "#ssh/algorithms";
 import { heldArenas, largeArenas, smallArenas } from "./arena.ts";
 import { transportErrors } from "./errors.ts";
-import type { PacketView } from "./packet-conn.ts";
+import type { Borrower, Lender, PacketView } from "./packet-conn.ts";
 
 /** Packets opened by one call of the cipher. */
 const batchPackets = 64;
@@ -23,7 +23,7 @@ const maxPacketsPerKeys = 0xffff_ffff;
  * Bytes are opened where they lie. Between turns, what is left of them is copied aside by `hold()`, so that the caller's buffer
  * can be reused at once.
  */
-export class InboundFramer {
+export class InboundFramer implements Lender {
   #opener: PacketOpener = plainOpener();
   #bytes: Uint8Array = new Uint8Array(0);
   #start = 0;
@@ -33,6 +33,8 @@ export class InboundFramer {
   #arena: Uint8Array | undefined;
   readonly #batch: PacketBatch = createPacketBatch();
   #taken = 0;
+  /** Reads packets that were shown, until it is told to be done with them. */
+  #borrower: Borrower | undefined;
   /** Packets and bytes since the keys last changed. */
   packets = 0;
   bytes = 0;
@@ -44,6 +46,7 @@ export class InboundFramer {
    * the whole chunk whenever a packet is split between two.
    */
   receive(bytes: Uint8Array, start: number, end: number): void {
+    this.#settle();
     const left = this.#end - this.#start;
     if (left === 0) {
       this.#bytes = bytes;
@@ -118,8 +121,15 @@ export class InboundFramer {
     this.bytes = 0;
   }
 
+  /** What was shown is read until the bytes go. There is one borrower at a time, as there is one far side. */
+  lendTo(borrower: Borrower): void {
+    if (this.#borrower !== borrower) this.#settle();
+    this.#borrower = borrower;
+  }
+
   /** Copies aside what is left of the caller's bytes. */
   hold(): void {
+    this.#settle();
     if (this.#held) return;
     this.#held = true;
     const lent = this.#bytes;
@@ -157,6 +167,7 @@ export class InboundFramer {
   }
 
   wipe(): void {
+    this.#settle();
     this.#opener.wipe();
     this.#batch.count = 0;
     this.#batch.bytes.length = 0;
@@ -165,6 +176,11 @@ export class InboundFramer {
     this.#start = 0;
     this.#end = 0;
     this.#releaseArena();
+  }
+
+  #settle(): void {
+    this.#borrower?.settle();
+    this.#borrower = undefined;
   }
 
   #openBatch(one: boolean): boolean {
@@ -215,7 +231,7 @@ function paddingOf(random: RandomBytes): PaddingSource {
 }
 
 /** Outbound half of the binary packet protocol: payloads in, sealed bytes out, gathered until they are taken. */
-export class OutboundFramer {
+export class OutboundFramer implements Borrower {
   #sealer: PacketSealer = plainSealer();
   #arena: Uint8Array | undefined;
   #at = 0;
@@ -263,7 +279,10 @@ export class OutboundFramer {
     this.#count(body);
   }
 
-  /** Seals a packet that was opened elsewhere, with its own padding where our cipher's alignment allows. */
+  /**
+   * Seals a packet that was opened elsewhere, with its own padding where our cipher's alignment allows. Lent bytes are read where
+   * they lie, many packets at once, so that nothing is copied but by the cipher.
+   */
   forward(packet: PacketView): void {
     const sealer = this.#sealer;
     const body = 1 + packet.end - packet.start + packet.padding;
@@ -274,8 +293,22 @@ export class OutboundFramer {
     }
     const arena = this.#room(4 + body + sealer.tagBytes);
     const from = packet.start - 1;
-    this.#at = sealer.seal(packet.bytes, from, from + body, arena, this.#at);
+    if (packet.lender === undefined) {
+      const at = this.#at + 4;
+      arena.set(packet.bytes.subarray(from, from + body), at);
+      this.#at = sealer.seal(arena, at, at + body, arena, this.#at);
+    } else {
+      packet.lender.lendTo(this);
+      this.#at = sealer.seal(packet.bytes, from, from + body, arena, this.#at);
+    }
     this.#count(body);
+  }
+
+  /** A cipher that failed says so again when its output is taken, to whom that belongs. */
+  settle(): void {
+    try {
+      this.#sealer.finish();
+    } catch {}
   }
 
   /** New keys from the next packet on. */

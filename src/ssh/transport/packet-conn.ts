@@ -1,8 +1,8 @@
 import { type Extensions, MSG } from "#ssh/messages";
 
 /**
- * One opened packet: a window on somebody's bytes, valid only during the call that shows it. The object is reused: keep neither
- * it nor `bytes`; copy what must stay.
+ * One opened packet: a window on somebody's bytes, valid only during the call that shows it, unless its lender is told. The object
+ * is reused: keep neither it nor `bytes`; copy what must stay.
  */
 export interface PacketView {
   bytes: Uint8Array;
@@ -12,6 +12,20 @@ export interface PacketView {
   end: number;
   /** Bytes of padding that follow the payload in `bytes`, if it was opened from a packet; 0 if there are none to reuse. */
   padding: number;
+  /** Whose bytes they are, where they may be read for longer than this call. Absent: they may not. */
+  readonly lender?: Lender;
+}
+
+/** Bytes that stay for a while after they were shown. */
+export interface Lender {
+  /** `borrower` reads them until `settle` is called on it, which comes before they change or go. */
+  lendTo(borrower: Borrower): void;
+}
+
+/** Who still reads what it was lent. */
+export interface Borrower {
+  /** Does now what the bytes are needed for. Never throws. */
+  settle(): void;
 }
 
 /** The payload of a packet as a view (allocates one small object: not for bulk data). */
@@ -84,7 +98,7 @@ export interface PacketConn {
   attach(handler: PacketHandler): void;
   /** Sends one payload (copied before the call returns). */
   send(payload: Uint8Array): void;
-  /** Sends a packet that was opened on another connection, undecoded (copied or sealed before the call returns). */
+  /** Sends a packet that was opened on another connection, undecoded (copied before the call returns, unless it has a lender). */
   forward(packet: PacketView): void;
   /** Looks again at packets that `ready()` had left, and reads on. */
   resume(): void;

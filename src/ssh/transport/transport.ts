@@ -75,7 +75,13 @@ export class Transport {
   readonly #events: TransportEvent[] = [];
   #queue: Uint8Array[] = [];
   #queuedBytes = 0;
-  readonly #view: PacketView = { bytes: new Uint8Array(0), start: 0, end: 0, padding: 0 };
+  readonly #view: PacketView = {
+    bytes: new Uint8Array(0),
+    start: 0,
+    end: 0,
+    padding: 0,
+    lender: this.#inbound,
+  };
   readonly #packetEvent: TransportEvent = { kind: "packet", packet: this.#view };
 
   constructor(options: TransportOptions) {
