@@ -34,7 +34,7 @@ const fileFields = {
   root: template
     .optional()
     .describe(
-      "The folder at the upstream that the client sees as /, and nothing outside of it: absolute, or below the login's home. Captures and {user} may be used; what they bring may have no slash.",
+      "The folder at the upstream that the client sees as /, and nothing outside of it: absolute, or below the login's home. Captures and {user} may be used; what they bring may have no slash or backslash.",
     )
     .meta({ examples: ["/var/www/{user}"] }),
   rights: rights

@@ -58,7 +58,7 @@ function prefixesOf(names: readonly string[]): Bytes[] {
 
 /** The names of a path in which each folder was seen a moment ago, and nothing is hidden. Undefined: it is none. */
 export function knownNames(tree: Tree, path: Bytes): string[] | undefined {
-  if (checkPath(path) !== undefined || path === "" || /\/\.?$/.test(path)) return undefined;
+  if (checkPath(path) !== undefined || path === "" || /\/\.?$|\\/.test(path)) return undefined;
   const names = componentsOf(path);
   if (!path.startsWith("/")) names.unshift(...tree.home);
   if (names.length === 0 || names.length > maxPathComponents || names.includes("..")) return undefined;

@@ -1,6 +1,6 @@
 import type { FileAction, FileRight } from "#contract";
 import { type Bytes, FX, type SftpReply, type SftpRequest } from "#ssh/sftp";
-import { checkPath, find, insideOf, leadsOut, type Place, type Tree } from "./find.ts";
+import { checkPath, find, insideOf, leadsOut, type Place, refuseBackslash, type Tree } from "./find.ts";
 import { below, componentsOf, joined, staysBelow, withoutDots } from "./paths.ts";
 import { denied, failed, type Outcome, pathReply, type Plan, Refusal, statusReply } from "./plan.ts";
 import { actionOf, pathsIn } from "./actions.ts";
@@ -249,6 +249,8 @@ export class Confinement {
   *#symlink(request: Of<"symlink">): Plan<Result> {
     const wrong = checkPath(request.target) ?? (request.target === "" ? failed(FX.NO_SUCH_FILE) : undefined);
     if (wrong !== undefined) return wrong;
+    const wrongName = yield* refuseBackslash(this.#tree, request.target);
+    if (wrongName !== undefined) return wrongName;
     const place = yield* find(this.#tree, request.link, false);
     if (place instanceof Refusal) return place;
     if (!this.#rules.rights(place.path).has("link") || this.#rules.hidden(place.path))

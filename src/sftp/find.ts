@@ -54,6 +54,22 @@ export function checkPath(path: Bytes): Refusal | undefined {
   return undefined;
 }
 
+/** There if a backslash stands between folders, as on Windows; a name like this is nobody's. */
+const backslashProbe: Bytes = ".\\.";
+
+/**
+ * Asked once, when a name first has one: a host that takes it for a slash would be led by it past all that is looked at here.
+ * Undefined: it may pass.
+ */
+export function* refuseBackslash(tree: Tree, path: Bytes): Plan<Refusal | undefined> {
+  if (!path.includes("\\")) return undefined;
+  if (tree.known.backslashes === undefined) {
+    const [reply] = yield { ask: [{ kind: "lstat", path: backslashProbe }] };
+    tree.known.backslashes = reply?.kind === "status" && reply.code === FX.NO_SUCH_FILE;
+  }
+  return tree.known.backslashes ? undefined : denied("A name cannot have a backslash at this host.");
+}
+
 /**
  * Finds what a client's path means, name by name, as the upstream's kernel would if the root were its root. Every name is looked at
  * with LSTAT; a link is read and followed here, so that what is used afterwards has none. What lies outside is refused; so is what
@@ -62,6 +78,8 @@ export function checkPath(path: Bytes): Refusal | undefined {
 export function* find(tree: Tree, path: Bytes, followLast: boolean): Plan<Place | Refusal> {
   const refusal = checkPath(path) ?? (path === "" ? failed(FX.NO_SUCH_FILE) : undefined);
   if (refusal !== undefined) return refusal;
+  const wrongName = yield* refuseBackslash(tree, path);
+  if (wrongName !== undefined) return wrongName;
   const walk = new Walk(tree, path, followLast);
   for (;;) {
     const run = walk.next();
@@ -72,7 +90,8 @@ export function* find(tree: Tree, path: Bytes, followLast: boolean): Plan<Place 
     if (looked === "on") continue;
     if (!("link" in looked)) return looked;
     const [reply] = yield { ask: [{ kind: "readlink", path: below(tree.root, looked.link) }] };
-    const wrong = walk.follow(looked.link, reply);
+    const target = reply?.kind === "name" ? (reply.entries[0]?.name ?? "") : "";
+    const wrong = (yield* refuseBackslash(tree, target)) ?? walk.follow(looked.link, reply);
     if (wrong !== undefined) return wrong;
   }
 }

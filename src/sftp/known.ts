@@ -35,6 +35,8 @@ export class Known {
   readonly #taken = new Set<Bytes>();
   /** The upstream makes files only where there are none, if it is asked to. */
   exclusive = true;
+  /** Whether a backslash is a sign like others to the upstream, once it was asked. */
+  backslashes: boolean | undefined;
 
   constructor(clock: Pick<Clock, "monotonic">) {
     this.#clock = clock;

@@ -56,7 +56,7 @@ test("of patterns for rights the first that fits counts", () => {
 test("no name of a client's leads to another root", () => {
   const root = parseTemplate("/srv/{user}/files");
   assert.equal(fillRoot(root, { user: "ada" }), "/srv/ada/files");
-  for (const user of ["", "..", ".", "a/b", "/", "a\0b", undefined])
+  for (const user of ["", "..", ".", "a/b", "/", "a\0b", "..\\..\\x", undefined])
     assert.equal(fillRoot(root, { user }), undefined, String(user));
   assert.equal(fillRoot(parseTemplate("/srv/{1}{2}"), { 1: ".", 2: "." }), undefined);
   assert.throws(

@@ -29,7 +29,8 @@ export interface FileRules {
 export function fillRoot(root: Template, captures: Captures): string | undefined {
   for (const name of root.names) {
     const value = captures[name];
-    if (value === undefined || value === "" || /[/\0]/.test(value)) return undefined;
+    // Of both kinds: which the host takes is not known yet.
+    if (value === undefined || value === "" || /[/\\\0]/.test(value)) return undefined;
   }
   const filled = root.expand(captures);
   if (filled === undefined) return undefined;

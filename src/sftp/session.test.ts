@@ -48,6 +48,53 @@ test("a path is looked at name by name, and goes on below the root", async () =>
   assert.deepEqual(ends.toClient.at(-1), { kind: "handle", id: 7, handle: "h" });
 });
 
+test("where the host takes a backslash for a slash, no name has one; elsewhere it is a sign like others", async () => {
+  const paths = ["..\\..\\secret", "/a\\..\\..\\secret", "x\\link\\b"];
+  for (const [isSeparator, found] of [
+    [true, FX.PERMISSION_DENIED],
+    [false, undefined],
+  ] as const) {
+    const ends = await SftpEnds.greeted(rooted);
+    ends.answer = (request) => {
+      if (request.kind === "lstat" && request.path === ".\\.")
+        return isSeparator
+          ? { kind: "attrs", id: request.id, attrs: { permissions: 0o40755 } }
+          : status(request.id, FX.NO_SUCH_FILE);
+      return plainAnswer(request);
+    };
+    for (const [id, path] of paths.entries()) {
+      ends.ask({ kind: "stat", id, path });
+      await settled();
+      assert.equal(statusOf(ends, id), found, path);
+    }
+    const passed = ends.toUpstream.filter((each) => "path" in each && each.path.startsWith("/srv/"));
+    assert.equal(passed.length > 0, !isSeparator);
+    // What a link says counts as well, read or made.
+    ends.answer = (request) => {
+      if (request.kind === "lstat")
+        return {
+          kind: "attrs",
+          id: request.id,
+          attrs: { permissions: request.path.endsWith("l") ? 0o120777 : 0o40755 },
+        };
+      return request.kind === "readlink"
+        ? { kind: "name", id: request.id, entries: [{ name: "d\\..\\..", longname: "", attrs: {} }] }
+        : plainAnswer(request);
+    };
+    ends.ask({ kind: "stat", id: 10, path: "/l" });
+    await settled();
+    assert.equal(statusOf(ends, 10), found);
+    const before = ends.toUpstream.length;
+    ends.answer = plainAnswer;
+    ends.ask({ kind: "symlink", id: 11, target: "d\\..\\..", link: "/n" });
+    await settled();
+    assert.equal(
+      ends.toUpstream.slice(before).some(({ kind }) => kind === "symlink"),
+      !isSeparator,
+    );
+  }
+});
+
 test("the host's words about a path are replaced", async () => {
   const ends = await SftpEnds.greeted(rooted);
   ends.ask({ kind: "remove", id: 1, path: "/file" });

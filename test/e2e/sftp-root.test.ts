@@ -95,6 +95,15 @@ test("the folder is /, and what lies in it can be read, written and listed", { s
   assert.equal(await readFile(here("leaf2"), "utf8"), "leaf\n");
 });
 
+test("a backslash is a sign like others, at a host like this one", { skip }, async () => {
+  await writeFile(here("new"), "brought\n");
+  const name = '"sub/odd\\\\..\\\\name"';
+  const { code, stderr } = await sftp("rooted", `put ${here("new")} ${name}`, `get ${name} ${here("odd")}`);
+  assert.equal(code, 0, stderr);
+  assert.equal(await readFile(join(root, "sub", "odd\\..\\name"), "utf8"), "brought\n");
+  assert.equal(await readFile(here("odd"), "utf8"), "brought\n");
+});
+
 test("no way leads out", { skip }, async () => {
   const ways = [
     "../canary",
