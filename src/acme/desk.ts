@@ -1,17 +1,51 @@
 import type { Clock } from "#base";
 import type { AcmePlan, CertificatePair, OrderedCertificates } from "#contract";
 import { isCertifiable } from "./name.ts";
-import type { AcmeOffice } from "./office.ts";
+import type { Kept } from "./kept.ts";
 
 /** How long a client's handshake waits for an order. */
 const waitMs = 30_000;
+
+/** Who has certificates and orders them: this process, or another one. */
+export interface AcmeSource {
+  /** The certificate that there is. Undefined: none, or it is over. */
+  kept(name: string): Promise<Kept | undefined>;
+  /** Orders it, unless that is under way. Undefined: it failed, or may not be ordered now. */
+  order(name: string): Promise<Kept | undefined>;
+  /** What is to be shown to the authority now, as proof. */
+  proof(name: string): Promise<CertificatePair | undefined>;
+}
+
+/** Makes desks. */
+export interface AcmeDesks {
+  /**
+   * For one configuration. `names` are ordered at once; `wants` says of every other name whether it is ours. Whoever made the desk
+   * disposes it.
+   */
+  desk(plan: AcmePlan, names: readonly string[], wants: (name: string) => boolean): AcmeDesk;
+}
+
+/** Where another process orders: this one only looks which names are ours, and asks that one. */
+export class AcmeElsewhere implements AcmeDesks {
+  readonly #clock: Clock;
+  readonly #source: AcmeSource;
+
+  constructor(clock: Clock, source: AcmeSource) {
+    this.#clock = clock;
+    this.#source = source;
+  }
+
+  desk(plan: AcmePlan, names: readonly string[], wants: (name: string) => boolean): AcmeDesk {
+    return new AcmeDesk({ plan, names, wants, clock: this.#clock, office: this.#source, closed: () => {} });
+  }
+}
 
 export interface AcmeDeskOptions {
   readonly plan: AcmePlan;
   readonly names: readonly string[];
   wants(name: string): boolean;
   readonly clock: Clock;
-  readonly office: Pick<AcmeOffice, "kept" | "order" | "proof">;
+  readonly office: AcmeSource;
   closed(): void;
 }
 
@@ -47,8 +81,8 @@ export class AcmeDesk implements OrderedCertificates, Disposable {
     return kept.pair;
   }
 
-  proof(name: string): CertificatePair | undefined {
-    return this.#options.office.proof(name.toLowerCase());
+  async proof(name: string): Promise<CertificatePair | undefined> {
+    return await this.#options.office.proof(name.toLowerCase());
   }
 
   [Symbol.dispose](): void {

@@ -5,7 +5,8 @@
  * TLS (RFC 8737): this room listens nowhere. Keys and certificates are files of the state directory.
  */
 export { acmeErrors } from "./errors.ts";
-export { AcmeDesk, type AcmeDeskOptions } from "./desk.ts";
+export { AcmeDesk, type AcmeDeskOptions, type AcmeDesks, AcmeElsewhere, type AcmeSource } from "./desk.ts";
+export type { Kept } from "./kept.ts";
 export { isCertifiable } from "./name.ts";
 export { AcmeOffice, type AcmeOfficePorts, type CertificateState } from "./office.ts";
 export { acmeSchema } from "./schema.ts";

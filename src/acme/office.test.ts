@@ -187,13 +187,13 @@ test("a client waits no longer than it is there; the order goes on, and its proo
   const left = new AbortController();
   const waiting = desk.find("a.example", left.signal);
   await settled();
-  assert.notEqual(desk.proof("A.example"), undefined);
-  assert.equal(desk.proof("b.example"), undefined);
+  assert.notEqual(await desk.proof("A.example"), undefined);
+  assert.equal(await desk.proof("b.example"), undefined);
   left.abort();
   assert.equal(await waiting, undefined);
   held.resolve();
   assert.notEqual(await desk.find("a.example", never), undefined);
-  assert.equal(desk.proof("a.example"), undefined);
+  assert.equal(await desk.proof("a.example"), undefined);
 });
 
 test("what an authority gives out is looked at; a file that is broken is ordered anew", {

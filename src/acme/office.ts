@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { type Clock, type Log, PosternError, retryDelayMs } from "#base";
 import type { AcmePlan, CertificatePair, FileReader, FileUpdater } from "#contract";
 import { type Authority, NetworkAuthority } from "./authority.ts";
-import { AcmeDesk } from "./desk.ts";
+import { AcmeDesk, type AcmeDesks, type AcmeSource } from "./desk.ts";
 import { type Kept, keptOf, pairOf, textOf } from "./kept.ts";
 
 /** Orders that wait for those before them; more are not taken. */
@@ -46,7 +46,7 @@ interface Failure {
 }
 
 /** All orders of the process, and what came of them: it outlives a configuration, so that none is made twice. */
-export class AcmeOffice {
+export class AcmeOffice implements AcmeDesks, AcmeSource {
   readonly #ports: AcmeOfficePorts;
   readonly #random: () => number;
   /** The latest is the one that counts. */
@@ -68,10 +68,6 @@ export class AcmeOffice {
     this.#random = ports.random ?? Math.random;
   }
 
-  /**
-   * For one configuration. `names` are ordered at once; `wants` says of every other name whether it is ours. Whoever made the desk
-   * disposes it.
-   */
   desk(plan: AcmePlan, names: readonly string[], wants: (name: string) => boolean): AcmeDesk {
     const desk = new AcmeDesk({
       plan,
@@ -97,7 +93,6 @@ export class AcmeOffice {
     look();
   }
 
-  /** The certificate that there is. Undefined: none, or it is over. */
   async kept(name: string): Promise<Kept | undefined> {
     const { files, clock, log } = this.#ports;
     let kept = this.#kept.get(name);
@@ -117,7 +112,6 @@ export class AcmeOffice {
     return kept.untilMs > clock.now() ? kept : undefined;
   }
 
-  /** Orders it, unless that is under way. Undefined: it failed, or may not be ordered now. */
   async order(name: string): Promise<Kept | undefined> {
     const under = this.#under.get(name);
     if (under !== undefined) return await under;
@@ -137,8 +131,8 @@ export class AcmeOffice {
     }
   }
 
-  proof(name: string): CertificatePair | undefined {
-    return this.#proofs.get(name);
+  proof(name: string): Promise<CertificatePair | undefined> {
+    return Promise.resolve(this.#proofs.get(name));
   }
 
   get states(): CertificateState[] {

@@ -7,6 +7,7 @@ import { type Act, acts } from "./acts.ts";
 import { ApiDesk, maxApiBodyBytes } from "./desk.ts";
 import { type ApiConfig, type ApiTokenConfig, apiSchema } from "./schema.ts";
 import { apiTokenHash, newApiToken } from "./tokens.ts";
+import { CountedTurns } from "./turns.ts";
 
 const tokens = { reader: newApiToken(), decider: newApiToken(), maker: newApiToken() } as const;
 const all = [
@@ -42,6 +43,7 @@ function start(more: Partial<ApiConfig> = {}): Stand {
     log: silentLog,
     office: operator,
     ports: [22],
+    turns: new CountedTurns(clock),
   });
   const audit: AuditEvent[] = [];
   return {
@@ -307,6 +309,7 @@ test("a fault of ours is told as one, and says nothing of it", async () => {
     log: silentLog,
     office: () => assert.fail("a secret of the disk"),
     ports: [],
+    turns: new CountedTurns(clock),
   });
   const { status, text } = await desk.answer({
     method: "GET",

@@ -4,6 +4,7 @@ import { findAct, perform, refusal, type Reply } from "./dispatch.ts";
 import { openApiText } from "./openapi.ts";
 import type { ApiConfig, ApiTokenConfig } from "./schema.ts";
 import { ApiTokens, type Known } from "./tokens.ts";
+import type { ApiTurns } from "./turns.ts";
 
 /** What is read of a request's body; more is answered with 413. */
 export const maxApiBodyBytes: number = 64 * 1024;
@@ -23,6 +24,7 @@ export interface ApiPorts {
   office(by: string): DeviceOffice;
   /** Ports of devices for which nobody says any. */
   readonly ports: readonly number[];
+  readonly turns: ApiTurns;
 }
 
 type OfficeEvent = Extract<AuditEvent, { event: "office" }>;
@@ -37,7 +39,7 @@ export class ApiDesk implements ProgramDesk {
   constructor(config: ApiConfig, ports: ApiPorts) {
     this.host = config.host;
     this.#ports = ports;
-    this.#tokens = new ApiTokens(config, ports.clock);
+    this.#tokens = new ApiTokens(config, ports.clock, ports.turns);
   }
 
   async answer(request: ProgramRequest): Promise<ProgramAnswer> {
@@ -57,7 +59,7 @@ export class ApiDesk implements ProgramDesk {
   }
 
   async #answer(request: ProgramRequest): Promise<Reply> {
-    const known = this.#tokens.judge(request.authorization, request.from);
+    const known = await this.#tokens.judge(request.authorization, request.from);
     if (known.kind !== "known") return this.#turnedAway(known, request);
     if (this.#underWay >= maxApiRequests)
       return refusal(503, "BUSY", "Too many requests are under way.", { "Retry-After": "1" });

@@ -8,3 +8,4 @@ export { ApiDesk, type ApiPorts } from "./desk.ts";
 export { openApiText } from "./openapi.ts";
 export { type ApiConfig, apiSchema, type ApiScope, apiScopes, type ApiTokenConfig } from "./schema.ts";
 export { apiTokenHash, newApiToken } from "./tokens.ts";
+export { type ApiTurns, CountedTurns } from "./turns.ts";

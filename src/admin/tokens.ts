@@ -2,6 +2,7 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import { type Clock, randomId } from "#base";
 import type { PeerAddress } from "#contract";
 import type { ApiConfig, ApiTokenConfig } from "./schema.ts";
+import type { ApiTurns } from "./turns.ts";
 
 /** 160 bits: no guess ever hits, so a plain hash of it can stand in a file. */
 const tokenChars = 32;
@@ -11,8 +12,6 @@ const tokenBeginning = "postern_api_";
 
 /** Longer ones are not looked at. */
 const maxHeaderChars = 256;
-
-const minuteMs = 60_000;
 
 export function newApiToken(): string {
   return `${tokenBeginning}${randomId(tokenChars)}`;
@@ -33,16 +32,16 @@ export type Known =
 export class ApiTokens {
   readonly #config: ApiConfig;
   readonly #clock: Clock;
-  /** What each may still ask, and when that was counted. */
-  readonly #left = new Map<string, { requests: number; atMs: number }>();
+  readonly #turns: ApiTurns;
 
-  constructor(config: ApiConfig, clock: Clock) {
+  constructor(config: ApiConfig, clock: Clock, turns: ApiTurns) {
     this.#config = config;
     this.#clock = clock;
+    this.#turns = turns;
   }
 
   /** `header`: the value of Authorization. */
-  judge(header: string | undefined, from: PeerAddress): Known {
+  async judge(header: string | undefined, from: PeerAddress): Promise<Known> {
     const shown = bearerOf(header);
     if (shown === undefined) return { kind: "unknown", reason: "no token was shown" };
     const hash = createHash("sha256").update(shown).digest();
@@ -57,19 +56,8 @@ export class ApiTokens {
     const { ip } = from;
     if (networks !== undefined && !networks.some((each) => ip !== undefined && each.contains(ip)))
       return { kind: "unknown", reason: "the token is not for this network", name };
-    const waitSeconds = this.#wait(name);
+    const waitSeconds = await this.#turns.take(name, this.#config.requestsPerMinute);
     return waitSeconds > 0 ? { kind: "too-often", name, waitSeconds } : { kind: "known", token: found };
-  }
-
-  /** Takes one of those that it has; or seconds until it has one again. */
-  #wait(name: string): number {
-    const { requestsPerMinute } = this.#config;
-    const nowMs = this.#clock.monotonic();
-    const before = this.#left.get(name) ?? { requests: requestsPerMinute, atMs: nowMs };
-    const grown = ((nowMs - before.atMs) * requestsPerMinute) / minuteMs;
-    const requests = Math.min(requestsPerMinute, before.requests + grown);
-    this.#left.set(name, { requests: requests < 1 ? requests : requests - 1, atMs: nowMs });
-    return requests < 1 ? Math.ceil(((1 - requests) * minuteMs) / requestsPerMinute / 1000) : 0;
   }
 }
 

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
-import { type AcmeDesk, type AcmeOffice, isCertifiable } from "#acme";
+import { type AcmeDesk, type AcmeDesks, isCertifiable } from "#acme";
+import { type ApiTurns, CountedTurns } from "#admin";
 import { createAuthMethod, openRevocation, Users } from "#auth";
 import { type Clock, formatEndpoint, type Log, PosternError } from "#base";
 import {
@@ -57,7 +58,9 @@ export interface ComposePorts {
   /** Those of the process, which outlive a configuration. Absent: nobody will come. */
   readonly signIns?: SignIns;
   /** That of the process. Absent: no certificate is ordered. */
-  readonly acme?: AcmeOffice;
+  readonly acme?: AcmeDesks;
+  /** Of the tokens for the devices' API, over all processes. Absent: they are counted for this configuration alone. */
+  readonly turns?: ApiTurns;
 }
 
 /** What rules are made with, besides. */
@@ -177,11 +180,12 @@ function createWeb(
   { devices: plan, signIn, stateDir }: Config,
   ports: ComposePorts & Required<Pick<ComposePorts, "signIns">>,
 ): SiteFront | undefined {
-  const { devices, clock, log, files, signIns } = ports;
+  const { devices, clock, log, files, signIns, turns = new CountedTurns(clock) } = ports;
   const sites: Site[] = [];
   if (signIn !== undefined) sites.push(new SignInSite(signIn, { clock, log, signIns }));
   if (plan !== undefined && devices !== undefined) {
-    if (plan.api !== undefined) sites.push(new ProgramSite(apiOf(plan, plan.api, devices, ports), clock));
+    if (plan.api !== undefined)
+      sites.push(new ProgramSite(apiOf(plan, plan.api, devices, { clock, log, turns }), clock));
     if (plan.web !== undefined)
       sites.push(
         new DeviceSite(plan.web, {
@@ -197,9 +201,9 @@ function createWeb(
 }
 
 /** Certificates for names that are ours: the gateway's own, and those of devices whose page somebody may see. */
-function orderedOf(
+export function orderedOf(
   { tls, devices: plan, signIn }: Config,
-  { acme, devices }: ComposePorts,
+  { acme, devices }: Pick<ComposePorts, "acme" | "devices">,
 ): AcmeDesk | undefined {
   if (tls.acme === undefined || acme === undefined) return undefined;
   const own = [

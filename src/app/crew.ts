@@ -1,4 +1,5 @@
-import type { AcmeOffice } from "#acme";
+import type { AcmeDesks } from "#acme";
+import type { ApiTurns } from "#admin";
 import type { Clock, Log, PosternError, RootLog } from "#base";
 import type { Arrival, Pools, SessionRecord } from "#contract";
 import { FailureDelays, Gateway, gatewayErrors, type Ticket } from "#gateway";
@@ -43,7 +44,8 @@ export interface LocalCrewOptions {
   readonly pools: Pools;
   readonly devices?: Devices | undefined;
   readonly signIns?: SignIns;
-  readonly acme?: AcmeOffice;
+  readonly acme?: AcmeDesks;
+  readonly turns?: ApiTurns;
   /** Where there are no workers. */
   readonly watch?: TargetWatch;
 }

@@ -1,6 +1,6 @@
 import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
-import { type ApiConfig, ApiDesk } from "#admin";
+import { type ApiConfig, ApiDesk, type ApiTurns } from "#admin";
 import type { Clock, Log } from "#base";
 import type { Config } from "#config";
 import { openAuthority } from "#credential";
@@ -87,10 +87,10 @@ export function apiOf(
   { ports }: Config["devices"] & {},
   config: ApiConfig,
   { store, tunnels }: Devices,
-  { clock, log }: DevicesPorts,
+  { clock, log, turns }: DevicesPorts & { readonly turns: ApiTurns },
 ): ProgramDesk {
   const office = (by: string): DeviceOffice => new Operator(store, clock, by, () => tunnels.list());
-  return new ApiDesk(config, { clock, log, office, ports });
+  return new ApiDesk(config, { clock, log, office, ports, turns });
 }
 
 /** The authority by the rules of one configuration. */

@@ -1,11 +1,12 @@
-import { AcmeOffice } from "#acme";
+import { type AcmeDesk, AcmeOffice } from "#acme";
+import { CountedTurns } from "#admin";
 import { openLog, type RootLog, systemClock, version } from "#base";
 import { type Config, formatProblem, ruleCount } from "#config";
 import { Acceptor, Admission } from "#gateway";
 import { SignIns } from "#http-proxy";
 import { nativePackets } from "#ssh/algorithms";
 import { Elsewhere } from "#tunnel";
-import { compose } from "./compose.ts";
+import { compose, orderedOf } from "./compose.ts";
 import { ControlServer } from "./control.ts";
 import { type Crew, LocalCrew } from "./crew.ts";
 import { appErrors } from "./errors.ts";
@@ -16,6 +17,7 @@ import { type Account, dropPrivileges, findAccount, handOver } from "./privilege
 import { readConfig, type ReadConfig } from "./read-config.ts";
 import { Running } from "./running.ts";
 import { ownCommand, Supervisor } from "./supervisor.ts";
+import { SharedDesk } from "./shared-desk.ts";
 import { makeStateDir } from "./state-dir.ts";
 import { TargetWatch } from "./target-watch.ts";
 import { notifyManager, passedSockets } from "./systemd.ts";
@@ -72,7 +74,8 @@ async function start(
   const devices = openDevices(config, { clock, log }, { account });
   if (devices !== undefined) stack.use(devices);
   const acme = new AcmeOffice({ clock, log, files, stateDir: config.stateDir });
-  const ports = { clock, log, files, pools, devices, signIns: new SignIns(clock), acme };
+  const turns = new CountedTurns(clock);
+  const ports = { clock, log, files, pools, devices, signIns: new SignIns(clock), acme, turns };
   const composed = await files.keepWhile(() => compose(config, ports));
   const checks = await files.keepWhile(() => watch.prepare(config));
   if (account !== undefined) giveAudit(config, account);
@@ -112,6 +115,8 @@ async function start(
   let crew: Crew;
   if (config.workers > 1) {
     await composed.world[Symbol.asyncDispose]();
+    const ordered = (each: Config): AcmeDesk | undefined => orderedOf(each, { acme, devices });
+    const desk = stack.use(new SharedDesk(config, { acme, turns, ordered }));
     crew = await Supervisor.start({
       clock,
       log,
@@ -123,6 +128,7 @@ async function start(
       environment,
       command: ownCommand(),
       watch,
+      desk,
       ...(devices === undefined ? {} : { elsewhere: viewOf(devices) }),
     });
   } else crew = new LocalCrew(composed, { ...ports, watch });

@@ -7,8 +7,10 @@ import type { Ticket } from "#gateway";
 import { takeUnread } from "#link";
 import type { Elsewhere } from "#tunnel";
 import type { Crew, EndReason, PreparedWorld } from "./crew.ts";
+import type { Errand } from "./errands.ts";
 import { appErrors } from "./errors.ts";
 import type { ReadConfig } from "./read-config.ts";
+import type { SharedDesk } from "./shared-desk.ts";
 import type { TargetWatch } from "./target-watch.ts";
 import {
   type ConfigTexts,
@@ -33,6 +35,8 @@ export interface SupervisorOptions {
   readonly elsewhere?: Elsewhere;
   /** The pools that the workers ask. */
   readonly watch: TargetWatch;
+  /** What is done here for all of them. */
+  readonly desk: SharedDesk;
 }
 
 /** A worker has this long for what takes it milliseconds. */
@@ -131,6 +135,7 @@ export class Supervisor implements Crew {
   async prepare({ texts, config }: ReadConfig): Promise<PreparedWorld> {
     await using made = new AsyncDisposableStack();
     const targets = made.use(await this.#options.watch.prepare(config));
+    const desk = made.use(this.#options.desk.prepare(config));
     const workers = [...this.#workers.values()].filter(({ ready }) => ready);
     const abandon = async (): Promise<void> => {
       for (const worker of workers) this.#say(worker, { kind: "abandon" });
@@ -152,6 +157,7 @@ export class Supervisor implements Crew {
       commit: () => {
         committed = true;
         targets.commit();
+        desk.commit();
         this.#texts = texts;
         for (const worker of workers) {
           worker.texts = texts;
@@ -274,11 +280,36 @@ export class Supervisor implements Crew {
       case "pool-release":
         this.#options.watch.registry.release(message.lease);
         return;
+      case "errand":
+        void this.#perform(worker, message.errand).then((outcome) =>
+          this.#say(worker, { kind: "errand-done", question: message.question, outcome }),
+        );
+        return;
+      case "wrong-code":
+        this.#sayOthers(worker.number, message);
+        return;
       case "answer":
         worker.answers.get(message.question)?.(message.answer);
         worker.answers.delete(message.question);
         return;
     }
+  }
+
+  /** Undefined: nothing came of it. */
+  async #perform(asker: WorkerState, errand: Errand): Promise<unknown> {
+    if (errand.kind !== "sign-in" && errand.kind !== "sign-in-ticket")
+      return await this.#options.desk.perform(errand);
+    const { at } = errand;
+    const others = [...this.#workers.values()].filter(
+      (each) => each.ready && each !== asker && (at === undefined || each.number === at),
+    );
+    const answers = others.map(async (other): Promise<unknown> => {
+      const answer = await this.#ask(other, (question) => ({ kind: "errand", question, errand }));
+      if (answer.kind !== "errand-done" || answer.outcome === undefined)
+        throw new appErrors.BUG_WORKER_SILENT(`worker ${other.number}`);
+      return answer.outcome;
+    });
+    return await Promise.any(answers).catch(() => undefined);
   }
 
   /** What one worker holds, the others can open. */

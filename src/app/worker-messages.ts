@@ -10,6 +10,7 @@ import type {
   TunnelNews,
 } from "#contract";
 import type { EndReason } from "./crew.ts";
+import type { Errand, OthersErrand } from "./errands.ts";
 
 /** Set in the environment of a worker: its number. */
 export const workerVariable = "POSTERN_WORKER";
@@ -60,6 +61,12 @@ export type ToWorker =
   | { readonly kind: "tunnel"; readonly worker: number; readonly news: TunnelNews }
   /** All tunnels of another worker are gone with it. */
   | { readonly kind: "tunnels-gone"; readonly worker: number }
+  /** What came of an errand; undefined: nothing. */
+  | { readonly kind: "errand-done"; readonly question: number; readonly outcome: unknown }
+  /** Of another worker, to be answered. */
+  | { readonly kind: "errand"; readonly question: number; readonly errand: OthersErrand }
+  /** Of another worker, where somebody has tried a code that nobody was shown. */
+  | { readonly kind: "wrong-code"; readonly from: PeerAddress }
   /** No session is left: go. */
   | { readonly kind: "end" };
 
@@ -73,10 +80,13 @@ export type FromWorker =
   | { readonly kind: "pool-release"; readonly lease: number }
   /** Of a tunnel that it holds. */
   | { readonly kind: "tunnel"; readonly news: TunnelNews }
+  | { readonly kind: "errand"; readonly question: number; readonly errand: Errand }
+  | { readonly kind: "wrong-code"; readonly from: PeerAddress }
   | { readonly kind: "answer"; readonly question: number; readonly answer: WorkerAnswer };
 
 export type WorkerAnswer =
   | { readonly kind: "prepared" }
   | { readonly kind: "not-prepared"; readonly problem: string }
   | { readonly kind: "sessions"; readonly sessions: readonly SessionRecord[] }
+  | { readonly kind: "errand-done"; readonly outcome: unknown }
   | { readonly kind: "closed"; readonly found: boolean };

@@ -1,11 +1,14 @@
 import type { Socket } from "node:net";
+import { AcmeElsewhere } from "#acme";
 import { type Log, openLog, type RootLog, systemClock } from "#base";
 import type { Config } from "#config";
 import type { TunnelNews } from "#contract";
 import type { Ticket } from "#gateway";
+import { SignIns, SignInSteps } from "#http-proxy";
 import { compose } from "./compose.ts";
 import { LocalCrew, type PreparedWorld } from "./crew.ts";
 import { openDevices } from "./devices.ts";
+import { Errands, type OthersErrand } from "./errands.ts";
 import { Files } from "./files.ts";
 import { rereadConfig } from "./read-config.ts";
 import { RemotePools } from "./remote-pools.ts";
@@ -54,6 +57,8 @@ export async function runWorker(number: number, environment: Environment): Promi
 interface WorkerParts {
   readonly crew: LocalCrew;
   readonly pools: RemotePools;
+  readonly errands: Errands;
+  readonly signIns: SignIns;
   readonly root: RootLog;
   readonly log: Log;
   readonly configFile: string;
@@ -66,6 +71,9 @@ interface WorkerParts {
 class Worker {
   readonly #crew: LocalCrew;
   readonly #pools: RemotePools;
+  readonly #errands: Errands;
+  readonly #signIns: SignIns;
+  readonly #steps: SignInSteps;
   readonly #root: RootLog;
   readonly #log: Log;
   readonly #configFile: string;
@@ -74,9 +82,13 @@ class Worker {
   #config: Config;
   #prepared: (PreparedWorld & { readonly config: Config }) | undefined;
 
-  private constructor({ crew, pools, root, log, configFile, environment, config, shared }: WorkerParts) {
+  private constructor(parts: WorkerParts) {
+    const { crew, pools, errands, signIns, root, log, configFile, environment, config, shared } = parts;
     this.#crew = crew;
     this.#pools = pools;
+    this.#errands = errands;
+    this.#signIns = signIns;
+    this.#steps = new SignInSteps({ log, signIns });
     this.#root = root;
     this.#log = log;
     this.#configFile = configFile;
@@ -97,11 +109,16 @@ class Worker {
     const pools = new RemotePools(say);
     const tell = (news: TunnelNews): void => say({ kind: "tunnel", news });
     const devices = openDevices(config, { clock: systemClock, log }, { tell });
-    const options = { clock: systemClock, log, files, pools, devices };
+    const errands = new Errands(number, say);
+    const signIns = new SignIns(systemClock, errands);
+    const acme = new AcmeElsewhere(systemClock, errands);
+    const { turns } = errands;
+    const options = { clock: systemClock, log, files, pools, devices, signIns, acme, turns };
     const crew = new LocalCrew(await compose(config, options), options);
     const shared =
       devices === undefined ? undefined : await SharedTunnels.open(devices, config.stateDir, number, log);
-    return new Worker({ crew, pools, root, log, configFile, environment, config, shared });
+    const parts = { crew, pools, errands, signIns, root, log, configFile, environment, config, shared };
+    return new Worker(parts);
   }
 
   hear(message: ToWorker, handle: Socket | undefined): void {
@@ -150,6 +167,15 @@ class Worker {
       case "pool-share":
         this.#pools.shared(message.target, message.client, message.share);
         return;
+      case "errand-done":
+        this.#errands.done(message.question, message.outcome);
+        return;
+      case "errand":
+        void this.#perform(message.question, message.errand);
+        return;
+      case "wrong-code":
+        this.#signIns.wrongCodes.count(message.from);
+        return;
       case "tunnel":
         this.#shared?.elsewhere.hear(message.worker, message.news);
         return;
@@ -171,6 +197,7 @@ class Worker {
   async orphaned(): Promise<void> {
     this.#log.error("supervisor-lost");
     this.#pools.orphaned();
+    this.#errands.orphaned();
     const limit = systemClock.after(this.#config.drain.limitSeconds * 1000, () =>
       this.#crew.closeAll("stopping"),
     );
@@ -199,6 +226,20 @@ class Worker {
     stream.on("error", () => {});
     if (head.length > 0) stream.unshift(head);
     this.#crew.start({ stream, from, via, ...(to === undefined ? {} : { to }) }, place);
+  }
+
+  /** For a browser that has come to another worker. */
+  async #perform(question: number, errand: OthersErrand): Promise<void> {
+    let outcome: unknown;
+    try {
+      outcome =
+        errand.kind === "sign-in"
+          ? await this.#steps.takeHere(errand.step, errand.seen)
+          : this.#signIns.handedOver.take(errand.ticket);
+    } catch (error) {
+      this.#log.error("errand-failed", { error });
+    }
+    answer(question, { kind: "errand-done", outcome });
   }
 
   async #prepare(question: number, texts: Extract<ToWorker, { kind: "prepare" }>["texts"]): Promise<void> {

@@ -7,22 +7,11 @@ import type { PlacedTarget } from "./target-advice.ts";
 
 /** What is wrong about devices as the whole configuration has them. */
 export function* checkDevices(
-  {
-    devices,
-    workers,
-    listen,
-    tls,
-    signIn,
-  }: Pick<MainFile, "devices" | "workers" | "listen" | "tls" | "signIn">,
+  { devices, listen, tls, signIn }: Pick<MainFile, "devices" | "listen" | "tls" | "signIn">,
   main: YamlDocument,
   named: { readonly targets: readonly PlacedTarget[]; readonly rules: readonly PlacedRule[] },
 ): Generator<Problem> {
   if (tls.acme !== undefined) {
-    if (workers > 1)
-      yield main.problem(
-        ["workers"],
-        "must be 1 where there is tls.acme: the authority must find the process that has the proof",
-      );
     if (!listen.some(({ entries }) => entries.includes("tls") || entries.includes("web")))
       yield main.problem(["tls", "acme"], "has no effect: no listener takes tls or web", {
         severity: "warning",

@@ -173,7 +173,9 @@ const keepalive: z.ZodType<KeepaliveConfig> = z
   .strictObject({
     intervalSeconds: duration({ min: 0, max: 86_400 })
       .prefault(30)
-      .describe("How long a side may be silent before it is asked whether it is there; six times that, and up to thirty times where there are thousands, where the kernel asks (TCP keepalive) and nothing is under way. 0: never asked."),
+      .describe(
+        "How long a side may be silent before it is asked whether it is there; six times that, and up to thirty times where there are thousands, where the kernel asks (TCP keepalive) and nothing is under way. 0: never asked.",
+      ),
     maxMissed: count({ min: 1, max: 1000 })
       .prefault(3)
       .describe("Unanswered questions after which the session ends."),

@@ -11,7 +11,7 @@ const defaultWaitSeconds = 100;
 
 /** What is wrong about sign-ins as the whole configuration has them. */
 export function* checkSignIn(
-  main: Pick<MainFile, "signIn" | "listen" | "tls" | "devices" | "workers" | "limits">,
+  main: Pick<MainFile, "signIn" | "listen" | "tls" | "devices" | "limits">,
   document: YamlDocument,
   named: { readonly rules: readonly PlacedRule[]; readonly splices: readonly PlacedSplice[] },
 ): Generator<Problem> {
@@ -49,18 +49,12 @@ function* checkPages(
     listen,
     tls,
     devices,
-    workers,
-  }: Pick<MainFile, "listen" | "tls" | "devices" | "workers"> & Required<Pick<MainFile, "signIn">>,
+  }: Pick<MainFile, "listen" | "tls" | "devices"> & Required<Pick<MainFile, "signIn">>,
   document: YamlDocument,
 ): Generator<Problem> {
   if (signIn === undefined) return;
   const place = ["signIn"];
   const { hostname } = new URL(signIn.address);
-  if (workers > 1)
-    yield document.problem(
-      ["workers"],
-      "must be 1 where there is signIn: a browser must find the process in which the login waits",
-    );
   if (!listen.some(({ entries }) => entries.includes("web")))
     yield document.problem(place, "cannot be reached: no listener takes web");
   else if (tls.certificates.length === 0 && tls.acme === undefined && signIn.plain === "redirect")

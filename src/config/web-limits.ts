@@ -155,7 +155,7 @@ export const webLimits: readonly FixedLimit[] = [
     precedent: "None: an office behind one address",
   },
   {
-    constant: "http-proxy/sign-in/site:maxFinishing",
+    constant: "http-proxy/sign-in/steps:maxFinishing",
     value: 100,
     unit: "count",
     about: "Browsers that are back, for which the provider is being asked; more are answered with 503.",

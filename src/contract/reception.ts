@@ -74,7 +74,7 @@ export interface OrderedCertificates {
   /** Without a name: of the gateway itself. May wait for an order. Undefined: the name is none of ours, or nothing can be had now. */
   find(name: string | undefined, signal: AbortSignal): Promise<CertificatePair | undefined>;
   /** What TLS shows to the authority while it asks whether the name is ours (RFC 8737). */
-  proof(name: string): CertificatePair | undefined;
+  proof(name: string): Promise<CertificatePair | undefined>;
 }
 
 /** A name and a password, as a client of HTTP gives them. */

@@ -42,8 +42,8 @@ export interface SignInProvider {
   /** For people: its address, without https://. What browsers come back to ends with it, so that no provider can speak for another. */
   readonly title: string;
   readonly wants: SignInWants;
-  /** `callback`: where the browser is to come back to. Rejects with UPSTREAM_OIDC_ errors. */
-  begin(callback: string, wants: SignInWants): Promise<SignInVisit>;
+  /** `callback`: where the browser is to come back to. `mark`: what the state begins with. Rejects with UPSTREAM_OIDC_ errors. */
+  begin(callback: string, wants: SignInWants, mark?: string): Promise<SignInVisit>;
 }
 
 /** A login method by which people can come with a browser and no other proof. */

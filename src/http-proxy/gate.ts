@@ -208,7 +208,7 @@ export class Gate {
     device: Device | undefined,
     client: WebClient,
   ): Promise<Page> {
-    const found = this.#ports.signIn?.finish(asked, query.get("ticket") ?? "");
+    const found = await this.#ports.signIn?.finish(asked, query.get("ticket") ?? "");
     if (found === undefined) return overPage;
     const { identity, next } = found;
     const shown = { ...(device === undefined ? {} : { device }), ...certificateOf(client) };

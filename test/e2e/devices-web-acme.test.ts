@@ -24,9 +24,11 @@ async function startStand(
   at: number,
   more: Pieces = {},
   names: readonly string[] = ["gate.example"],
+  workers = 1,
 ): Promise<WebStand> {
   return await startWebStand({
     config: {
+      workers,
       listen: [{ address: `127.0.0.1:${at}`, entries: ["ssh", "tls", "web"], silentSeconds: "5s" }],
       tls: { gatewayNames: names, acme: { directory: acme.directory, agree: true, ...more } },
     },
@@ -38,7 +40,7 @@ before(async () => {
   if (skip !== false) return;
   port = await freePort();
   authority = await startAcme({ tlsPort: port, validSeconds });
-  web = await startStand(authority, port);
+  web = await startStand(authority, port, {}, ["gate.example"], 2);
 });
 after(async () => {
   await web?.[Symbol.asyncDispose]();

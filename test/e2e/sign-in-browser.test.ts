@@ -47,6 +47,8 @@ before(async () => {
     listen,
     tls: { certificates: [certificate] },
     signIn: { address: `https://${host}` },
+    // A browser never comes to the worker in which the login waits: that has more to do.
+    workers: 2,
     limits: { failureDelaySeconds: 0.1 },
   };
   world = await startWorld({ rules: () => [], config });

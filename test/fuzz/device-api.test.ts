@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { silentLog } from "#base";
 import fc from "fast-check";
-import { ApiDesk, apiSchema, apiTokenHash } from "#admin";
+import { ApiDesk, CountedTurns, apiSchema, apiTokenHash } from "#admin";
 import { ask, startAuthority } from "#test/support/devices";
 
 const runs = { numRuns: Number(process.env["FUZZ_RUNS"] ?? 1000) };
@@ -72,7 +72,7 @@ test("requests to the devices' API", async () => {
         const { clock, enrolment, office, operator } = startAuthority();
         const { code } = await ask(enrolment, "aaa");
         await office.approve(code, { name: "kiosk1" }, { by: "ada" });
-        const desk = new ApiDesk(config, { clock, log: silentLog, office: operator, ports: [22] });
+        const desk = new ApiDesk(config, { clock, log: silentLog, office: operator, ports: [22], turns: new CountedTurns(clock) });
         const answer = await desk.answer({
           method,
           path: url,

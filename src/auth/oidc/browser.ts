@@ -32,8 +32,8 @@ function providerOf(config: OidcConfig, provider: Provider): SignInProvider {
     id: idOf(config),
     title: titleOf(config.issuer),
     wants: { scopes: config.scopes ?? defaults.scopes, claims: neededClaims(config) },
-    begin: async (callback, wants) => {
-      const visit = await provider.visit(callback, wants);
+    begin: async (callback, wants, mark) => {
+      const visit = await provider.visit(callback, wants, mark);
       return { ...visit, finish: async (query) => identityOf(await visit.finish(query), config) };
     },
   };

@@ -84,14 +84,14 @@ export class Provider {
    * Sends a browser there (RFC 6749, section 4.1, with PKCE by RFC 7636): what it brings back can be cashed in here alone, and once.
    * Rejects with UPSTREAM_OIDC_ errors.
    */
-  async visit(callback: string, wants: SignInWants): Promise<Visit> {
+  async visit(callback: string, wants: SignInWants, mark = ""): Promise<Visit> {
     const configuration = await this.#configuration();
     const { authorization_endpoint: endpoint } = configuration.serverMetadata();
     if (endpoint === undefined)
       throw new oidcErrors.UPSTREAM_OIDC_UNFIT("it has no authorization endpoint (RFC 6749)");
     const [verifier, state, nonce] = [
       client.randomPKCECodeVerifier(),
-      client.randomState(),
+      `${mark}${client.randomState()}`,
       client.randomNonce(),
     ];
     const startedMs = this.#options.clock.now();

@@ -196,7 +196,7 @@ class Front implements Reception {
       return { kind: "refused", stream, tell: false, reason };
     };
     if (name !== undefined && hello.alpn.includes(proofAlpnName)) {
-      const proof = this.#ordered?.proof(name);
+      const proof = await this.#ordered?.proof(name);
       return proof === undefined ? refuse(`nothing to prove about ${name}`) : await showProof(stream, proof);
     }
     if (name !== undefined && entries.includes("web") && this.#web?.takes(name) === true) {

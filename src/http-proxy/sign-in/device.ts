@@ -22,13 +22,19 @@ export class DeviceSignIn {
 
   begin(asked: Asked, from: PeerAddress, provider: SignInProvider, next: string): Page {
     const { binding, fields } = bindingFor(asked.fields);
-    const name = this.#signIns.asked.put({ place: placeOf(asked), binding, provider, next }, from);
+    const name = this.#signIns.asked.put(
+      { place: placeOf(asked), binding, provider, address: this.#address, next },
+      from,
+    );
     return goTo(`${this.#address}${signInPaths.start}?login=${name}`, fields);
   }
 
   /** Who has come back, by a ticket that is good once, for the host and the browser that asked for it. Undefined: nobody. */
-  finish(asked: Asked, ticket: string): { readonly identity: Identity; readonly next: string } | undefined {
-    const found = this.#signIns.handedOver.take(ticket);
+  async finish(
+    asked: Asked,
+    ticket: string,
+  ): Promise<{ readonly identity: Identity; readonly next: string } | undefined> {
+    const found = await this.#signIns.ticket(ticket);
     if (found === undefined || found.place !== placeOf(asked) || !isBound(asked.fields, found.binding))
       return undefined;
     return { identity: found.identity, next: found.next };

@@ -11,6 +11,8 @@ export interface KeptOptions {
   readonly clock: Clock;
   readonly lifeMs: number;
   readonly max: number;
+  /** What the names begin with that are made here. */
+  readonly mark?: string;
   /** Of one network; the oldest of its own makes room for another. */
   readonly maxPerNetwork: number;
 }
@@ -36,9 +38,10 @@ export class Kept<T> {
     return this.#held.size;
   }
 
-  /** The name that it can be had by. `name`: one that cannot be guessed either. */
-  put(value: T, from: PeerAddress, name: string = randomBytes(32).toString("base64url")): string {
-    const { clock, lifeMs, max, maxPerNetwork } = this.#options;
+  /** The name that it can be had by. `given`: one that cannot be guessed either. */
+  put(value: T, from: PeerAddress, given?: string): string {
+    const { clock, lifeMs, max, maxPerNetwork, mark = "" } = this.#options;
+    const name = given ?? `${mark}${randomBytes(32).toString("base64url")}`;
     const nowMs = clock.monotonic();
     for (const [each, { untilMs }] of this.#held) {
       if (untilMs > nowMs) break;

@@ -1,8 +1,10 @@
 import type { Clock } from "#base";
-import type { Identity, SignInDesk, SignInProvider, SignInVisit, WaitingLogin } from "#contract";
+import type { Identity, PeerAddress, SignInDesk, SignInProvider, SignInVisit, WaitingLogin } from "#contract";
+import type { Page } from "../pages.ts";
 import type { Binding } from "./binding.ts";
 import { newCode } from "./code.ts";
 import { Kept } from "./kept.ts";
+import type { Seen, Step } from "./steps.ts";
 import { WrongCodes } from "./tries.ts";
 
 /** Logins by SSH that wait for somebody at a browser. */
@@ -25,6 +27,8 @@ const handOverMs = 60_000;
 export interface WaitingCode {
   readonly code: string;
   readonly login: WaitingLogin;
+  /** The gateway's own host, as the login was told of it. */
+  readonly address: string;
   visits: number;
 }
 
@@ -35,6 +39,8 @@ export interface PageLogin {
   /** The browser, as it is known there. */
   readonly binding: Binding;
   readonly provider: SignInProvider;
+  /** The gateway's own host. */
+  readonly address: string;
   /** Where they want to go there. */
   readonly next: string;
 }
@@ -56,8 +62,20 @@ export interface Confirming {
 }
 
 /** A proof on its way to a device's host. */
-export interface HandedOver extends PageLogin {
+export interface HandedOver extends Pick<PageLogin, "place" | "binding" | "next"> {
   readonly identity: Identity;
+}
+
+/** The sign-ins of the gateway's other processes. Each is in one of them, and goes on there wherever the browser has come. */
+export interface OtherSignIns {
+  /** The one here, as names say it that are made here. */
+  readonly here: number;
+  /** What the one that has it says; `at` absent: all are asked. Undefined: none has it. */
+  take(step: Step, seen: Seen, at?: number): Promise<Page | undefined>;
+  /** Once. */
+  ticket(name: string, at: number): Promise<HandedOver | undefined>;
+  /** Somebody has tried a code that nobody was shown. */
+  wrongCode(from: PeerAddress): void;
 }
 
 /** All sign-ins of this process, whatever configuration they began with. */
@@ -70,11 +88,20 @@ export class SignIns {
   readonly confirming: Kept<Confirming>;
   /** Tickets: proven at the gateway's own host, to be taken at a device's. */
   readonly handedOver: Kept<HandedOver>;
+  /** Absent: there are none. */
+  readonly others: OtherSignIns | undefined;
+  /** Of all names that are made here. */
+  readonly mark: string;
+  /** Browsers that are back from a provider, which is being asked who they are. */
+  finishing = 0;
   readonly #codes = new Map<string, WaitingCode>();
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, others?: OtherSignIns) {
+    this.others = others;
+    const mark = others === undefined ? "" : `${others.here}.`;
+    this.mark = mark;
     const kept = <T>(lifeMs: number): Kept<T> =>
-      new Kept({ clock, lifeMs, max: maxBrowsers, maxPerNetwork: maxBrowsersPerNetwork });
+      new Kept({ clock, lifeMs, mark, max: maxBrowsers, maxPerNetwork: maxBrowsersPerNetwork });
     this.wrongCodes = new WrongCodes(clock);
     this.asked = kept(handOverMs);
     this.visiting = kept(visitMs);
@@ -89,7 +116,7 @@ export class SignIns {
         if (this.#codes.size >= maxWaitingSignIns) return undefined;
         let code = newCode();
         while (this.#codes.has(code)) code = newCode();
-        const waiting: WaitingCode = { code, login, visits: 0 };
+        const waiting: WaitingCode = { code, login, address, visits: 0 };
         this.#codes.set(code, waiting);
         return {
           code,
@@ -99,6 +126,19 @@ export class SignIns {
         };
       },
     };
+  }
+
+  /** Which other process has given out a name; undefined: this one, or none. */
+  holderOf(name: string): number | undefined {
+    const [, number] = /^(\d{1,4})\./.exec(name) ?? [];
+    const holder = number === undefined ? undefined : Number(number);
+    return this.others === undefined || holder === this.others.here ? undefined : holder;
+  }
+
+  /** What a ticket stands for, wherever it was given out. Once. */
+  async ticket(name: string): Promise<HandedOver | undefined> {
+    const holder = this.holderOf(name);
+    return holder === undefined ? this.handedOver.take(name) : await this.others?.ticket(name, holder);
   }
 
   /** Who waits with a code. */

@@ -11,7 +11,8 @@ import type { Visitor } from "../visitor.ts";
 import { DeviceSignIn } from "./device.ts";
 import { signInSchema } from "./schema.ts";
 import { maxBrowsersPerNetwork, maxVisitsPerCode, SignIns } from "./sign-ins.ts";
-import { maxFinishing, SignInSite } from "./site.ts";
+import { SignInSite } from "./site.ts";
+import { maxFinishing } from "./steps.ts";
 import { maxWrongCodes } from "./tries.ts";
 
 const isDown = new PosternError("UPSTREAM_TEST", { user: "It is down.", operator: "down" });
@@ -312,16 +313,16 @@ test("a device's ticket: for its host, its browser, once, and not for long", asy
     return [url.searchParams.get("ticket") ?? "", cookie.split(";")[0] ?? ""];
   };
   const [one, cookie] = await ticket();
-  assert.deepEqual(device.finish(there(cookie), one), { identity, next: "/x" });
-  assert.equal(device.finish(there(cookie), one), undefined);
+  assert.deepEqual(await device.finish(there(cookie), one), { identity, next: "/x" });
+  assert.equal(await device.finish(there(cookie), one), undefined);
   const [two, second] = await ticket();
-  assert.equal(device.finish(there(second, "kiosk8.d:8443"), two), undefined);
-  assert.equal(device.finish(there(second), two), undefined);
+  assert.equal(await device.finish(there(second, "kiosk8.d:8443"), two), undefined);
+  assert.equal(await device.finish(there(second), two), undefined);
   const [three] = await ticket();
-  assert.equal(device.finish(there(cookie), three), undefined);
+  assert.equal(await device.finish(there(cookie), three), undefined);
   const [four, fourth] = await ticket();
   clock.advance(60_000);
-  assert.equal(device.finish(there(fourth), four), undefined);
+  assert.equal(await device.finish(there(fourth), four), undefined);
 });
 
 test("where devices are at paths of one host, a ticket is for one of these", async () => {
@@ -344,9 +345,9 @@ test("where devices are at paths of one host, a ticket is for one of these", asy
     return [new URL(back).searchParams.get("ticket") ?? "", cookie.split(";")[0] ?? ""];
   };
   const [one, cookie] = await ticket();
-  assert.equal(device.finish(at("/d/kiosk8", cookie), one), undefined);
+  assert.equal(await device.finish(at("/d/kiosk8", cookie), one), undefined);
   const [two, second] = await ticket();
-  assert.deepEqual(device.finish(at("/d/kiosk7", second), two), { identity, next: "/x" });
+  assert.deepEqual(await device.finish(at("/d/kiosk7", second), two), { identity, next: "/x" });
 });
 
 test("an address is a host by https, and nothing else", () => {
