@@ -40,13 +40,14 @@ test("a busy moment does not end the gathering", () => {
 test("somebody types when little comes on a socket that moves no bulk data", () => {
   const typing = new Typing();
   const never = Number.NEGATIVE_INFINITY;
-  assert.equal(typing.going(0), false);
+  assert.equal(typing.going(0), "no");
   typing.note(bulkReadBytes, never, 1);
-  assert.equal(typing.going(1), false);
+  assert.equal(typing.going(1), "no");
   // The other end of a download: it says now and then that it takes more.
   typing.note(36, 5_000, 5_010);
-  assert.equal(typing.going(5_010), false);
+  assert.equal(typing.going(5_010), "no");
   typing.note(36, never, 5_020);
-  assert.equal(typing.going(5_021), true);
-  assert.equal(typing.going(7_000), false);
+  assert.equal(typing.going(5_021), "just now");
+  assert.equal(typing.going(5_100), "on and off");
+  assert.equal(typing.going(7_000), "no");
 });

@@ -55,6 +55,9 @@ export class ReadPace {
 /** Whoever types now and then is thought to go on for so long, and a connection that moved bulk data to go on with that. */
 const habitMs = 1_000;
 
+/** For so long after it, an answer to what somebody typed is likely to come. */
+const echoMs = 20;
+
 /** Reads below this are somebody typing, if nothing large passed the same socket lately. */
 const typedBytes = 1024;
 
@@ -67,8 +70,10 @@ export class Typing {
     if (bytes < typedBytes && now - bulkAt > habitMs) this.#at = now;
   }
 
-  /** Whether it is going on at `now`. */
-  going(now: number): boolean {
-    return now - this.#at < habitMs;
+  /** How short the turns of others are to be kept at `now`: most of all while the answer to a keystroke is awaited. */
+  going(now: number): "no" | "on and off" | "just now" {
+    const ago = now - this.#at;
+    if (ago >= habitMs) return "no";
+    return ago < echoMs ? "just now" : "on and off";
   }
 }
