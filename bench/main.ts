@@ -19,7 +19,7 @@ import { manyCases } from "./many.ts";
 import { hottest, profileOf } from "./profile.ts";
 import { pysshrpCases } from "./pysshrp.ts";
 import { writeReadme } from "./readme.ts";
-import { merged, readReport, spoken, writeReport } from "./reports.ts";
+import { merged, readReport, spoken, stillAbsent, writeReport } from "./reports.ts";
 import { runCase } from "./runner.ts";
 import type { Machine, Report, Size } from "./schema.ts";
 import { saturatedCases } from "./saturated.ts";
@@ -196,7 +196,8 @@ async function measureAll(size: Size, begun: Report | undefined): Promise<Report
     const figures = [...report.figures, ...found];
     const took = { ...report.took, [bench.name]: Math.round((performance.now() - start) / 1000) };
     const load = [report.load[0], loadavg()[0] ?? 0] as const;
-    report = { ...report, figures, took, load, goals: judge(figures) };
+    const lacking = stillAbsent(report.absent, figures);
+    report = { ...report, absent: lacking, figures, took, load, goals: judge(figures) };
     writeReport(options.json, report);
   }
   tell(`${todo.length} cases took ${spoken((performance.now() - started) / 1000)}`, true);

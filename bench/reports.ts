@@ -36,10 +36,20 @@ export function merged(reports: readonly Report[]): Report {
     ...last,
     quick: reports.some(({ quick }) => quick),
     load: [Math.max(...reports.map(({ load }) => load[0])), Math.max(...reports.map(({ load }) => load[1]))],
+    absent: stillAbsent(Object.assign({}, ...reports.map(({ absent }) => absent)), all),
     took: Object.assign({}, ...reports.map(({ took }) => took ?? {})) as Record<string, number>,
     figures: all,
     goals: judge(all),
   };
+}
+
+/** Rivals of which no run has a figure. */
+export function stillAbsent(
+  absent: Readonly<Record<string, string>>,
+  figures: readonly Figure[],
+): Readonly<Record<string, string>> {
+  const there = new Set(figures.map(({ subject }) => subject));
+  return Object.fromEntries(Object.entries(absent).filter(([subject]) => !there.has(subject)));
 }
 
 /** Seconds as people say them. */
