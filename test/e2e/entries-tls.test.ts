@@ -142,6 +142,16 @@ test("TLS for a target that speaks it itself reaches it unopened", { skip }, asy
   other.destroy();
 });
 
+test("an authority that wants a proof of a target's name is led to the target, which speaks TLS itself", {
+  skip,
+}, async () => {
+  const alpn = ["acme-tls/1"];
+  assert.equal(await read(client("inner", alpn)), "from the target itself");
+  assert.equal(await failure("gate.example", alpn), "ERR_SSL_TLSV1_UNRECOGNIZED_NAME");
+  assert.equal(await failure("secret", alpn), "ERR_SSL_TLSV1_UNRECOGNIZED_NAME");
+  assert.equal(await failure("web1", alpn), "ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL");
+});
+
 test("what is not there, not for the client, or has no certificate, is one alert", { skip }, async () => {
   const code = "ERR_SSL_TLSV1_UNRECOGNIZED_NAME";
   for (const name of ["secret", "nowhere", "gone", "bare"]) assert.equal(await failure(name), code, name);

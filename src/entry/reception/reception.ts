@@ -197,7 +197,10 @@ class Front implements Reception {
     };
     if (name !== undefined && hello.alpn.includes(proofAlpnName)) {
       const proof = await this.#ordered?.proof(name);
-      return proof === undefined ? refuse(`nothing to prove about ${name}`) : await showProof(stream, proof);
+      if (proof !== undefined) return await showProof(stream, proof);
+      // A target that speaks TLS itself has its names proven itself.
+      if (this.#gatewayNames.has(name.toLowerCase()) || this.#web?.takes(name) === true)
+        return refuse(`nothing to prove about ${name}`);
     }
     if (name !== undefined && entries.includes("web") && this.#web?.takes(name) === true) {
       const ends = await this.#certificates.find(name, desk.signal);
