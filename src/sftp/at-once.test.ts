@@ -19,6 +19,8 @@ class Host {
     ["/srv/d/c", S_IFREG],
   ]);
   size = 0n;
+  /** What REALPATH calls the root. */
+  renamed = "/srv";
   readonly ends: SftpEnds;
   #answered = 0;
   #handles = 0;
@@ -30,8 +32,26 @@ class Host {
     ends.answer = () => undefined;
   }
 
-  static async start(options: Parameters<typeof planOf>[0] = {}, locks?: PathLocks): Promise<Host> {
-    return new Host(await SftpEnds.greeted(planOf({ root: "/srv", ...options }), locks));
+  /** `resolving`: its REALPATH follows links, and it is OpenSSH's by what it announces. */
+  static async start(
+    options: Parameters<typeof planOf>[0] = {},
+    locks?: PathLocks,
+    resolving = false,
+  ): Promise<Host> {
+    return new Host(
+      await SftpEnds.greeted(planOf({ root: "/srv", ...options }), locks, "openssh", resolving),
+    );
+  }
+
+  /** As OpenSSH's server does: what is last need not be there. */
+  #resolved(path: string): string | undefined {
+    const names = path.split("/").slice(1);
+    for (const at of names.keys()) {
+      const kind = this.kinds.get(`/${names.slice(0, at + 1).join("/")}`);
+      if (kind === S_IFLNK) return ["/outside", ...names.slice(at + 1)].join("/");
+      if (kind === undefined && at + 1 < names.length) return undefined;
+    }
+    return path.replace("/srv", this.renamed);
   }
 
   /** Kinds of requests that came since the beginning. */
@@ -64,6 +84,11 @@ class Host {
       case "lstat":
         if (kind === undefined) return status(FX.NO_SUCH_FILE);
         return { kind: "attrs", id, attrs: { size: this.size, permissions: kind } };
+      case "realpath": {
+        const name = this.#resolved(request.path);
+        if (name === undefined) return status(FX.NO_SUCH_FILE);
+        return { kind: "name", id, entries: [{ name, longname: name, attrs: {} }] };
+      }
       case "readlink":
         return { kind: "name", id, entries: [{ name: "/outside", longname: "", attrs: {} }] };
       case "open":
@@ -142,6 +167,34 @@ test("files that are written over cost one attempt, then as many round trips as 
   );
 });
 
+test("a host that resolves links is asked once about all folders of a path", async () => {
+  const host = await Host.start({}, undefined, true);
+  host.kinds.set("/srv/d/e", S_IFDIR);
+  host.kinds.set("/srv/d/e/f", S_IFREG);
+  await host.ask({ kind: "stat", id: 1, path: "/d/e/f" });
+  for (const [request, looks] of [
+    [open("/d/e/new", upload), ["open", "realpath"]],
+    [{ kind: "opendir", id: 9, path: "/d/e" }, ["opendir", "realpath"]],
+    [open("/d/e/f"), ["open", "realpath", "lstat"]],
+  ] as const) {
+    const before = host.asked.length;
+    const { reply, trips } = await host.ask(request);
+    assert.deepEqual([reply.kind, trips, host.asked.slice(before)], ["handle", 1, looks]);
+  }
+});
+
+test("a host that knows its files by other names is asked name by name from then on", async () => {
+  const host = await Host.start({}, undefined, true);
+  await host.ask({ kind: "stat", id: 1, path: "/d" });
+  host.renamed = "/SRV";
+  assert.equal((await host.ask(open("/d/new", upload))).reply.kind, "handle");
+  const before = host.asked.length;
+  await host.ask({ kind: "stat", id: 1, path: "/d" });
+  const { reply, trips } = await host.ask({ kind: "opendir", id: 2, path: "/d" });
+  assert.deepEqual([reply.kind, trips], ["handle", 1]);
+  assert.deepEqual(host.asked.slice(before), ["lstat", "opendir", "lstat"]);
+});
+
 test("a folder is listed in one round trip if those above it were seen", async () => {
   const host = await Host.start();
   host.kinds.set("/srv/d/e", S_IFDIR);
@@ -150,40 +203,50 @@ test("a folder is listed in one round trip if those above it were seen", async (
   assert.deepEqual([reply.kind, trips], ["handle", 1]);
 });
 
-test("what is no file any more, or lies behind a link, is closed again and refused", async () => {
-  for (const [path, kind] of [
-    ["/srv/d", S_IFLNK],
-    ["/srv/d/a", S_IFLNK],
-    ["/srv/d/a", S_IFIFO],
-  ] as const) {
-    for (const request of [open("/d/a"), { kind: "opendir", id: 9, path: "/d/a" } as const]) {
-      // Which no server lists.
-      if (kind === S_IFIFO && request.kind === "opendir") continue;
-      const host = await Host.start();
-      await host.list();
-      host.kinds.set(path, kind);
-      const before = host.asked.length;
-      const { reply } = await host.ask(request);
-      const ours = host.asked.slice(before);
-      assert.equal(ours.filter((each) => each === "close").length, 1, `${path} ${kind}`);
-      if (request.kind === "open") assert.equal(codeOf(reply), FX.PERMISSION_DENIED);
-      assert.ok(!host.ends.toClient.some((each) => each.kind === "handle" && each.id === 9));
-    }
-  }
-});
+for (const resolving of [false, true]) {
+  const told = resolving ? ", at a host that resolves links" : "";
 
-test("a folder that became a link keeps a new file from being had, and the audit is told", async () => {
-  const host = await Host.start();
-  await host.ask({ kind: "stat", id: 1, path: "/d" });
-  host.kinds.set("/srv/d", S_IFLNK);
-  const { reply } = await host.ask(open("/d/new", upload));
-  assert.equal(codeOf(reply), FX.PERMISSION_DENIED);
-  assert.equal(host.asked.filter((kind) => kind === "open").length, 1, "and is not tried again");
-  assert.deepEqual(
-    host.ends.events.map(({ event }) => event),
-    ["file-refused"],
-  );
-});
+  test(`what is no file any more, or lies behind a link, is closed again and refused${told}`, async () => {
+    for (const [path, kind] of [
+      ["/srv/d", S_IFLNK],
+      ["/srv/d/a", S_IFLNK],
+      ["/srv/d/a", S_IFIFO],
+      ["/srv/d/e", S_IFLNK],
+      ["/srv/d/e/a", S_IFLNK],
+    ] as const) {
+      const last = path.startsWith("/srv/d/e") ? "/d/e/a" : "/d/a";
+      for (const request of [open(last), { kind: "opendir", id: 9, path: last } as const]) {
+        // Which no server lists.
+        if (kind === S_IFIFO && request.kind === "opendir") continue;
+        const host = await Host.start({}, undefined, resolving);
+        await host.list();
+        host.kinds.set("/srv/d/e", S_IFDIR);
+        host.kinds.set("/srv/d/e/a", S_IFREG);
+        await host.ask({ kind: "lstat", id: 8, path: last });
+        host.kinds.set(path, kind);
+        const before = host.asked.length;
+        const { reply } = await host.ask(request);
+        const ours = host.asked.slice(before);
+        assert.equal(ours.filter((each) => each === "close").length, 1, `${path} ${kind}`);
+        if (request.kind === "open") assert.equal(codeOf(reply), FX.PERMISSION_DENIED);
+        assert.ok(!host.ends.toClient.some((each) => each.kind === "handle" && each.id === 9));
+      }
+    }
+  });
+
+  test(`a folder that became a link keeps a new file from being had, and the audit is told${told}`, async () => {
+    const host = await Host.start({}, undefined, resolving);
+    await host.ask({ kind: "stat", id: 1, path: "/d" });
+    host.kinds.set("/srv/d", S_IFLNK);
+    const { reply } = await host.ask(open("/d/new", upload));
+    assert.equal(codeOf(reply), FX.PERMISSION_DENIED);
+    assert.equal(host.asked.filter((kind) => kind === "open").length, 1, "and is not tried again");
+    assert.deepEqual(
+      host.ends.events.map(({ event }) => event),
+      ["file-refused"],
+    );
+  });
+}
 
 test("a server that makes files where there are some is not asked again to open at once", async () => {
   const host = await Host.start();

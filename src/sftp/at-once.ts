@@ -1,12 +1,21 @@
 import { type Bytes, FXF, type SftpReply } from "#ssh/sftp";
 import { checkPath, type Found, foundIn, type Place, type Tree } from "./find.ts";
-import { componentsOf, joined, maxPathComponents } from "./paths.ts";
-import { type Plan, type Question, Refusal } from "./plan.ts";
+import { below, componentsOf, joined, maxPathComponents } from "./paths.ts";
+import { type Plan, type Question, realpathIn, Refusal } from "./plan.ts";
 
-/** Something that is open upstream, and where it lies. */
+/** Something that is open upstream, and where it lies; `found` is absent if that it could be opened tells all. */
 export interface Opened {
   readonly place: Place;
   readonly handle: Bytes;
+}
+
+/** How something is opened at once. */
+export interface Door {
+  readonly open: (upstream: Bytes) => Question;
+  /** That it could be opened tells what it is: made by this, or a folder. */
+  readonly telling: boolean;
+  /** Else it must be this. */
+  readonly fits: (found: Found) => boolean;
 }
 
 /**
@@ -14,32 +23,61 @@ export interface Opened {
  * on the way were seen a moment ago. If one of them is none any more, or the last name is not of the kind that was awaited, what is
  * open is closed again, and nobody had it. Undefined: it must be done the slow way, which also knows what to say.
  */
-export function* openAtOnce(
-  tree: Tree,
-  names: readonly string[],
-  question: (upstream: Bytes) => Question,
-  fits: (found: Found) => boolean,
-): Plan<Opened | undefined> {
-  const paths = prefixesOf(names);
-  const root = tree.root === "/" ? "" : tree.root;
-  const path = paths.at(-1) ?? "/";
-  const upstream = root + path;
-  const ask: Question[] = [question(upstream)];
-  for (const each of paths) ask.push({ kind: "lstat", path: root + each });
-  const replies = yield { ask };
-  const [opened] = replies;
+export function* openAtOnce(tree: Tree, names: readonly string[], door: Door): Plan<Opened | undefined> {
+  const path = joined(names);
+  const upstream = below(tree.root, names);
+  const short = tree.known.resolving && (door.telling || names.length > 2);
+  const looks = short ? shortLooks(tree, names, door.telling) : namesOf(tree, names);
+  const [opened, ...replies] = yield { ask: [door.open(upstream), ...looks] };
   if (opened?.kind !== "handle") return undefined;
   const { handle } = opened;
-  const found = lastOf(tree, paths, replies);
-  if (found !== undefined && fits(found)) return { handle, place: { path, names, upstream, found } };
+  const found = short
+    ? foundShortly(tree, names, door.telling, replies)
+    : lastOf(tree, prefixesOf(names), replies);
+  if (found === "made" || (found !== undefined && door.fits(found)))
+    return { handle, place: { path, names, upstream, found: found === "made" ? undefined : found } };
   yield { ask: [{ kind: "close", handle }] };
   return undefined;
 }
 
-/** What the last path is, if all before it are folders; the looks at them stand behind the first reply. */
+function namesOf(tree: Tree, names: readonly string[]): Question[] {
+  const root = tree.root === "/" ? "" : tree.root;
+  return prefixesOf(names).map((each) => ({ kind: "lstat", path: root + each }));
+}
+
+/** One question whether there is a link in the path; and what is last, unless that is known. */
+function shortLooks(tree: Tree, names: readonly string[], telling: boolean): Question[] {
+  const upstream = below(tree.root, names);
+  if (telling) return [{ kind: "realpath", path: upstream }];
+  return [
+    { kind: "realpath", path: below(tree.root, names.slice(0, -1)) },
+    { kind: "lstat", path: upstream },
+  ];
+}
+
+/** What the last path is, if there is no link in it. */
+function foundShortly(
+  tree: Tree,
+  names: readonly string[],
+  telling: boolean,
+  [resolved, last]: readonly SftpReply[],
+): Found | "made" | undefined {
+  const folders = names.slice(0, -1);
+  if (realpathIn(resolved) !== below(tree.root, telling ? names : folders)) {
+    // It is no more than a shorter way: a host may have other names for its files.
+    tree.known.resolving = false;
+    return undefined;
+  }
+  const found = telling ? "made" : foundIn(last);
+  if (found instanceof Refusal || found === undefined) return undefined;
+  for (const each of prefixesOf(folders)) tree.known.saw(each, "directory");
+  return found;
+}
+
+/** What the last path is, if all before it are folders. */
 function lastOf(tree: Tree, paths: readonly Bytes[], replies: readonly SftpReply[]): Found | undefined {
   for (const [at, path] of paths.entries()) {
-    const found = foundIn(replies[at + 1]);
+    const found = foundIn(replies[at]);
     if (found instanceof Refusal || found === undefined) return undefined;
     const last = at + 1 === paths.length;
     // Of files that are done with there are many, and nobody asks for them again.

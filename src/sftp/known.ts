@@ -37,6 +37,10 @@ export class Known {
   exclusive = true;
   /** Whether a backslash is a sign like others to the upstream, once it was asked. */
   backslashes: boolean | undefined;
+  /** The upstream's REALPATH follows links, and so tells of a whole path at once that there is none in it. */
+  resolving = false;
+  /** That is sure without looking at what was made. */
+  surelyExclusive = false;
 
   constructor(clock: Pick<Clock, "monotonic">) {
     this.#clock = clock;

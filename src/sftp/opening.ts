@@ -89,12 +89,11 @@ export class Opening {
 
   *#openQuick({ id, attrs, flags: asked }: Of<"open">, quick: Quick): Plan<Outcome | undefined> {
     const { names, flags, creating } = quick;
-    const opened = yield* openAtOnce(
-      this.#tree,
-      names,
-      (path) => ({ kind: "open", path, flags, attrs }),
-      ({ kind, attrs: { size } }) => kind === "file" && (!creating || size === 0n),
-    );
+    const opened = yield* openAtOnce(this.#tree, names, {
+      open: (path) => ({ kind: "open", path, flags, attrs }),
+      telling: creating && this.#tree.known.surelyExclusive,
+      fits: ({ kind, attrs: { size } }) => kind === "file" && (!creating || size === 0n),
+    });
     if (opened === undefined) return undefined;
     const { handle, place } = opened;
     const { path, upstream, found } = place;
@@ -156,12 +155,11 @@ export class Opening {
     const names = knownNames(this.#tree, path);
     if (names === undefined || !this.#rules.rights(joined(names)).has("list")) return undefined;
     if (this.#open.room(this.#opening) !== undefined) return undefined;
-    const opened = yield* openAtOnce(
-      this.#tree,
-      names,
-      (upstream) => ({ kind: "opendir", path: upstream }),
-      ({ kind }) => kind === "directory",
-    );
+    const opened = yield* openAtOnce(this.#tree, names, {
+      open: (upstream) => ({ kind: "opendir", path: upstream }),
+      telling: true,
+      fits: ({ kind }) => kind === "directory",
+    });
     if (opened === undefined) return undefined;
     this.#keepFolder(opened.handle, opened.place);
     return { answer: { kind: "handle", id, handle: opened.handle } };

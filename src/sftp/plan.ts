@@ -56,3 +56,8 @@ export function statusReply(id: number, code: number, text: string = statusText(
 export function pathReply(id: number, path: Bytes): SftpReply {
   return { kind: "name", id, entries: [{ name: path, longname: path, attrs: {} }] };
 }
+
+/** What REALPATH said. */
+export function realpathIn(reply: SftpReply | undefined): Bytes | undefined {
+  return reply?.kind === "name" ? reply.entries[0]?.name : undefined;
+}

@@ -1,5 +1,5 @@
 import { createHash, hash, type Hash } from "node:crypto";
-import type { Auditor, FileAction } from "#contract";
+import type { AuditEvent, Auditor, FileAction } from "#contract";
 import { type Bytes, FXF, shownPath, statusText, FX } from "#ssh/sftp";
 import type { Listing } from "./known.ts";
 
@@ -9,6 +9,10 @@ const maxShownChars = 4096;
 function shown(path: Bytes): string {
   const text = shownPath(path);
   return text.length <= maxShownChars ? text : `${text.slice(0, maxShownChars)}…`;
+}
+
+function shownIf(path: Bytes | undefined): string | undefined {
+  return path === undefined ? undefined : shown(path);
 }
 
 /** So much of a file is kept until it is closed, and hashed at once: a hash that can be added to costs more than a small file. */
@@ -140,9 +144,14 @@ export class OpenFile {
   }
 }
 
-/** Tells the audit, where there is one; what is refused always, the rest if the rule wants it. */
+/**
+ * Tells the audit, where there is one; what is refused always, the rest if the rule wants it. Not at once: what is told of was answered
+ * by the upstream, and the client has that answer first.
+ */
 export class Recorder {
   readonly #audit: Auditor | undefined;
+  /** To be told, in order. */
+  #late: (() => AuditEvent)[] = [];
   readonly #channel: number;
   readonly on: boolean;
   /** Whether what passes is to be hashed. */
@@ -155,71 +164,82 @@ export class Recorder {
     this.hashing = this.on && hash;
   }
 
+  /** Tells what has not been told yet. */
+  tell(): void {
+    const late = this.#late;
+    this.#late = [];
+    for (const event of late) this.#audit?.(event());
+  }
+
+  #later(event: () => AuditEvent): void {
+    if (this.#late.push(event) === 1) queueMicrotask(() => this.tell());
+  }
+
   refused(action: FileAction, path: Bytes, reason: string, to?: Bytes): void {
-    this.#audit?.({
+    if (this.#audit === undefined) return;
+    this.#later(() => ({
       event: "file-refused",
       channel: this.#channel,
       action,
       path: shown(path),
       to: to === undefined ? undefined : shown(to),
       reason,
-    });
+    }));
   }
 
   opened(named: Named, flags: number, code?: number): void {
     if (!this.on) return;
-    this.#audit?.({
-      event: "file-open",
-      channel: this.#channel,
-      ...pathsOf(named),
-      access: accessOf(flags),
-      ...outcomeOf(code),
+    this.#later(() => {
+      const { outcome, reason } = outcomeOf(code);
+      return {
+        event: "file-open",
+        channel: this.#channel,
+        path: shown(named.path),
+        upstreamPath: shownIf(named.upstream),
+        access: accessOf(flags),
+        outcome,
+        reason,
+      };
     });
   }
 
   changed(action: FileAction, named: Named, code: number, to?: Named): void {
     if (!this.on) return;
-    this.#audit?.({
+    this.#later(() => ({
       event: "file-change",
       channel: this.#channel,
       action,
-      ...pathsOf(named),
-      ...(to === undefined
-        ? {}
-        : { to: shown(to.path), upstreamTo: to.upstream === undefined ? undefined : shown(to.upstream) }),
+      path: shown(named.path),
+      upstreamPath: shownIf(named.upstream),
+      ...(to === undefined ? {} : { to: shown(to.path), upstreamTo: shownIf(to.upstream) }),
       ...outcomeOf(code),
-    });
+    }));
   }
 
   /** `code` absent: the channel ended before it was closed. */
   closed(file: OpenFile, code?: number): void {
     if (!this.on) return;
-    if (file.directory) {
-      this.#audit?.({
-        event: "file-list",
-        channel: this.#channel,
-        ...pathsOf(file.named),
-        entries: file.entries,
-      });
-      return;
-    }
-    this.#audit?.({
+    this.#later(() => this.#closing(file, code));
+  }
+
+  #closing(file: OpenFile, code: number | undefined): AuditEvent {
+    const path = shown(file.named.path);
+    const upstreamPath = shownIf(file.named.upstream);
+    const channel = this.#channel;
+    if (file.directory) return { event: "file-list", channel, path, upstreamPath, entries: file.entries };
+    const sum = code === FX.OK ? file.sum() : undefined;
+    return {
       event: "file-close",
-      channel: this.#channel,
-      ...pathsOf(file.named),
+      channel,
+      path,
+      upstreamPath,
       outcome: code === undefined ? "cut-off" : code === FX.OK ? "done" : "failed",
       bytesRead: file.read.bytes,
       bytesWritten: file.written.bytes,
-      ...(code === FX.OK ? file.sum() : {}),
-    });
+      sha256: sum?.sha256,
+      of: sum?.of,
+    };
   }
-}
-
-function pathsOf({ path, upstream }: Named): {
-  readonly path: string;
-  readonly upstreamPath: string | undefined;
-} {
-  return { path: shown(path), upstreamPath: upstream === undefined ? undefined : shown(upstream) };
 }
 
 function outcomeOf(code: number | undefined): {
@@ -240,5 +260,7 @@ const accesses = [
 ] as const;
 
 function accessOf(flags: number): string[] {
-  return accesses.flatMap(([flag, name]) => ((flags & flag) === 0 ? [] : [name]));
+  const told: string[] = [];
+  for (const [flag, name] of accesses) if ((flags & flag) !== 0) told.push(name);
+  return told;
 }

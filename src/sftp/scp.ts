@@ -42,6 +42,7 @@ export class ScpWatch {
     if (this.#file !== undefined) this.#recorder.closed(this.#file);
     this.#file = undefined;
     this.#lost = true;
+    this.#recorder.tell();
   }
 
   #read(bytes: Uint8Array): void {

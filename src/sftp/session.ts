@@ -168,6 +168,7 @@ export class SftpSession {
     this.#pending.clear();
     for (const file of this.#files.values()) this.#recorder.closed(file);
     this.#files.clear();
+    this.#recorder.tell();
   }
 
   #guarded(by: "client" | "upstream", run: () => boolean): boolean {
@@ -220,14 +221,17 @@ export class SftpSession {
       ([name]) =>
         knownExtensions.has(name) && !(rules.root !== undefined && name === "users-groups-by-id@openssh.com"),
     );
-    this.#run(this.#settle(encodeSftpHello(FXP.VERSION, { extensions: known })));
+    // By this it is OpenSSH's, or does as that one does.
+    const surelyExclusive = extensions.some(([name]) => name === "lsetstat@openssh.com");
+    this.#run(this.#settle(encodeSftpHello(FXP.VERSION, { extensions: known }), surelyExclusive));
     return false;
   }
 
   /** Before the client is greeted it is made out what it may see. */
-  *#settle(greeting: Uint8Array): Plan<void> {
+  *#settle(greeting: Uint8Array, surelyExclusive: boolean): Plan<void> {
     const { rules, usage, clock, locks, place, symlinks } = this.#ports;
     const tree = yield* plantTree(rules, clock);
+    tree.known.surelyExclusive = surelyExclusive;
     this.#unwatch = locks.watch(place, tree.root, () => tree.known.forget());
     this.#open = new OpenFiles(this.#files, rules, this.#recorder, usage);
     this.#confinement = new Confinement(tree, rules, this.#recorder, this.#open, symlinks);
@@ -431,10 +435,10 @@ export class SftpSession {
       return true;
     }
     const { confining, root } = this.#ports.rules;
-    // The most frequent answer of all, which changes nothing: not even decoded.
-    const done = request?.kind === "write" && isSuccess(packet);
-    if (!done && (finish !== undefined || confining)) {
-      const reply = decodeSftpReply(packet);
+    // The most frequent answers of all are not even decoded, and what was written changes nothing.
+    const success = isSuccess(packet);
+    if (!(success && request?.kind === "write") && (finish !== undefined || confining)) {
+      const reply = success ? done : decodeSftpReply(packet);
       const told = finish?.(reply) ?? (root === undefined ? undefined : plain(reply));
       if (told !== undefined) {
         this.#fromUpstream.emit(encodeSftpReply(told));
@@ -456,7 +460,9 @@ export class SftpSession {
   }
 }
 
-const success: Buffer = Buffer.from(encodeSftpReply(statusReply(0, FX.OK)));
+/** Stands for all that say so: nobody looks at the number. */
+const done: SftpReply = statusReply(0, FX.OK);
+const success: Buffer = Buffer.from(encodeSftpReply(done));
 /** What stands behind the number in a status that says that it was done, as OpenSSH's server has it: without a language. */
 const successTail: Buffer = Buffer.concat([success.subarray(9, -6), Buffer.alloc(4)]);
 

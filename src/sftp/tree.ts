@@ -3,18 +3,28 @@ import { type Bytes, FX, kindOf } from "#ssh/sftp";
 import type { Tree } from "./find.ts";
 import { Known } from "./known.ts";
 import { below, componentsOf } from "./paths.ts";
-import type { Plan } from "./plan.ts";
+import { type Plan, realpathIn } from "./plan.ts";
 import { sftpRoomErrors } from "./errors.ts";
 import type { FileRules } from "./rules.ts";
+
+/** A link on every Linux, to a folder whose name is a number: whoever resolves links tells another path than this. */
+const knownLink: Bytes = "/proc/self";
 
 /** Asks the upstream where the root is, before anything else. Throws UPSTREAM_SFTP_ROOT. */
 export function* plantTree(rules: FileRules, clock: Pick<Clock, "monotonic">): Plan<Tree> {
   const asked: Bytes = rules.root ?? ".";
-  const [reply] = yield { ask: [{ kind: "realpath", path: asked }] };
-  const told = reply?.kind === "name" ? reply.entries[0]?.name : undefined;
+  const [reply, link] = yield {
+    ask: [
+      { kind: "realpath", path: asked },
+      { kind: "realpath", path: knownLink },
+    ],
+  };
+  const told = realpathIn(reply);
   if (told?.startsWith("/") !== true) throw new sftpRoomErrors.UPSTREAM_SFTP_ROOT("it has no absolute path");
   const names = componentsOf(told);
-  const common = { known: new Known(clock), hidden: (path: Bytes) => rules.hidden(path) };
+  const known = new Known(clock);
+  known.resolving = /^\/proc\/\d+$/.test(realpathIn(link) ?? "");
+  const common = { known, hidden: (path: Bytes) => rules.hidden(path) };
   if (names.includes("..")) throw new sftpRoomErrors.UPSTREAM_SFTP_ROOT("its path is not plain");
   if (rules.root === undefined) return { root: "/", rootNames: [[]], home: names, ...common };
   const root = below("/", names);

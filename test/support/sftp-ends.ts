@@ -78,11 +78,22 @@ export class SftpEnds {
     });
   }
 
-  /** Both greet each other. */
-  static async greeted(plan: SftpPlan, locks?: PathLocks, symlinks?: SymlinkOrder): Promise<SftpEnds> {
+  /** Both greet each other. `resolving`: the upstream's REALPATH follows links, as OpenSSH's does. */
+  static async greeted(
+    plan: SftpPlan,
+    locks?: PathLocks,
+    symlinks?: SymlinkOrder,
+    resolving = false,
+  ): Promise<SftpEnds> {
     const ends = new SftpEnds(plan, locks, symlinks);
+    if (resolving)
+      ends.answer = (request) => {
+        const link = request.kind === "realpath" && request.path === "/proc/self";
+        return plainAnswer(link ? { ...request, path: "/proc/77" } : request);
+      };
     ends.send(encodeSftpHello(FXP.INIT));
-    ends.sendDown(encodeSftpHello(FXP.VERSION));
+    const extensions = resolving ? ([["lsetstat@openssh.com", "1"]] as const) : [];
+    ends.sendDown(encodeSftpHello(FXP.VERSION, { extensions }));
     await settled();
     return ends;
   }
