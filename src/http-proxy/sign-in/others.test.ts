@@ -136,3 +136,45 @@ test("names of processes that are not there, and codes that nobody was shown, co
     assert.match(await guess((n % 3) + 1), /Nobody waits with that code/);
   for (const number of [1, 2, 3]) assert.doesNotMatch(await guess(number), /Nobody waits with that code/);
 });
+
+test("wrong codes that come all at once count as those do that come one after the other", async () => {
+  const { at, asked } = start();
+  const guesses = Array.from({ length: 5 * maxWrongCodes }, () =>
+    at(1).steps.take({ kind: "code", typed: "BCDF-GHJK" }, seenWith("")),
+  );
+  const pages = await Promise.all(guesses);
+  assert.equal(pages.filter(({ status }) => status === 400).length, maxWrongCodes);
+  assert.equal(asked.length, maxWrongCodes);
+});
+
+test("a right code, in another process, is none of the wrong ones", async () => {
+  const { at, provider } = start();
+  const login = { user: "ada", from, provider, sameNetwork: false, mayBe: () => true } as const;
+  for (let n = 0; n < 2 * maxWrongCodes; n++) {
+    using open = at(2)
+      .signIns.desk(address)
+      .open({ ...login, settle: () => {}, refuse: () => {}, fail: () => {} });
+    assert.ok(open !== undefined);
+    assert.equal((await at(1).steps.take({ kind: "code", typed: open.code }, seenWith(""))).status, 200);
+  }
+});
+
+test("where nobody knows an address, nobody is in one network", async () => {
+  const { at, provider } = start();
+  const nowhere: PeerAddress = { text: "unix" };
+  using open = at(1)
+    .signIns.desk(address)
+    .open({
+      user: "ada",
+      from: nowhere,
+      provider,
+      sameNetwork: true,
+      mayBe: () => true,
+      settle: () => {},
+      refuse: () => {},
+      fail: () => {},
+    });
+  assert.ok(open !== undefined);
+  const seen: Seen = { fields: [], from: nowhere };
+  assert.equal((await at(1).steps.take({ kind: "code", typed: open.code }, seen)).status, 403);
+});

@@ -103,9 +103,13 @@ export class SignInSteps {
     if (code === undefined) return codePage("", "That is no code: it has eight letters, as BCDF-GHJK.");
     const waiting = signIns.waiting(code);
     if (waiting !== undefined) return await this.#begun(waiting, seen);
+    // Before others are asked: those that come meanwhile must not be more for that.
+    const takeBack = signIns.wrongCodes.count(from);
     const elsewhere = await signIns.others?.take({ kind: "code", typed: code }, seen);
-    if (elsewhere !== undefined) return elsewhere;
-    signIns.wrongCodes.count(from);
+    if (elsewhere !== undefined) {
+      takeBack();
+      return elsewhere;
+    }
     signIns.others?.wrongCode(from);
     return this.#refuse(codePage("", unknownCode), from, "nobody waits with that code");
   }
@@ -249,9 +253,10 @@ function stateIn(query: string): string | undefined {
   return more.length > 0 ? undefined : state;
 }
 
-/** Whether a browser is where it must be. */
+/** Whether a browser is where it must be. Of who has no address that can be known, nobody can say. */
 function isNear({ login }: WaitingCode, from: PeerAddress): boolean {
-  return !login.sameNetwork || networkIn(login.from) === networkIn(from);
+  if (!login.sameNetwork) return true;
+  return from.ip !== undefined && networkIn(login.from) === networkIn(from);
 }
 
 function placeOf({ ip, text }: PeerAddress): string {

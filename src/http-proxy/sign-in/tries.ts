@@ -23,7 +23,8 @@ export class WrongCodes {
     return (this.#of(from)?.count ?? 0) >= maxWrongCodes;
   }
 
-  count(from: PeerAddress): void {
+  /** Gives what takes it back, for one that turns out to be right. */
+  count(from: PeerAddress): () => void {
     const network = networkIn(from);
     const counted = this.#of(from) ?? { count: 0, untilMs: this.#clock.monotonic() + windowMs };
     counted.count++;
@@ -31,6 +32,7 @@ export class WrongCodes {
     this.#counts.set(network, counted);
     const [oldest] = this.#counts.keys();
     if (this.#counts.size > maxCountedNetworks && oldest !== undefined) this.#counts.delete(oldest);
+    return () => void counted.count--;
   }
 
   #of(from: PeerAddress): { count: number; readonly untilMs: number } | undefined {
