@@ -59,7 +59,9 @@ export interface Goal {
 
 /** With fewer, whoever sends and takes needs the cores that the gateway is to have. */
 const cores = availableParallelism();
-const whereCoresAreFree = cores >= 4 ? {} : { onlyHere: `of ${cores} cores none is free for it` };
+const coresAreFree = cores >= 4;
+const noCoreFree = `of ${cores} cores none is free for it`;
+const whereCoresAreFree = coresAreFree ? {} : { onlyHere: noCoreFree };
 
 const directions = ["down", "up"] as const;
 const gb = "proxyCpuSecondsPerGb";
@@ -227,7 +229,7 @@ export const goals: readonly Goal[] = [
       {
         what: "tunnels: CPU ms/s for 10,000",
         found: times(findings.value("tunnels", "gateway", "cpuMsPerSessionSecond"), 10_000),
-        onlyTold: true,
+        atMost: 10,
       },
     ],
   },
@@ -240,15 +242,16 @@ export const goals: readonly Goal[] = [
         what: "logins",
         found: findings.ratio("workers", "two", "loginsPerSecond", "one"),
         atLeast: 1.8,
-        ...whereCoresAreFree,
+        onlyTold: !coresAreFree,
       },
       {
         what: "bulk",
         found: findings.ratio("workers-bulk", "two", "megabytesPerSecond", "one"),
         atLeast: 1.5,
-        ...whereCoresAreFree,
+        onlyTold: !coresAreFree,
       },
     ],
+    ...(coresAreFree ? {} : { open: noCoreFree }),
   },
   {
     id: "P12",
