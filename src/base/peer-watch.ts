@@ -4,11 +4,14 @@ import { Rounds } from "./rounds.ts";
 /** Who is probed by the kernel, and to whom nothing is under way, is asked after so many intervals: whether its program still works. */
 const probedIntervals = 6;
 
-/** In one interval so many of those are asked, which costs a hundredth of a core at most. Where there are more, each is asked less often. */
-const askedPerInterval = 300;
+/**
+ * In one interval so many of those are asked: with intervals of ten seconds less than half of a core's hundredth. Where there are more, each
+ * is asked less often: whoever is sent something is asked at once anyway.
+ */
+const askedPerInterval = 200;
 
 /** However many there are, each is asked in so many intervals. */
-const maxProbedIntervals = 30;
+const maxProbedIntervals = 50;
 
 export interface PeerWatchOptions {
   /** Milliseconds of silence after which the peer is asked; 0: never. */

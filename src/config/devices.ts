@@ -90,7 +90,7 @@ export const devicesSchema: z.ZodType<DevicesConfig> = z
         intervalSeconds: duration({ min: 1, max: 3600 })
           .prefault(10)
           .describe(
-            "How long a device may be silent before it is asked whether it is there; six times that, and up to thirty times where there are thousands, where the kernel asks (TCP keepalive) and nothing is under way.",
+            "How long a device may be silent before it is asked whether it is there; six times that, and up to fifty times where there are thousands, where the kernel asks (TCP keepalive) and nothing is under way.",
           ),
         maxMissed: count({ min: 1, max: 100 })
           .prefault(2)

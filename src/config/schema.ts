@@ -174,7 +174,7 @@ const keepalive: z.ZodType<KeepaliveConfig> = z
     intervalSeconds: duration({ min: 0, max: 86_400 })
       .prefault(30)
       .describe(
-        "How long a side may be silent before it is asked whether it is there; six times that, and up to thirty times where there are thousands, where the kernel asks (TCP keepalive) and nothing is under way. 0: never asked.",
+        "How long a side may be silent before it is asked whether it is there; six times that, and up to fifty times where there are thousands, where the kernel asks (TCP keepalive) and nothing is under way. 0: never asked.",
       ),
     maxMissed: count({ min: 1, max: 1000 })
       .prefault(3)
