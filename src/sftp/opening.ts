@@ -1,5 +1,5 @@
 import { type Bytes, FX, FXF, type SftpReply, type SftpRequest } from "#ssh/sftp";
-import { flagsAtOnce, knownNames, openAtOnce } from "./at-once.ts";
+import { flagsAtOnce, openAtOnce, type SeenPath, seenPath } from "./at-once.ts";
 import { find, type Tree } from "./find.ts";
 import { Listing } from "./known.ts";
 import type { OpenFiles } from "./open-files.ts";
@@ -13,7 +13,7 @@ type Result = Outcome | Refusal;
 
 /** A file that can be opened before it is looked at. */
 interface Quick {
-  readonly names: readonly string[];
+  readonly seen: SeenPath;
   readonly flags: number;
   readonly creating: boolean;
 }
@@ -75,21 +75,21 @@ export class Opening {
 
   /** How a file may be opened at once. Undefined: not; what is to be refused is refused the slow way. */
   #quick({ path, flags: asked }: Of<"open">): Quick | undefined {
-    const names = knownNames(this.#tree, path);
-    const flags = names === undefined ? undefined : flagsAtOnce(this.#tree, names, asked);
-    if (names === undefined || flags === undefined || this.#open.room(this.#opening) !== undefined)
+    const seen = seenPath(this.#tree, path);
+    const flags = seen === undefined ? undefined : flagsAtOnce(this.#tree, seen, asked);
+    if (seen === undefined || flags === undefined || this.#open.room(this.#opening) !== undefined)
       return undefined;
     const creating = (flags & FXF.CREAT) !== 0;
     // A server could take no heed of EXCL: then what is there is opened.
-    const allowed = this.#flagsFor(flags, joined(names), true);
+    const allowed = this.#flagsFor(flags, seen.path, true);
     if (allowed !== flags) return undefined;
-    if (creating && this.#flagsFor(flags, joined(names), false) !== flags) return undefined;
-    return { names, flags, creating };
+    if (creating && this.#flagsFor(flags, seen.path, false) !== flags) return undefined;
+    return { seen, flags, creating };
   }
 
   *#openQuick({ id, attrs, flags: asked }: Of<"open">, quick: Quick): Plan<Outcome | undefined> {
-    const { names, flags, creating } = quick;
-    const opened = yield* openAtOnce(this.#tree, names, {
+    const { seen, flags, creating } = quick;
+    const opened = yield* openAtOnce(this.#tree, seen, {
       open: (path) => ({ kind: "open", path, flags, attrs }),
       telling: creating && this.#tree.known.surelyExclusive,
       fits: ({ kind, attrs: { size } }) => kind === "file" && (!creating || size === 0n),
@@ -152,10 +152,10 @@ export class Opening {
 
   /** Undefined: it must be done the slow way. */
   *#openFolderQuick({ id, path }: Of<"opendir">): Plan<Outcome | undefined> {
-    const names = knownNames(this.#tree, path);
-    if (names === undefined || !this.#rules.rights(joined(names)).has("list")) return undefined;
+    const seen = seenPath(this.#tree, path);
+    if (seen === undefined || !this.#rules.rights(seen.path).has("list")) return undefined;
     if (this.#open.room(this.#opening) !== undefined) return undefined;
-    const opened = yield* openAtOnce(this.#tree, names, {
+    const opened = yield* openAtOnce(this.#tree, seen, {
       open: (upstream) => ({ kind: "opendir", path: upstream }),
       telling: true,
       fits: ({ kind }) => kind === "directory",
