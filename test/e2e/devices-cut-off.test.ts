@@ -21,6 +21,8 @@ interface Island extends Disposable {
 function island(): Island | undefined {
   const id = `pt${process.pid % 100_000}`;
   const [router, device] = [`${id}r`, `${id}d`];
+  // Of its own as well: two runs at once would take each other's way.
+  const net = `10.${192 + ((process.pid >> 8) % 64)}.${process.pid % 256}`;
   const ip = (...args: readonly string[]): boolean => spawnSync(stranger("ip"), args).status === 0;
   const pair = (near: string, far: string, nearSpace: string | undefined, farSpace: string): boolean =>
     ip(
@@ -51,19 +53,19 @@ function island(): Island | undefined {
     ip("netns", "add", device) &&
     pair(`${id}a`, `${id}b`, undefined, router) &&
     pair(`${id}c`, `${id}d`, router, device) &&
-    end(undefined, `${id}a`, "10.213.77.1") &&
-    end(router, `${id}b`, "10.213.77.2") &&
-    end(router, `${id}c`, "10.213.77.5") &&
-    end(device, `${id}d`, "10.213.77.6") &&
-    ip("-n", device, "route", "add", "default", "via", "10.213.77.5") &&
-    ip("route", "add", "10.213.77.4/30", "via", "10.213.77.2") &&
+    end(undefined, `${id}a`, `${net}.1`) &&
+    end(router, `${id}b`, `${net}.2`) &&
+    end(router, `${id}c`, `${net}.5`) &&
+    end(device, `${id}d`, `${net}.6`) &&
+    ip("-n", device, "route", "add", "default", "via", `${net}.5`) &&
+    ip("route", "add", `${net}.4/30`, "via", `${net}.2`) &&
     forward("1");
   if (!made) {
     remove();
     return undefined;
   }
   return {
-    gate: "10.213.77.1",
+    gate: `${net}.1`,
     name: device,
     // A host that is no router drops what is not for it, and says nothing.
     line: (state) => assert.ok(forward(state === "up" ? "1" : "0"), state),
