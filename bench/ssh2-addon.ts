@@ -7,6 +7,9 @@ import { programPath } from "#test/support/strangers";
 /** Below the repository, so that it finds the same dependencies; git ignores it. */
 const folder = join(repository, "build", "bench-ssh2");
 const modules = join(repository, "node_modules");
+const release = join(folder, "lib", "protocol", "crypto", "build", "Release");
+/** The Node that the addon there was built for. */
+const builtFor = join(release, "node-version");
 const source = join("lib", "protocol", "crypto", "src", "binding.cc");
 
 /** Node's headers: of the folder that npm's `nodedir` names, of the installation that runs this, or of npm's package of Node. */
@@ -33,8 +36,13 @@ function versionOf(include: string): string | undefined {
   return `${part("MAJOR")}.${part("MINOR")}.${part("PATCH")}`;
 }
 
+function isBuilt(): boolean {
+  return existsSync(builtFor) && readFileSync(builtFor, "utf8") === process.versions.node;
+}
+
 /** Why ssh2 cannot be had with its addon here; undefined: it can. */
 export function whyNoSsh2Addon(): string | undefined {
+  if (isBuilt()) return undefined;
   if (programPath("g++") === undefined) return "g++ is not on the PATH";
   if (headers() !== undefined) return undefined;
   return `the headers of Node ${process.versions.node} are not here (npm_config_nodedir says where they are)`;
@@ -44,7 +52,7 @@ let made: Promise<string> | undefined;
 
 /** A copy of ssh2 whose addon is built for this Node; gives its folder. */
 export function ssh2WithAddon(): Promise<string> {
-  made ??= build(headers() ?? "");
+  made ??= isBuilt() ? Promise.resolve(folder) : build(headers() ?? "");
   return made;
 }
 
@@ -55,7 +63,6 @@ async function build(include: string): Promise<string> {
   // V8 has no such method any more; ssh2 1.17 still calls it, and means this.
   const text = readFileSync(join(folder, source), "utf8");
   writeFileSync(join(folder, source), text.replaceAll("context->GetIsolate()", "v8::Isolate::GetCurrent()"));
-  const release = join(folder, "lib", "protocol", "crypto", "build", "Release");
   mkdirSync(release, { recursive: true });
   const major = process.versions.openssl.split(".")[0] ?? "";
   const defines = [
@@ -73,5 +80,6 @@ async function build(include: string): Promise<string> {
     join(release, "sshcrypto.node"),
     join(folder, source),
   ]);
+  writeFileSync(builtFor, process.versions.node);
   return folder;
 }
