@@ -43,12 +43,10 @@ test("the key decides, once it is proven", async () => {
     credentials: [storedKey()],
     hosts: [`${name}.lan`],
   });
-  const answers = ["key-ok", "accept"] as const;
-  let asked = 0;
   await using gate = new FakeGateway({
     clock,
     rules: [rule("one", ada), rule("two", bob)],
-    upstream: () => ({ answer: () => answers[asked++ % 2] ?? "reject", methods: ["publickey"] }),
+    upstream: () => ({ answer: () => "accept", methods: ["publickey"] }),
   });
   const client = await gate.connect();
   const login = await client.start("git");

@@ -5,7 +5,7 @@ import { Slow } from "#ssh/algorithms";
 import type { KeySigner } from "#ssh/keys";
 import { DISCONNECT, type InfoRequest } from "#ssh/messages";
 import { type ConnClose, type PacketHandler, type PacketView, payloadOf } from "#ssh/transport";
-import { type UserauthClient, type UserauthClientEvent, userauthOver } from "#ssh/userauth";
+import { type UserauthClient, type UserauthClientEvent, type UserauthKey, userauthOver } from "#ssh/userauth";
 import { gatewayErrors } from "./errors.ts";
 import { handshakeFault } from "./secured.ts";
 
@@ -229,7 +229,9 @@ export class UpstreamLogin implements AsyncDisposable {
 
   async #tryKeys(way: LoginWay & { readonly method: "publickey" }): Promise<Result> {
     if ("key" in way) {
-      const key = typeof way.key === "function" ? await this.#usable(way.key) : way.key;
+      // One at hand is shown at once, which saves a round trip; one that is elsewhere may ask a person before it signs.
+      if (typeof way.key !== "function") return await this.#tryKey(way.key, true);
+      const key = await this.#usable(way.key);
       return key === undefined ? "failed" : await this.#tryKey(key);
     }
     const { hostKey, sessionId, hostKeySignature } = this.link;
@@ -245,16 +247,22 @@ export class UpstreamLogin implements AsyncDisposable {
     return "failed";
   }
 
-  async #tryKey(key: KeySigner): Promise<Result> {
+  /** Asks whether a key would do before it signs, or does not ask. */
+  async #tryKey(key: KeySigner, atOnce = false): Promise<Result> {
     const sha1 = this.#options.allowSha1 && key.publicKey.type === "ssh-rsa";
     const algorithms = sha1 ? [...key.algorithms, "ssh-rsa"] : key.algorithms;
-    if (!this.#client.tryKey({ blob: key.blob, algorithms })) return "failed";
-    const event = await this.#next();
+    const offer = { blob: key.blob, algorithms };
+    const event = atOnce ? this.#client.proveKey(offer) : await this.#asked(offer);
+    if (event === undefined) return "failed";
     if (event.kind !== "need-signature") return this.#judge(event);
     const signature = await this.#usable(() => signed(key, event.algorithm, event.data));
     if (signature === undefined) return "failed";
     this.#client.signed(signature);
     return await this.#result();
+  }
+
+  async #asked(key: UserauthKey): Promise<UserauthClientEvent | undefined> {
+    return this.#client.tryKey(key) ? await this.#next() : undefined;
   }
 
   /** What a credential gives when its turn has come; undefined, and its reason kept, if it cannot: then the next is tried. */
