@@ -277,6 +277,28 @@ test("a silent peer is asked, and given up when it does not answer; answers to u
   assert.equal(clock.pending, 0);
 });
 
+test("whom the kernel asks is asked by us after six intervals of silence; the other side in the first", async () => {
+  const { atClient, atServer, server, clock } = joined({
+    keepalive: { intervalMs: 1000, maxMissed: 8 },
+    probed: { downstream: true, upstream: false },
+  });
+  let asked = 0;
+  for (let n = 0; n < 5; n++) {
+    clock.advance(1000);
+    await settled();
+    for (const _ of atServer.payloads.splice(0)) {
+      asked++;
+      server.send(encodeRequestFailure());
+    }
+    await settled();
+  }
+  assert.equal(atClient.payloads.length, 0);
+  assert.equal(asked, 3);
+  clock.advance(1000);
+  await settled();
+  assert.equal(decodeGlobalRequest(atClient.payloads[0] ?? new Uint8Array()).type, "keepalive@openssh.com");
+});
+
 test("taps see what they asked for, and may replace it or answer it", async () => {
   const { client, atClient, atServer } = joined({
     tapsToUpstream: [
