@@ -72,7 +72,13 @@ test("requests to the devices' API", async () => {
         const { clock, enrolment, office, operator } = startAuthority();
         const { code } = await ask(enrolment, "aaa");
         await office.approve(code, { name: "kiosk1" }, { by: "ada" });
-        const desk = new ApiDesk(config, { clock, log: silentLog, office: operator, ports: [22], turns: new CountedTurns(clock) });
+        const desk = new ApiDesk(config, {
+          clock,
+          log: silentLog,
+          office: operator,
+          ports: [22],
+          turns: new CountedTurns(clock),
+        });
         const answer = await desk.answer({
           method,
           path: url,

@@ -91,8 +91,8 @@ test("a client's bytes, cut anywhere: each request has one answer, or the client
         for (let turn = 0; turn < 60; turn++) await settled();
         if (ends.failure === undefined) assert.ok(ends.client.idle, "something is not answered");
         else assert.equal(ends.failure.blame, "PEER");
+        // Or our own question at the beginning, which is answered to nobody.
         for (const host of ends.hosts)
-          // Or our own question at the beginning, which is answered to nobody.
           for (const asked of host.asked)
             if ("path" in asked) assert.match(asked.path, /^\/srv(\/|$)|^\/proc\/self$/);
         assert.deepEqual(ends.told, []);
