@@ -32,11 +32,11 @@ class Host {
     ends.answer = () => undefined;
   }
 
-  /** `resolving`: its REALPATH follows links, and it is OpenSSH's by what it announces. */
+  /** `resolving`: its REALPATH follows links; `openssh`: and by what it announces it is OpenSSH's. */
   static async start(
     options: Parameters<typeof planOf>[0] = {},
     locks?: PathLocks,
-    resolving = false,
+    resolving: boolean | "openssh" = false,
   ): Promise<Host> {
     return new Host(
       await SftpEnds.greeted(planOf({ root: "/srv", ...options }), locks, "openssh", resolving),
@@ -168,7 +168,7 @@ test("files that are written over cost one attempt, then as many round trips as 
 });
 
 test("a host that resolves links is asked once about all folders of a path", async () => {
-  const host = await Host.start({}, undefined, true);
+  const host = await Host.start({}, undefined, "openssh");
   host.kinds.set("/srv/d/e", S_IFDIR);
   host.kinds.set("/srv/d/e/f", S_IFREG);
   await host.ask({ kind: "stat", id: 1, path: "/d/e/f" });
@@ -183,8 +183,20 @@ test("a host that resolves links is asked once about all folders of a path", asy
   }
 });
 
-test("a host that knows its files by other names is asked name by name from then on", async () => {
+test("where a file is not sure to be new, it is looked at too", async () => {
   const host = await Host.start({}, undefined, true);
+  host.kinds.set("/srv/d/e", S_IFDIR);
+  await host.ask({ kind: "stat", id: 1, path: "/d/e" });
+  const before = host.asked.length;
+  assert.equal((await host.ask(open("/d/e/new", upload))).reply.kind, "handle");
+  assert.deepEqual(host.asked.slice(before), ["open", "realpath", "lstat"]);
+  host.size = 7n;
+  const { reply, trips } = await host.ask(open("/d/e/newer", upload));
+  assert.deepEqual([reply.kind, trips], ["handle", 4], "open, close, look, open");
+});
+
+test("a host that knows its files by other names is asked name by name from then on", async () => {
+  const host = await Host.start({}, undefined, "openssh");
   await host.ask({ kind: "stat", id: 1, path: "/d" });
   host.renamed = "/SRV";
   assert.equal((await host.ask(open("/d/new", upload))).reply.kind, "handle");
@@ -203,8 +215,8 @@ test("a folder is listed in one round trip if those above it were seen", async (
   assert.deepEqual([reply.kind, trips], ["handle", 1]);
 });
 
-for (const resolving of [false, true]) {
-  const told = resolving ? ", at a host that resolves links" : "";
+for (const resolving of [false, true, "openssh"] as const) {
+  const told = resolving === false ? "" : `, at a host that resolves links: ${resolving}`;
 
   test(`what is no file any more, or lies behind a link, is closed again and refused${told}`, async () => {
     for (const [path, kind] of [

@@ -78,21 +78,21 @@ export class SftpEnds {
     });
   }
 
-  /** Both greet each other. `resolving`: the upstream's REALPATH follows links, as OpenSSH's does. */
+  /** Both greet each other. `resolving`: the upstream's REALPATH follows links; `openssh`: and it is that one's server. */
   static async greeted(
     plan: SftpPlan,
     locks?: PathLocks,
     symlinks?: SymlinkOrder,
-    resolving = false,
+    resolving: boolean | "openssh" = false,
   ): Promise<SftpEnds> {
     const ends = new SftpEnds(plan, locks, symlinks);
-    if (resolving)
+    if (resolving !== false)
       ends.answer = (request) => {
         const link = request.kind === "realpath" && request.path === "/proc/self";
         return plainAnswer(link ? { ...request, path: "/proc/77" } : request);
       };
     ends.send(encodeSftpHello(FXP.INIT));
-    const extensions = resolving ? ([["lsetstat@openssh.com", "1"]] as const) : [];
+    const extensions = resolving === "openssh" ? ([["lsetstat@openssh.com", "1"]] as const) : [];
     ends.sendDown(encodeSftpHello(FXP.VERSION, { extensions }));
     await settled();
     return ends;
