@@ -159,6 +159,14 @@ function chosenIn(bench: BenchCase, absent: ReadonlyMap<string, string>): (subje
   };
 }
 
+/** Who stops a run leaves no server behind. */
+function onStop(end: () => Promise<void>): Disposable {
+  const stop = (): void => void end().finally(() => process.exit(130));
+  const signals = ["SIGINT", "SIGTERM"] as const;
+  for (const signal of signals) process.once(signal, stop);
+  return { [Symbol.dispose]: () => signals.forEach((signal) => process.off(signal, stop)) };
+}
+
 /** How long a case will take, by how long it took in the baseline, or roughly. */
 function expectedSeconds(bench: BenchCase, size: Size, present: (subject: string) => boolean): number {
   const rounds = Math.min(size.rounds, bench.maxRounds ?? size.rounds);
@@ -192,6 +200,7 @@ async function measureAll(size: Size, begun: Report | undefined): Promise<Report
     const start = performance.now();
     // A fresh gateway for each case: what one leaves behind does not burden the next.
     await using stage = new Stage();
+    using _stopped = onStop(() => stage[Symbol.asyncDispose]());
     const found = await runCase(bench, stage, size, chosenIn(bench, missing), tell);
     const figures = [...report.figures, ...found];
     const took = { ...report.took, [bench.name]: Math.round((performance.now() - start) / 1000) };
