@@ -39,6 +39,7 @@ export class Errands implements AcmeSource, OtherSignIns {
   readonly #say: Say;
   readonly #open = new Map<number, (outcome: unknown) => void>();
   #last = 0;
+  #isOrphan = false;
 
   constructor(worker: number, say: Say) {
     this.here = worker;
@@ -80,8 +81,9 @@ export class Errands implements AcmeSource, OtherSignIns {
     this.#open.delete(question);
   }
 
-  /** Nobody is left: nothing comes of what is open. */
+  /** Nobody is left: nothing comes of what is open, and of what is asked from now on. */
   orphaned(): void {
+    this.#isOrphan = true;
     for (const settle of this.#open.values()) settle(undefined);
     this.#open.clear();
   }
@@ -89,6 +91,7 @@ export class Errands implements AcmeSource, OtherSignIns {
   async #do<K extends Errand["kind"]>(
     errand: Errand & { readonly kind: K },
   ): Promise<Outcomes[K] | undefined> {
+    if (this.#isOrphan) return undefined;
     const question = ++this.#last;
     const done = Promise.withResolvers<unknown>();
     this.#open.set(question, done.resolve);
