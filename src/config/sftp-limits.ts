@@ -119,6 +119,13 @@ export const sftpLimits: readonly FixedLimit[] = [
     precedent: "None",
   },
   {
+    constant: "sftp/record:maxLate",
+    value: 64,
+    unit: "count",
+    about: "So much of what one channel did waits, 10 ms at most, to be told the audit in one go.",
+    precedent: "None",
+  },
+  {
     constant: "sftp/known:maxSeenAgeMs",
     value: 100,
     unit: "ms",

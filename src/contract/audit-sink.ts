@@ -18,5 +18,5 @@ export interface AuditPorts {
 
 export type AuditKind<Config = unknown> = Kind<Config, AuditSink, AuditPorts>;
 
-/** Takes the events of one session. */
-export type Auditor = (event: AuditEvent) => void;
+/** Takes the events of one session. `atMs`: when it happened, in milliseconds since 1970, if that was before now. */
+export type Auditor = (event: AuditEvent, atMs?: number) => void;

@@ -10,9 +10,9 @@ export function auditorOf(
 ): Auditor | undefined {
   if (audit === undefined) return undefined;
   let known: string | undefined;
-  return router.shown.audit((event) => {
+  return router.shown.audit((event, atMs = clock.now()) => {
     known = event.user ?? known;
-    const time = new Date(clock.now()).toISOString();
+    const time = new Date(atMs).toISOString();
     // What comes first in the line. No copy of the event without some of it: files come by the thousand.
     const first = { time, session: id, event: event.event, user: known };
     audit.write(Object.assign(first, event, { user: known }));

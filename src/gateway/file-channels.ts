@@ -166,8 +166,14 @@ export class FileChannels {
     this.#release(channel);
     channel.runs = "other";
     if (scp !== undefined) {
-      const { audit, rules } = this.#options;
-      const recorder = new Recorder(audit, channel.client, true, rules.hash);
+      const { audit, rules, clock } = this.#options;
+      const recorder = new Recorder({
+        audit,
+        channel: channel.client,
+        record: true,
+        hash: rules.hash,
+        clock,
+      });
       channel.runs = { scp: new ScpWatch(recorder, scp.path, scp.upload) };
     }
     return undefined;

@@ -29,7 +29,8 @@ export class ShownUsers {
 
   audit(audit: Auditor | undefined): Auditor | undefined {
     if (audit === undefined || this.#patterns.length === 0) return audit;
-    return (event) => audit(event.user === undefined ? event : { ...event, user: this.of(event.user) });
+    return (event, atMs) =>
+      audit(event.user === undefined ? event : { ...event, user: this.of(event.user) }, atMs);
   }
 
   /** Facts of a line of the log, as it may have them. */

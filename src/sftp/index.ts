@@ -12,6 +12,6 @@ export { type Mount, MountedSftp } from "./mounted.ts";
 export { PathLocks } from "./locks.ts";
 export { type FileRules, fileRulesFor, fillRoot } from "./rules.ts";
 export { ScpWatch } from "./scp.ts";
-export { Recorder } from "./record.ts";
+export { Recorder, tellMs } from "./record.ts";
 export { type SymlinkOrder, symlinkOrder } from "./symlinks.ts";
 export { type SftpPorts, SftpSession } from "./session.ts";

@@ -1,3 +1,4 @@
+import type { Clock } from "#base";
 import type { Auditor } from "#contract";
 import {
   type Bytes,
@@ -28,6 +29,7 @@ export interface MountRequestsOptions {
   readonly channel: number;
   /** Since 1970: the time of folders that are on no host. */
   readonly seconds: number;
+  readonly clock: Pick<Clock, "now" | "after">;
   /** The way to a mount's host, or why there is none now. */
   readonly leg: (mount: number) => MountLeg | { readonly why: string };
   readonly answer: (reply: SftpReply) => void;
@@ -61,13 +63,18 @@ export class MountRequests {
   #lastHandle = 0;
 
   constructor(options: MountRequestsOptions) {
-    const { mounts, rules, audit, channel } = options;
+    const { mounts, rules, audit, channel, clock } = options;
     this.#options = options;
     this.#paths = new MountPaths(
       mounts.map(({ at }) => at),
       (path) => rules.hidden(path),
     );
-    this.#recorder = new Recorder(audit, channel, rules.record);
+    this.#recorder = new Recorder({ audit, channel, record: rules.record, clock });
+  }
+
+  /** The channel is over. */
+  close(): void {
+    this.#recorder.tell();
   }
 
   /** Answers it, now or later. Returns where the data of a WRITE go; `bodyBytes`: how many. */

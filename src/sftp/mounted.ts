@@ -95,6 +95,7 @@ export class MountedSftp {
       audit: ports.audit,
       channel: ports.channel,
       seconds: Math.floor(ports.clock.now() / 1000),
+      clock: ports.clock,
       leg: (mount) => this.#leg(mount),
       answer: (reply) => this.#answer(reply.id, Buffer.from(encodeSftpReply(reply))),
       pass: (id, packet) => this.#answer(id, packet),
@@ -140,6 +141,7 @@ export class MountedSftp {
     this.#phase = "over";
     this.#pending.clear();
     for (const leg of this.#legs) leg?.close();
+    this.#requests.close();
   }
 
   get #isFull(): boolean {

@@ -1,4 +1,5 @@
 import { createHash, hash, type Hash } from "node:crypto";
+import type { Clock, Timer } from "#base";
 import type { AuditEvent, Auditor, FileAction } from "#contract";
 import { type Bytes, FXF, shownPath, statusText, FX } from "#ssh/sftp";
 import type { Listing } from "./known.ts";
@@ -144,21 +145,41 @@ export class OpenFile {
   }
 }
 
+/** How long what is to be told may wait for more of it. */
+export const tellMs = 10;
+
+/** So much waits at most; each may keep the first bytes of a file to be hashed (`maxBegunBytes`). */
+const maxLate = 64;
+
+export interface RecorderOptions {
+  readonly audit: Auditor | undefined;
+  readonly channel: number;
+  /** The rule wants more to be told than what is refused. */
+  readonly record: boolean;
+  /** Default: true. */
+  readonly hash?: boolean;
+  readonly clock: Pick<Clock, "now" | "after">;
+}
+
 /**
  * Tells the audit, where there is one; what is refused always, the rest if the rule wants it. Not at once: what is told of was answered
- * by the upstream, and the client has that answer first.
+ * by the upstream, and the client has that answer first; and many files told of in one go cost a fraction of the same here and there
+ * between others' work.
  */
 export class Recorder {
   readonly #audit: Auditor | undefined;
+  readonly #clock: Pick<Clock, "now" | "after">;
   /** To be told, in order. */
-  #late: (() => AuditEvent)[] = [];
+  #late: { readonly atMs: number; readonly event: () => AuditEvent }[] = [];
+  #timer: Timer | undefined;
   readonly #channel: number;
   readonly on: boolean;
   /** Whether what passes is to be hashed. */
   readonly hashing: boolean;
 
-  constructor(audit: Auditor | undefined, channel: number, record: boolean, hash = true) {
+  constructor({ audit, channel, record, hash = true, clock }: RecorderOptions) {
     this.#audit = audit;
+    this.#clock = clock;
     this.#channel = channel;
     this.on = record && audit !== undefined;
     this.hashing = this.on && hash;
@@ -166,13 +187,17 @@ export class Recorder {
 
   /** Tells what has not been told yet. */
   tell(): void {
+    this.#timer?.[Symbol.dispose]();
+    this.#timer = undefined;
     const late = this.#late;
     this.#late = [];
-    for (const event of late) this.#audit?.(event());
+    for (const { atMs, event } of late) this.#audit?.(event(), atMs);
   }
 
   #later(event: () => AuditEvent): void {
-    if (this.#late.push(event) === 1) queueMicrotask(() => this.tell());
+    const waiting = this.#late.push({ atMs: this.#clock.now(), event });
+    if (waiting === maxLate) this.tell();
+    else this.#timer ??= this.#clock.after(tellMs, () => this.tell());
   }
 
   refused(action: FileAction, path: Bytes, reason: string, to?: Bytes): void {

@@ -45,7 +45,7 @@ export interface SftpPorts {
   readonly channel: number;
   /** Of the whole session. */
   readonly usage: Usage;
-  readonly clock: Pick<Clock, "monotonic" | "after">;
+  readonly clock: Pick<Clock, "now" | "monotonic" | "after">;
   readonly locks: PathLocks;
   /** Which upstream it is: sessions that say the same reach the same files. */
   readonly place: string;
@@ -107,8 +107,8 @@ export class SftpSession {
 
   constructor(ports: SftpPorts) {
     this.#ports = ports;
-    const { audit, channel, rules } = ports;
-    this.#recorder = new Recorder(audit, channel, rules.record, rules.hash);
+    const { audit, channel, rules, clock } = ports;
+    this.#recorder = new Recorder({ audit, channel, record: rules.record, hash: rules.hash, clock });
     this.#watching = new Watching(this.#recorder, this.#files);
     this.#fromClient = new PacketStream("client", {
       packet: (packet) => this.#request(packet),

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { PosternError } from "#base";
 import type { AuditEvent, SftpPlan } from "#contract";
-import { fileRulesFor, type MountEnd, MountedSftp, PathLocks } from "#sftp";
+import { fileRulesFor, type MountEnd, MountedSftp, PathLocks, tellMs } from "#sftp";
 import {
   decodeSftpReply,
   decodeSftpRequest,
@@ -68,7 +68,7 @@ export class MountedEnds {
   readonly hosts: MountedHost[] = [];
   readonly replies: SftpReply[] = [];
   readonly told: string[] = [];
-  readonly events: AuditEvent[] = [];
+  readonly #events: AuditEvent[] = [];
   readonly clock: FakeClock = new FakeClock();
   readonly client: MountedSftp;
   failure: PosternError | undefined;
@@ -114,7 +114,7 @@ export class MountedEnds {
         },
       })),
       rules: fileRulesFor(plan, {}),
-      audit: (event) => this.events.push(event),
+      audit: (event) => this.#events.push(event),
       channel: 0,
       usage: { bytes: 0 },
       locks: new PathLocks(),
@@ -128,6 +128,12 @@ export class MountedEnds {
       },
     });
     this.client.fromClient(encodeSftpHello(FXP.INIT));
+  }
+
+  /** What the audit was told, once there was time for it. */
+  get events(): readonly AuditEvent[] {
+    this.clock.advance(tellMs);
+    return this.#events;
   }
 
   ask(request: SftpRequest, data: Uint8Array = new Uint8Array(0)): void {

@@ -1,6 +1,6 @@
 import type { PosternError } from "#base";
 import type { AuditEvent, SftpPlan } from "#contract";
-import { fileRulesFor, PathLocks, SftpSession, type SymlinkOrder } from "#sftp";
+import { fileRulesFor, PathLocks, SftpSession, type SymlinkOrder, tellMs } from "#sftp";
 import {
   decodeSftpReply,
   decodeSftpRequest,
@@ -39,7 +39,7 @@ export class SftpEnds {
   readonly toUpstream: SftpRequest[] = [];
   readonly toClient: SftpReply[] = [];
   readonly bytes: { upstream: Buffer[]; client: Buffer[] } = { upstream: [], client: [] };
-  readonly events: AuditEvent[] = [];
+  readonly #events: AuditEvent[] = [];
   failure: { readonly by: string; readonly error: PosternError } | undefined;
   /** Answers what the gateway asks of its own accord and the client's paths; undefined: nothing. */
   answer: (request: SftpRequest) => SftpReply | undefined = plainAnswer;
@@ -61,7 +61,7 @@ export class SftpEnds {
     });
     this.session = new SftpSession({
       rules: fileRulesFor(plan, {}),
-      audit: (event) => this.events.push(event),
+      audit: (event) => this.#events.push(event),
       channel: 0,
       usage: { bytes: 0 },
       clock: this.clock,
@@ -96,6 +96,12 @@ export class SftpEnds {
     ends.sendDown(encodeSftpHello(FXP.VERSION, { extensions }));
     await settled();
     return ends;
+  }
+
+  /** What the audit was told, once there was time for it. */
+  get events(): readonly AuditEvent[] {
+    this.clock.advance(tellMs);
+    return this.#events;
   }
 
   #sentUp(bytes: Uint8Array): void {
