@@ -119,6 +119,13 @@ export const sftpLimits: readonly FixedLimit[] = [
     precedent: "None",
   },
   {
+    constant: "sftp/session:maxClosing",
+    value: 64,
+    unit: "count",
+    about: "Files that were only read, and that the host is still closing while the client has them closed.",
+    precedent: "None",
+  },
+  {
     constant: "sftp/record:maxLate",
     value: 64,
     unit: "count",

@@ -5,6 +5,7 @@ import { planOf } from "#test/support/confined";
 import { settled, SftpEnds } from "#test/support/sftp-ends";
 import { maxListedAgeMs, maxSeenAgeMs } from "./known.ts";
 import { PathLocks } from "./locks.ts";
+import { maxClosing } from "./session.ts";
 
 const S_IFIFO = 0o010000;
 const upload = FXF.WRITE | FXF.CREAT | FXF.TRUNC;
@@ -259,6 +260,116 @@ for (const resolving of [false, true, "openssh"] as const) {
     );
   });
 }
+
+/** One file of the folder was opened at once, and the next is being opened: the host has answered that, and not yet the look. */
+async function openedEarly(host: Host, request: SftpRequest): Promise<string> {
+  const { ends } = host;
+  for (const path of ["/d/first", "/d/second"]) await host.ask(open(path, upload));
+  ends.ask(request);
+  await settled();
+  const [opening, ...looks] = ends.toUpstream.slice(-2);
+  assert.ok(opening?.kind === "open" && looks.length === 1);
+  ends.reply({ kind: "handle", id: opening.id, handle: "early" });
+  await settled();
+  const told = ends.toClient.at(-1);
+  assert.ok(told?.kind === "handle" && told.id === request.id, "while the look is on its way");
+  return told.handle;
+}
+
+const writing = (id: number, handle: string): SftpRequest => ({
+  kind: "write",
+  id,
+  handle,
+  offset: 0n,
+  length: 1,
+});
+
+test("where the one before went well, the handle is told at once, and waits for the look", async () => {
+  const host = await Host.start({}, undefined, "openssh");
+  const { ends } = host;
+  const handle = await openedEarly(host, open("/d/next", upload, 20));
+  const look = ends.toUpstream.at(-1);
+  assert.ok(look?.kind === "realpath");
+  ends.ask(writing(21, handle), Buffer.from("x"));
+  await settled();
+  assert.equal(ends.toUpstream.at(-1), look, "nothing goes on before it");
+  ends.reply({ kind: "name", id: look.id, entries: [{ name: "/srv/d/next", longname: "", attrs: {} }] });
+  await settled();
+  assert.deepEqual([ends.toUpstream.at(-1)?.kind, ends.toUpstream.at(-1)?.id], ["write", 21]);
+  assert.equal(ends.toClient.filter(({ id }) => id === 20).length, 1, "told once");
+});
+
+test("a handle that was told is of no use if the path led elsewhere, and keeps its place until it is closed", async () => {
+  const host = await Host.start({}, undefined, "openssh");
+  const { ends } = host;
+  const handle = await openedEarly(host, open("/d/next", upload, 20));
+  const look = ends.toUpstream.at(-1);
+  ends.ask(writing(21, handle), Buffer.from("x"));
+  ends.reply({
+    kind: "name",
+    id: look?.id ?? 0,
+    entries: [{ name: "/outside/next", longname: "", attrs: {} }],
+  });
+  await settled();
+  ends.ask({ kind: "fstat", id: 22, handle });
+  ends.ask({ kind: "copy-data", id: 23, from: handle, fromOffset: 0n, length: 1n, to: handle, toOffset: 0n });
+  await settled();
+  for (const id of [21, 22, 23]) {
+    const reply = ends.toClient.find((each) => each.id === id);
+    assert.equal(reply === undefined ? undefined : codeOf(reply), FX.PERMISSION_DENIED, `${id}`);
+  }
+  assert.equal(ends.toUpstream.at(-1), look, "nothing went on");
+  ends.ask({ kind: "close", id: 24, handle });
+  await settled();
+  assert.deepEqual([ends.toUpstream.at(-1)?.kind, ends.toUpstream.at(-1)?.id], ["close", 24]);
+  assert.ok(ends.events.some(({ event }) => event === "file-refused"));
+  assert.ok(!ends.events.some((event) => event.event === "file-open" && event.path === "/d/next"));
+});
+
+test("a file that was only read is closed for the client at once, and by the host in its own time", async () => {
+  const host = await Host.start({ record: true });
+  const { ends } = host;
+  await host.list();
+  const { reply } = await host.ask(open("/d/a"));
+  assert.ok(reply.kind === "handle");
+  ends.ask({ kind: "close", id: 30, handle: reply.handle });
+  await settled();
+  const closing = ends.toUpstream.at(-1);
+  assert.ok(closing?.kind === "close" && closing.id !== 30);
+  assert.deepEqual(ends.toClient.at(-1), { kind: "status", id: 30, code: FX.OK, message: "Success" });
+  ends.ask({ kind: "fstat", id: 31, handle: reply.handle });
+  await settled();
+  assert.equal(ends.toUpstream.at(-1), closing, "it is closed");
+  ends.ask(open("/d/b", FXF.READ, 32));
+  await settled();
+  assert.equal(ends.toUpstream.at(-1)?.kind, "lstat", "the next is opened meanwhile");
+  const before = ends.toClient.length;
+  ends.reply({ kind: "status", id: closing.id, code: FX.FAILURE, message: "" });
+  await settled();
+  assert.equal(ends.toClient.length, before, "what the host says of it is nobody's");
+  assert.ok(ends.events.some((event) => event.event === "file-close" && event.outcome === "done"));
+});
+
+test("a file that was written is closed when the host has closed it; of those that were read, so many at once", async () => {
+  const host = await Host.start();
+  const { ends } = host;
+  await host.list();
+  const { reply } = await host.ask(open("/d/new", upload));
+  assert.ok(reply.kind === "handle");
+  await host.ask({ kind: "close", id: 30, handle: reply.handle });
+  assert.equal(ends.toUpstream.at(-1)?.id, 30, "under the client's number");
+  const handles: string[] = [];
+  for (let n = 0; n <= maxClosing; n++) {
+    const opened = await host.ask(open("/d/a", FXF.READ, 100 + n));
+    assert.ok(opened.reply.kind === "handle");
+    handles.push(opened.reply.handle);
+  }
+  for (const [n, handle] of handles.entries()) ends.ask({ kind: "close", id: 1000 + n, handle });
+  await settled();
+  const closed = ends.toClient.filter(({ id }) => id >= 1000);
+  assert.equal(closed.length, maxClosing);
+  assert.equal(ends.toUpstream.at(-1)?.id, 1000 + maxClosing, "this one waits for the host");
+});
 
 test("a server that makes files where there are some is not asked again to open at once", async () => {
   const host = await Host.start();

@@ -7,6 +7,10 @@ import { type Plan, type Question, realpathIn, Refusal } from "./plan.ts";
 export interface Opened {
   readonly place: Place;
   readonly handle: Bytes;
+  /** The client was told the handle before the looks were in. */
+  readonly told: boolean;
+  /** And they said that it must not have it. */
+  readonly denied: boolean;
 }
 
 /** A path in which each folder was seen a moment ago. */
@@ -25,25 +29,40 @@ export interface Door {
   readonly telling: boolean;
   /** Else it must be this. */
   readonly fits: (found: Found) => boolean;
+  /** What tells the client that it is open. */
+  readonly tell?: (handle: Bytes) => SftpReply;
 }
 
 /**
  * Opens, and looks at every name of the path in the same burst, behind it: one round trip instead of two. Only where all folders
  * on the way were seen a moment ago. If one of them is none any more, or the last name is not of the kind that was awaited, what is
  * open is closed again, and nobody had it. Undefined: it must be done the slow way, which also knows what to say.
+ *
+ * Where the one before in the same folder went well, the client is told the handle while the looks are on their way: nothing that it
+ * does with it is read before they are in. What must not be had then stays open, so that no other file gets its handle, and is of no use.
  */
 export function* openAtOnce(tree: Tree, seen: SeenPath, door: Door): Plan<Opened | undefined> {
   const { names, path } = seen;
   const upstream = upstreamOf(tree, path);
   const short = tree.known.resolving && (door.telling || names.length > 2);
   const looks = short ? shortLooks(tree, seen, door.telling) : allLooks(tree, seen);
-  const replies = yield { ask: [door.open(upstream), ...looks] };
+  const { tell } = door;
+  const folder = seen.folders.at(-1) ?? "/";
+  const told = tell !== undefined && tree.known.heldLast(folder);
+  const early = (first: SftpReply): SftpReply | undefined =>
+    told && first.kind === "handle" ? tell(first.handle) : undefined;
+  const replies = yield { ask: [door.open(upstream), ...looks], early };
   const opened = replies[0];
   if (opened?.kind !== "handle") return undefined;
   const { handle } = opened;
   const found = short ? foundShortly(tree, seen, door.telling, replies) : lastOf(tree, seen, replies);
-  if (found === "made" || (found !== undefined && door.fits(found)))
-    return { handle, place: { path, names, upstream, found: found === "made" ? undefined : found } };
+  const place = { path, names, upstream, found: found === "made" ? undefined : found };
+  if (found === "made" || (found !== undefined && door.fits(found))) {
+    tree.known.held(folder);
+    return { handle, place, told, denied: false };
+  }
+  tree.known.forget();
+  if (told) return { handle, place, told, denied: true };
   yield { ask: [{ kind: "close", handle }] };
   return undefined;
 }

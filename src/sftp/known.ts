@@ -33,6 +33,8 @@ export class Known {
   readonly #listed = new Map<Bytes, Listed>();
   /** Folders in which the last file that was written was there before. */
   readonly #taken = new Set<Bytes>();
+  /** The folder in which something was last opened first, and the looks behind it found nothing wrong. */
+  #held: Bytes | undefined;
   /** The upstream makes files only where there are none, if it is asked to. */
   exclusive = true;
   /** Whether a backslash is a sign like others to the upstream, once it was asked. */
@@ -50,6 +52,16 @@ export class Known {
   forget(): void {
     this.#seen.clear();
     this.#listed.clear();
+    this.#held = undefined;
+  }
+
+  /** What was opened in this folder before it was looked at was what it should be. */
+  held(folder: Bytes): void {
+    this.#held = folder;
+  }
+
+  heldLast(folder: Bytes): boolean {
+    return this.#held === folder;
   }
 
   saw(path: Bytes, kind: FileKind | undefined): void {

@@ -76,6 +76,7 @@ export class OpenFiles {
   }
 
   #onFile(request: SftpRequest, file: OpenFile): Refusal | undefined {
+    if (file.denied !== undefined && request.kind !== "close") return denied(file.denied);
     switch (request.kind) {
       case "fsetstat":
         return this.mayChange(request.attrs, file.named.path, file.created);
@@ -107,8 +108,10 @@ export class OpenFiles {
   }
 
   #copy({ from, to, length, toOffset }: Of<"copy-data">): Refusal | undefined {
-    const target = this.files.get(to);
-    if (target === undefined || !this.files.has(from)) return failed(FX.FAILURE);
+    const [source, target] = [this.files.get(from), this.files.get(to)];
+    if (target === undefined || source === undefined) return failed(FX.FAILURE);
+    const why = source.denied ?? target.denied;
+    if (why !== undefined) return denied(why);
     const bounded = this.#rules.maxFileBytes !== undefined || this.#rules.maxSessionBytes !== undefined;
     if (bounded && length === 0n) return denied("How much is to be copied must be said here.");
     target.written.spoil();

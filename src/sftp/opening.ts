@@ -18,6 +18,8 @@ interface Quick {
   readonly creating: boolean;
 }
 
+const exchanged = "The path was made to lead elsewhere while this was opened.";
+
 const code = (reply: SftpReply): number => (reply.kind === "status" ? reply.code : FX.OK);
 
 /** How files and folders are opened for whoever is confined. */
@@ -89,17 +91,26 @@ export class Opening {
 
   *#openQuick({ id, attrs, flags: asked }: Of<"open">, quick: Quick): Plan<Outcome | undefined> {
     const { seen, flags, creating } = quick;
+    const { surelyExclusive } = this.#tree.known;
+    const tell = (handle: Bytes): SftpReply => ({ kind: "handle", id, handle });
     const opened = yield* openAtOnce(this.#tree, seen, {
       open: (path) => ({ kind: "open", path, flags, attrs }),
-      telling: creating && this.#tree.known.surelyExclusive,
+      telling: creating && surelyExclusive,
       fits: ({ kind, attrs: { size } }) => kind === "file" && (!creating || size === 0n),
+      // Elsewhere it could be a file of old that a server without EXCL has opened, and no harm.
+      ...(creating && !surelyExclusive ? {} : { tell }),
     });
     if (opened === undefined) return undefined;
-    const { handle, place } = opened;
+    const { handle, place, told, denied } = opened;
     const { path, upstream, found } = place;
+    if (denied) {
+      this.#recorder.refused("open", path, exchanged);
+      this.#open.files.set(handle, new OpenFile({ path }, { flags, hashing: false, denied: exchanged }));
+      return { answered: true };
+    }
     this.#recorder.opened({ path, upstream }, asked, FX.OK);
     this.#keep(handle, { path, upstream }, flags, creating, found?.attrs.size);
-    return { answer: { kind: "handle", id, handle } };
+    return told ? { answered: true } : { answer: tell(handle) };
   }
 
   /** The flags with which a file may be opened: fewer than asked for where that keeps what must not happen from happening. */

@@ -8,7 +8,13 @@ export type Question = SftpRequest extends infer One
   : never;
 
 /** What is wanted before a plan can go on. */
-export type Step = { readonly ask: readonly Question[] } | { readonly alone: boolean };
+export type Step = Asking | { readonly alone: boolean };
+
+export interface Asking {
+  readonly ask: readonly Question[];
+  /** What the client has as soon as the first is answered, while the rest is waited for; the outcome is then `answered`. */
+  readonly early?: (first: SftpReply) => SftpReply | undefined;
+}
 
 /** What becomes of a client's request. */
 export type Outcome =
@@ -18,7 +24,9 @@ export type Outcome =
       /** Sees the answer; another may be given in its place. */
       readonly finish?: (reply: SftpReply) => SftpReply | undefined;
     }
-  | { readonly answer: SftpReply };
+  | { readonly answer: SftpReply }
+  /** The client has its answer. */
+  | { readonly answered: true };
 
 /** The way to an outcome: each step is answered with the replies to what it asked, in that order. */
 export type Plan<Result = Outcome> = Generator<Step, Result, readonly SftpReply[]>;

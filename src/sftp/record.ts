@@ -96,6 +96,8 @@ export class OpenFile {
   readonly flags: number;
   /** Made by this open: whoever made it may set its attributes. */
   readonly created: boolean;
+  /** Why it may only be closed. */
+  readonly denied: string | undefined;
   readonly read: Passed;
   readonly written: Passed;
   /** As last told. */
@@ -118,12 +120,14 @@ export class OpenFile {
       size?: bigint | undefined;
       hashing: boolean;
       listing?: Listing;
+      denied?: string;
     },
   ) {
     this.named = named;
     this.directory = options.directory ?? false;
     this.flags = options.flags ?? 0;
     this.created = options.created ?? false;
+    this.denied = options.denied;
     this.size = options.size;
     this.listing = options.listing;
     this.read = new Passed(options.hashing && (this.flags & FXF.READ) !== 0);

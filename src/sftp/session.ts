@@ -8,6 +8,7 @@ import {
   encodeSftpReply,
   encodeSftpRequest,
   FX,
+  FXF,
   FXP,
   idOf,
   knownExtensions,
@@ -16,14 +17,14 @@ import {
   type SftpReply,
   type SftpRequest,
   sftpVersion,
-  statusText,
 } from "#ssh/sftp";
 import { Confinement } from "./confinement.ts";
 import { OpenFiles, type Usage } from "./open-files.ts";
 import type { PathLocks } from "./locks.ts";
-import { type Plan, type Refusal, statusReply, type Step } from "./plan.ts";
+import { type Asking, type Plan, type Refusal, statusReply, type Step } from "./plan.ts";
 import { type OpenFile, Recorder } from "./record.ts";
 import { readable } from "./readable.ts";
+import { done, isSuccess, plain, withLength } from "./replies.ts";
 import type { FileRules } from "./rules.ts";
 import type { SymlinkOrder } from "./symlinks.ts";
 import { plantTree } from "./tree.ts";
@@ -61,6 +62,9 @@ export interface SftpPorts {
   failed(by: "client" | "upstream", error: PosternError): void;
 }
 
+/** Files that the host is still closing; above, the client waits for it. */
+export const maxClosing = 64;
+
 /** A request of the client's that is not answered. */
 interface Pending {
   readonly request: SftpRequest | undefined;
@@ -77,6 +81,7 @@ interface Running {
   readonly plan: Plan<void>;
   /** Numbers of the questions of the step that waits, and the replies that there are. */
   asked: readonly number[];
+  early: Asking["early"];
   readonly replies: Map<number, SftpReply>;
   release: (() => void) | undefined;
 }
@@ -88,6 +93,8 @@ export class SftpSession {
   readonly #fromClient: PacketStream;
   readonly #fromUpstream: PacketStream;
   readonly #pending = new Map<number, Pending>();
+  /** Numbers under which files are being closed that the client has had closed. */
+  readonly #closing = new Set<number>();
   readonly #files = new Map<Bytes, OpenFile>();
   readonly #watching: Watching;
   #confinement: Confinement | undefined;
@@ -187,7 +194,8 @@ export class SftpSession {
     if (packet[0] === FXP.INIT) return this.#init(packet);
     if (this.#phase !== "open") throw new sftpErrors.PEER_SFTP_ORDER("a request before the beginning");
     const id = idOf(packet);
-    if (this.#pending.has(id)) throw new sftpErrors.PEER_SFTP_ORDER(`the number ${id}, which is in use`);
+    if (this.#pending.has(id) || this.#closing.has(id))
+      throw new sftpErrors.PEER_SFTP_ORDER(`the number ${id}, which is in use`);
     const request = readable(packet);
     const passes = this.#confinement === undefined ? this.#watch(id, request) : this.#confine(id, request);
     if (this.#pending.size >= maxOutstanding) this.#fromClient.block();
@@ -268,7 +276,22 @@ export class SftpSession {
     if (refusal !== undefined) return this.#refuse(id, request, refusal);
     const file = "handle" in request ? this.#files.get(request.handle) : undefined;
     if (request.kind === "write") this.#passUp(file, request.offset, request.length);
+    if (request.kind === "close" && file?.flags === FXF.READ && this.#closeAtOnce(request, file))
+      return false;
     this.#pending.set(id, { request, file, finish: this.#watching.finish(request, file, open) });
+    return true;
+  }
+
+  /** A file that was only read: what was read is with the client, and closing changes nothing. The host does it in its own time. */
+  #closeAtOnce(request: SftpRequest & { readonly kind: "close" }, file: OpenFile): boolean {
+    if (this.#pending.size > 0 || this.#alone || this.#closing.size >= maxClosing) return false;
+    const own = this.#ownNumber();
+    this.#closing.add(own);
+    this.#ports.answerable();
+    this.#fromClient.emit(encodeSftpRequest({ ...request, id: own }));
+    this.#files.delete(request.handle);
+    this.#recorder.closed(file, FX.OK);
+    this.#answer(statusReply(request.id, FX.OK));
     return true;
   }
 
@@ -284,6 +307,7 @@ export class SftpSession {
 
   *#carryOut(id: number, plan: Plan): Plan<void> {
     const outcome = yield* plan;
+    if ("answered" in outcome) return;
     if ("answer" in outcome) {
       this.#answer(outcome.answer);
       return;
@@ -328,7 +352,7 @@ export class SftpSession {
 
   #run(plan: Plan<void>): void {
     this.#fromClient.block();
-    this.#running = { plan, asked: [], replies: new Map(), release: undefined };
+    this.#running = { plan, asked: [], early: undefined, replies: new Map(), release: undefined };
     this.#advance(this.#running, []);
   }
 
@@ -351,6 +375,7 @@ export class SftpSession {
       this.#ports.answerable();
       // All numbers first: the first answer may come before the last question has left.
       running.asked = step.ask.map(() => this.#ownNumber());
+      running.early = step.early;
       const packets = step.ask.map((question, at) =>
         encodeSftpRequest({ ...question, id: running.asked[at] ?? 0 }),
       );
@@ -379,7 +404,7 @@ export class SftpSession {
 
   #ownNumber(): number {
     do this.#nextOwn = this.#nextOwn === 0xffff_ffff ? 0xf000_0000 : this.#nextOwn + 1;
-    while (this.#pending.has(this.#nextOwn));
+    while (this.#pending.has(this.#nextOwn) || this.#closing.has(this.#nextOwn));
     return this.#nextOwn;
   }
 
@@ -408,14 +433,19 @@ export class SftpSession {
     const id = idOf(packet);
     const running = this.#running;
     if (running?.asked.includes(id) === true && !running.replies.has(id)) {
-      running.replies.set(id, decodeSftpReply(packet));
-      if (running.replies.size === running.asked.length) {
+      const reply = decodeSftpReply(packet);
+      running.replies.set(id, reply);
+      if (running.replies.size < running.asked.length) {
+        const early = id === running.asked[0] ? running.early?.(reply) : undefined;
+        if (early !== undefined) this.#fromUpstream.emit(encodeSftpReply(early));
+      } else {
         const replies = running.asked.flatMap((asked) => running.replies.get(asked) ?? []);
         running.asked = [];
         this.#advance(running, replies);
       }
       return false;
     }
+    if (this.#closing.delete(id)) return false;
     const pending = this.#pending.get(id);
     if (pending === undefined || pending.answer !== undefined)
       throw new sftpErrors.PEER_SFTP_ORDER("a reply to nothing");
@@ -458,27 +488,4 @@ export class SftpSession {
     this.#down = file;
     file?.read.begin(offset, length);
   }
-}
-
-/** Stands for all that say so: nobody looks at the number. */
-const done: SftpReply = statusReply(0, FX.OK);
-const success: Buffer = Buffer.from(encodeSftpReply(done));
-/** What stands behind the number in a status that says that it was done, as OpenSSH's server has it: without a language. */
-const successTail: Buffer = Buffer.concat([success.subarray(9, -6), Buffer.alloc(4)]);
-
-function isSuccess(packet: Uint8Array): boolean {
-  return packet[0] === FXP.STATUS && successTail.compare(packet, 5) === 0;
-}
-
-/** A status in plain words: a server's own may name what is above the root. Undefined: it is. */
-function plain(reply: SftpReply): SftpReply | undefined {
-  if (reply.kind !== "status" || reply.message === statusText(reply.code)) return undefined;
-  return statusReply(reply.id, reply.code);
-}
-
-function withLength(packet: Uint8Array): Uint8Array {
-  const whole = Buffer.allocUnsafe(packet.length + 4);
-  whole.writeUInt32BE(packet.length);
-  whole.set(packet, 4);
-  return whole;
 }

@@ -1,0 +1,25 @@
+import { encodeSftpReply, FX, FXP, type SftpReply, statusText } from "#ssh/sftp";
+import { statusReply } from "./plan.ts";
+
+/** Stands for all that say so: nobody looks at the number. */
+export const done: SftpReply = statusReply(0, FX.OK);
+const success: Buffer = Buffer.from(encodeSftpReply(done));
+/** What stands behind the number in a status that says that it was done, as OpenSSH's server has it: without a language. */
+const successTail: Buffer = Buffer.concat([success.subarray(9, -6), Buffer.alloc(4)]);
+
+export function isSuccess(packet: Uint8Array): boolean {
+  return packet[0] === FXP.STATUS && successTail.compare(packet, 5) === 0;
+}
+
+/** A status in plain words: a server's own may name what is above the root. Undefined: it is. */
+export function plain(reply: SftpReply): SftpReply | undefined {
+  if (reply.kind !== "status" || reply.message === statusText(reply.code)) return undefined;
+  return statusReply(reply.id, reply.code);
+}
+
+export function withLength(packet: Uint8Array): Uint8Array {
+  const whole = Buffer.allocUnsafe(packet.length + 4);
+  whole.writeUInt32BE(packet.length);
+  whole.set(packet, 4);
+  return whole;
+}
