@@ -1,18 +1,13 @@
 import { once } from "node:events";
 import { lstatSync, unlinkSync } from "node:fs";
 import type { Server, Socket } from "node:net";
+import { madePrivately } from "#base";
 
 /** Has a server listen at a path that the account of this process alone can open (mode 0600). Throws what the system says. */
 export async function listenPrivately(server: Server, path: string): Promise<void> {
   // What is no socket was put there by somebody else, or a path was mistyped.
   if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() === true) unlinkSync(path);
-  // The file is made within the call, and nobody gets in between that and its mode. Nothing may be waited for: the mask is the whole process's.
-  const before = process.umask(0o177);
-  try {
-    server.listen({ path });
-  } finally {
-    process.umask(before);
-  }
+  madePrivately(() => server.listen({ path }));
   await once(server, "listening");
 }
 

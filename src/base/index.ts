@@ -5,6 +5,7 @@
  */
 export { type Backoff, retryDelayMs } from "./backoff.ts";
 export { PeerWatch, type PeerWatchOptions, type WatchedPeer } from "./peer-watch.ts";
+export { madePrivately } from "./private-file.ts";
 export { Rounds } from "./rounds.ts";
 export { type Clock, systemClock, type Timer } from "./clock.ts";
 export {

@@ -1,5 +1,6 @@
 import { unlinkSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
+import { madePrivately } from "#base";
 import { clientErrors } from "../errors.ts";
 import { reasonOf } from "../dial.ts";
 import { formatPlace, type ListenPlace } from "./spec.ts";
@@ -75,15 +76,7 @@ async function listenUnix(
       if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw cannot({ kind: "unix", path }, error);
     }
   }
-  // The file is made within the call. Nothing may be waited for: the mask is the whole process's.
-  const before = process.umask(0o177);
-  let made: Promise<Server>;
-  try {
-    made = listening(newServer(take), { path }, { kind: "unix", path });
-  } finally {
-    process.umask(before);
-  }
-  return await made;
+  return await madePrivately(() => listening(newServer(take), { path }, { kind: "unix", path }));
 }
 
 function listening(

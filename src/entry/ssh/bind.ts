@@ -2,7 +2,7 @@ import { lookup } from "node:dns/promises";
 import { once } from "node:events";
 import { chmodSync, lchownSync, lstatSync, unlinkSync } from "node:fs";
 import { connect, createServer, isIP, type ListenOptions, type Server } from "node:net";
-import { type Endpoint, formatEndpoint } from "#base";
+import { type Endpoint, formatEndpoint, madePrivately } from "#base";
 import type { EntryPorts } from "#contract";
 import { entryErrors } from "../errors.ts";
 
@@ -60,15 +60,7 @@ async function listen(options: ListenOptions & { readonly fd?: number }): Promis
 
 async function listenUnix(path: string, { owner }: EntryPorts): Promise<Server> {
   await removeStale(path);
-  // Nobody gets in between the making of the file and its mode.
-  const before = process.umask(0o177);
-  let listening: Promise<Server>;
-  try {
-    listening = listen({ path });
-  } finally {
-    process.umask(before);
-  }
-  const server = await listening;
+  const server = await madePrivately(() => listen({ path }));
   try {
     if (owner !== undefined) lchownSync(path, owner.uid, owner.gid);
     chmodSync(path, socketMode);
