@@ -20,6 +20,7 @@ export interface PeerWatchOptions {
   readonly maxMissed: number;
   /** The kernel asks the peer itself, and drops the connection when nothing answers. */
   readonly probed: boolean;
+  /** Sends something that the peer must answer. */
   readonly ask: () => void;
   /** Too many questions stayed unanswered. */
   readonly dead: () => void;
@@ -33,6 +34,7 @@ export interface WatchedPeer {
   readonly bytesOut: number;
   /** False: what is sent would pile up. */
   readonly writable: boolean;
+  flush(): void;
 }
 
 /** Notices a dead peer: after an interval in which nothing came it is asked something that it must answer. Anything that comes is a sign of life. */
@@ -81,7 +83,10 @@ export class PeerWatch implements Disposable {
       return;
     }
     // A question for each silent interval would pile up at a socket that takes nothing; one that waits is enough.
-    if (writable) ask();
+    if (!writable) return;
+    ask();
+    // At once, not at the end of the turn: of thousands, hundreds are asked in one turn, and each would hold a buffer until then.
+    this.#peer.flush();
   }
 
   /** Of those whom the kernel asks. */

@@ -126,10 +126,7 @@ export class MountHost implements AsyncDisposable {
       const alive = new PeerWatch(link, clock, {
         ...keepalive,
         probed: link.probed,
-        ask: () => {
-          mux.probe();
-          link.flush();
-        },
+        ask: () => mux.probe(),
         dead: () => {
           log.warn("mount-silent", { upstream: where });
           link.destroy();

@@ -38,8 +38,6 @@ export function keptAlive(
     ask: () => {
       events.asked();
       conn.send(keepaliveRequest);
-      // At once, not at the end of the turn: of thousands, hundreds are asked in one turn, and each would hold a buffer until then.
-      conn.flush();
     },
     dead: () => events.dead(),
   });

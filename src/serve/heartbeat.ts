@@ -16,11 +16,7 @@ export function heartbeat(
     ...keepalive,
     probed,
     random,
-    ask: () => {
-      mux.probe();
-      // At once, not at the end of the turn: of thousands, hundreds are asked in one turn, and each would hold a buffer until then.
-      conn.flush();
-    },
+    ask: () => mux.probe(),
     dead: () => mux.disconnect(DISCONNECT.CONNECTION_LOST, "no answer"),
   });
 }
