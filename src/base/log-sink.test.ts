@@ -10,7 +10,7 @@ test("a line that comes alone is written at once, those that follow it wait for 
   await using folder = await tempDir();
   const file = folder.at("lines");
   const clock = fakeClock();
-  const sink = new LogSink(file, clock, 10);
+  const sink = new LogSink(file, clock);
   const read = (): Promise<string> => readFile(file, "utf8");
   sink.write("1\n");
   await until("the first line", async () => (await read()) === "1\n");
@@ -35,7 +35,7 @@ test("at the end nothing waits, and a full batch does not either", async () => {
   await using folder = await tempDir();
   const file = folder.at("lines");
   const clock = fakeClock();
-  const sink = new LogSink(file, clock, 10);
+  const sink = new LogSink(file, clock);
   const line = `${"x".repeat(999)}\n`;
   for (let at = 0; at < 200; at++) sink.write(line);
   await until("as much as fills batches", async () => (await readFile(file)).length >= 128 * 1024);

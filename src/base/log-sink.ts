@@ -4,6 +4,8 @@ import type { Clock, Timer } from "./clock.ts";
 /** Waiting for a slow disk or reader; what comes when this is full is lost and counted (docs/limits.md). */
 const maxWaitingBytes = 4 * 1024 * 1024;
 const batchBytes = 64 * 1024;
+/** How long a line may wait for others that come with it: a login has five, and of small files thousands come in a second. */
+const gatherMs = 10;
 const retryMs = 50;
 /** How long the end waits for a reader that has stopped. */
 const farewellMs = 2000;
@@ -12,8 +14,8 @@ const farewellMs = 2000;
  * Lines to a file or descriptor, in order and without blocking the event loop. A full disk, a closed pipe, a directory that went
  * away: all of these lose lines, which are counted, and do nothing else.
  *
- * A write has a thread wake up, and the event loop after it. With `gatherMs`, a line that comes so soon after a write waits for
- * others, so long at most; one that comes alone does not.
+ * A write has a thread wake up, and the event loop after it. A line that comes within `gatherMs` of a write waits for others, so long
+ * at most; one that comes alone does not.
  */
 export class LogSink {
   linesLost = 0;
@@ -21,7 +23,6 @@ export class LogSink {
   onRecovered: ((lines: number) => void) | undefined;
   readonly #file: string | undefined;
   readonly #clock: Clock;
-  readonly #gatherMs: number;
   #writtenAt = Number.NEGATIVE_INFINITY;
   #gathering: Timer | undefined;
   #descriptor: number;
@@ -38,9 +39,8 @@ export class LogSink {
   #retry: Timer | undefined;
 
   /** Throws what opening the file throws. */
-  constructor(destination: string | number, clock: Clock, gatherMs = 0) {
+  constructor(destination: string | number, clock: Clock) {
     this.#clock = clock;
-    this.#gatherMs = gatherMs;
     this.#file = typeof destination === "string" ? destination : undefined;
     this.#descriptor = typeof destination === "string" ? openLogFile(destination) : destination;
   }
@@ -112,7 +112,7 @@ export class LogSink {
       for (const resolve of this.#idle.splice(0)) resolve();
       return;
     }
-    const earlyMs = this.#gatherMs - (this.#clock.monotonic() - this.#writtenAt);
+    const earlyMs = gatherMs - (this.#clock.monotonic() - this.#writtenAt);
     if (earlyMs > 0 && this.#waitingBytes < batchBytes && !this.#closed) {
       this.#gathering ??= this.#clock.after(earlyMs, () => this.#gathered());
       return;

@@ -60,14 +60,11 @@ export interface LogOptions {
   readonly clock?: Clock;
 }
 
-/** How long a line may wait for others that come with it, so that several make one write: a login has five. */
-const gatherMs = 10;
-
 /** Opens the log. Throws what opening the file throws (a system error); from then on, no failure of the log leaves it. */
 export async function openLog(options: LogOptions): Promise<RootLog> {
   const clock = options.clock ?? systemClock;
   const environment = options.environment ?? {};
-  const sink = new LogSink(options.file ?? options.descriptor ?? 2, clock, gatherMs);
+  const sink = new LogSink(options.file ?? options.descriptor ?? 2, clock);
   const form = await formOf(options, environment);
   const timestamp = form.time ? (): string => `,"time":"${new Date(clock.now()).toISOString()}"` : false;
   const state: State = { floor: logLevels.indexOf(options.level) };

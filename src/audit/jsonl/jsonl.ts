@@ -24,13 +24,10 @@ export const jsonl: AuditKind<JsonlConfig> = {
   create: async ({ file }, ports) => open(file, ports),
 };
 
-/** Lines that follow each other faster than this are written together: thousands a second come of small files alone. */
-const gatherMs = 10;
-
 function open(file: string, { clock, log }: AuditPorts): AuditSink {
   let sink: LogSink;
   try {
-    sink = new LogSink(file, clock, gatherMs);
+    sink = new LogSink(file, clock);
   } catch (cause) {
     throw new auditErrors.OPERATOR_AUDIT_UNWRITABLE(`${file}: ${(cause as Error).message}`, { cause });
   }
