@@ -1,5 +1,5 @@
 import type { FileAction, FileRight } from "#contract";
-import { type Bytes, FX, type SftpReply, type SftpRequest } from "#ssh/sftp";
+import { type Bytes, FX, type SftpRequest } from "#ssh/sftp";
 import { checkPath, find, insideOf, leadsOut, type Place, refuseBackslash, type Tree } from "./find.ts";
 import { below, componentsOf, joined, staysBelow, withoutDots } from "./paths.ts";
 import { denied, failed, type Outcome, pathReply, type Plan, Refusal, statusReply } from "./plan.ts";
@@ -7,13 +7,12 @@ import { actionOf, pathsIn } from "./actions.ts";
 import type { OpenFiles } from "./open-files.ts";
 import { Opening } from "./opening.ts";
 import type { Recorder } from "./record.ts";
+import { codeOf } from "./replies.ts";
 import type { FileRules } from "./rules.ts";
 import type { SymlinkOrder } from "./symlinks.ts";
 
 type Of<Kind extends SftpRequest["kind"]> = Extract<SftpRequest, { readonly kind: Kind }>;
 type Result = Outcome | Refusal;
-
-const code = (reply: SftpReply): number => (reply.kind === "status" ? reply.code : FX.OK);
 
 /** Whoever is confined: what becomes of each of their requests. */
 export class Confinement {
@@ -180,7 +179,7 @@ export class Confinement {
     return {
       send: { ...request, path: upstream },
       finish: (reply) => {
-        this.#recorder.changed(action, { path, upstream }, code(reply));
+        this.#recorder.changed(action, { path, upstream }, codeOf(reply));
         return undefined;
       },
     };
@@ -240,7 +239,7 @@ export class Confinement {
     return {
       send: { ...request, from: from.upstream, to: to.upstream },
       finish: (reply) => {
-        this.#recorder.changed(actionOf(request), from, code(reply), to);
+        this.#recorder.changed(actionOf(request), from, codeOf(reply), to);
         return undefined;
       },
     };
@@ -267,7 +266,7 @@ export class Confinement {
         link: swapped ? target : place.upstream,
       },
       finish: (reply) => {
-        this.#recorder.changed("symlink", place, code(reply), { path: request.target, upstream: target });
+        this.#recorder.changed("symlink", place, codeOf(reply), { path: request.target, upstream: target });
         return undefined;
       },
     };

@@ -6,6 +6,7 @@ import type { OpenFiles } from "./open-files.ts";
 import { joined } from "./paths.ts";
 import { denied, failed, type Outcome, type Plan, Refusal } from "./plan.ts";
 import { type Named, OpenFile, type Recorder } from "./record.ts";
+import { codeOf } from "./replies.ts";
 import type { FileRules } from "./rules.ts";
 
 type Of<Kind extends SftpRequest["kind"]> = Extract<SftpRequest, { readonly kind: Kind }>;
@@ -19,8 +20,6 @@ interface Quick {
 }
 
 const exchanged = "The path was made to lead elsewhere while this was opened.";
-
-const code = (reply: SftpReply): number => (reply.kind === "status" ? reply.code : FX.OK);
 
 /** How files and folders are opened for whoever is confined. */
 export class Opening {
@@ -62,7 +61,7 @@ export class Opening {
       send: { ...request, path: place.upstream, flags },
       finish: (reply) => {
         this.#opening--;
-        this.#recorder.opened(named, request.flags, code(reply));
+        this.#recorder.opened(named, request.flags, codeOf(reply));
         if (reply.kind === "handle") this.#keep(reply.handle, named, flags, created, found?.attrs.size);
         return undefined;
       },

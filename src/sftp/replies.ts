@@ -1,6 +1,11 @@
 import { encodeSftpReply, FX, FXP, type SftpReply, statusText } from "#ssh/sftp";
 import { statusReply } from "./plan.ts";
 
+/** What a status says; whatever else is answered was done. */
+export function codeOf(reply: SftpReply): number {
+  return reply.kind === "status" ? reply.code : FX.OK;
+}
+
 /** Stands for all that say so: nobody looks at the number. */
 export const done: SftpReply = statusReply(0, FX.OK);
 const success: Buffer = Buffer.from(encodeSftpReply(done));

@@ -3,10 +3,9 @@ import { FX, FXF } from "#ssh/sftp";
 import { actionOf } from "./actions.ts";
 import { maxOpenHandles, type OpenFiles } from "./open-files.ts";
 import { type Named, OpenFile, type Recorder } from "./record.ts";
+import { codeOf } from "./replies.ts";
 
 type Finish = (reply: SftpReply) => SftpReply | undefined;
-
-const codeOf = (reply: SftpReply): number => (reply.kind === "status" ? reply.code : FX.OK);
 
 /** Keeps the record of requests as they pass, from what they ask and what is answered. */
 export class Watching {
