@@ -3,6 +3,7 @@ import type { AcmeSource, Kept } from "#acme";
 import type { ApiTurns } from "#admin";
 import type { CertificatePair, PeerAddress } from "#contract";
 import type { HandedOver, OtherSignIns, Page, Seen, Step } from "#http-proxy";
+import { Questions } from "./questions.ts";
 import type { FromWorker } from "./worker-messages.ts";
 
 /** The supervisor's own. */
@@ -37,8 +38,7 @@ const noTurnSeconds = 1;
 export class Errands implements AcmeSource, OtherSignIns {
   readonly here: number;
   readonly #say: Say;
-  readonly #open = new Map<number, (outcome: unknown) => void>();
-  #last = 0;
+  readonly #questions = new Questions<unknown>();
   #isOrphan = false;
 
   constructor(worker: number, say: Say) {
@@ -77,26 +77,21 @@ export class Errands implements AcmeSource, OtherSignIns {
   }
 
   done(question: number, outcome: unknown): void {
-    this.#open.get(question)?.(outcome);
-    this.#open.delete(question);
+    this.#questions.answered(question, outcome);
   }
 
   /** Nobody is left: nothing comes of what is open, and of what is asked from now on. */
   orphaned(): void {
     this.#isOrphan = true;
-    for (const settle of this.#open.values()) settle(undefined);
-    this.#open.clear();
+    this.#questions.answerAll(undefined);
   }
 
   async #do<K extends Errand["kind"]>(
     errand: Errand & { readonly kind: K },
   ): Promise<Outcomes[K] | undefined> {
     if (this.#isOrphan) return undefined;
-    const question = ++this.#last;
-    const done = Promise.withResolvers<unknown>();
-    this.#open.set(question, done.resolve);
-    this.#say({ kind: "errand", question, errand });
+    const outcome = await this.#questions.ask((question) => this.#say({ kind: "errand", question, errand }));
     // Each kind has its own outcome, and both ends are this program.
-    return (await done.promise) as Outcomes[K] | undefined;
+    return outcome as Outcomes[K] | undefined;
   }
 }

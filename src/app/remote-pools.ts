@@ -1,23 +1,21 @@
 import type { PoolAnswer, PoolQuestion, Pools } from "#contract";
+import { Questions } from "./questions.ts";
 import type { FromWorker } from "./worker-messages.ts";
 
 /** A worker's side of the pools, which the supervisor keeps. */
 export class RemotePools implements Pools {
   readonly #say: (message: FromWorker) => void;
-  readonly #asked = new Map<number, (answer: PoolAnswer) => void>();
+  readonly #questions = new Questions<PoolAnswer>();
   readonly #shares = new Map<string, number>();
-  #last = 0;
 
   constructor(say: (message: FromWorker) => void) {
     this.#say = say;
   }
 
   async ask(question: PoolQuestion): Promise<PoolAnswer> {
-    const number = ++this.#last;
-    const answered = Promise.withResolvers<PoolAnswer>();
-    this.#asked.set(number, answered.resolve);
-    this.#say({ kind: "pool-ask", question: number, ask: question });
-    return await answered.promise;
+    return await this.#questions.ask((number) =>
+      this.#say({ kind: "pool-ask", question: number, ask: question }),
+    );
   }
 
   tell(lease: number, connected: boolean): void {
@@ -33,8 +31,7 @@ export class RemotePools implements Pools {
   }
 
   answered(question: number, answer: PoolAnswer): void {
-    this.#asked.get(question)?.(answer);
-    this.#asked.delete(question);
+    this.#questions.answered(question, answer);
   }
 
   /** 0: this process has no connection there any more. */
@@ -45,9 +42,7 @@ export class RemotePools implements Pools {
 
   /** Nobody is left who could answer: what is asked comes to nothing. */
   orphaned(): void {
-    for (const answer of this.#asked.values())
-      answer({ kind: "none", reason: "the process that keeps the pools is gone" });
-    this.#asked.clear();
+    this.#questions.answerAll({ kind: "none", reason: "the process that keeps the pools is gone" });
   }
 }
 
