@@ -2,7 +2,7 @@ import type { Duplex } from "node:stream";
 import { Socket, type SocketConstructorOpts } from "node:net";
 import { Channel } from "#ssh/connection";
 import { alignedBytes } from "#ssh/transport";
-import { bulkReadBytes, gatherMs, ReadPace, type ReadStep, Typing } from "./read-pace.ts";
+import { bulkReadBytes, ReadPace, type ReadStep, Typing } from "./read-pace.ts";
 
 /** What a link needs of a stream of bytes: reading into a lent buffer, writing several pieces, and the ends. */
 export interface ByteStream {
@@ -248,12 +248,13 @@ class SocketStream extends StreamBase {
           return buffer;
         },
         callback: (bytes): boolean => {
-          this.#note(bytes);
+          const now = performance.now();
+          this.#note(bytes, now);
           const { whole, read } = this.#buffer;
           const start = whole.length - read.length;
           this.#chunk(whole, start, start + bytes, this.#buffer === this.#own);
           if (passesOn) this.#choose(bytes);
-          if (!this.#paused) this.#pauseBriefly(this.#pace.after(bytes, this.#bufferBytes));
+          if (!this.#paused) this.#pauseBriefly(this.#pace.after(bytes, this.#bufferBytes, now));
           return !this.#paused && !this.#resting;
         },
       },
@@ -306,8 +307,7 @@ class SocketStream extends StreamBase {
     this.#own = undefined;
   }
 
-  #note(bytes: number): void {
-    const now = performance.now();
+  #note(bytes: number, now: number): void {
     if (bytes >= bulkReadBytes) this.#bulkAt = now;
     else typing.note(bytes, this.#bulkAt, now);
   }
@@ -321,7 +321,7 @@ class SocketStream extends StreamBase {
     };
     // After a read that filled the buffer Node would read on, up to 32 times, before any other socket has its turn.
     if (step === "give-way") setImmediate(readOn);
-    else setTimeout(readOn, gatherMs);
+    else setTimeout(readOn, step);
   }
 }
 
