@@ -1,7 +1,6 @@
 import { transfer } from "./bulk.ts";
 import type { BenchCase } from "./case.ts";
 import { compiledCopy } from "./compiled.ts";
-import { throughRecrypt } from "./saturated.ts";
 import type { Sample, Size } from "./schema.ts";
 import type { Stage, Subject } from "./stage.ts";
 
@@ -11,12 +10,8 @@ const gcm = ["Ciphers=aes128-gcm@openssh.com"];
 const warmBytes = 256e6;
 const warm = new WeakMap<Stage, Set<string>>();
 
-/**
- * A download whose source is slower than what is between: then waking up for every packet is what costs. Real ends; "c" is recrypt.c
- * between its own, at the same rate.
- */
+/** A download whose source is slower than what is between: then waking up for every packet is what costs. The ends are the same for all. */
 async function offered(stage: Stage, subject: string, bytes: number, rate: number): Promise<Sample> {
-  if (subject === "c") return await throughRecrypt("aes128-gcm", bytes, rate);
   const program = await compiledCopy();
   const run = (count: number, atRate: number): Promise<Sample> =>
     transfer(stage, subject as Subject, "down", count, gcm, `${program} pace ${count} ${atRate}`);
@@ -30,7 +25,7 @@ async function offered(stage: Stage, subject: string, bytes: number, rate: numbe
 function offeredCase(megabytes: number): BenchCase {
   return {
     name: `offered-${megabytes}`,
-    summary: `download of a source of ${megabytes} MB/s, aes128-gcm; "c" is recrypt.c, which has its own ends`,
+    summary: `download of a source of ${megabytes} MB/s, aes128-gcm`,
     subjects: ["gateway", "go", "c"],
     quick: ["gateway", "c"],
     measure: (stage: Stage, subject: string, { bulkBytes }: Size) =>

@@ -131,7 +131,7 @@ async function bulk(stage: Stage, way: Way, { bulkBytes }: Size, up: boolean): P
 
 async function small(stage: Stage, way: Way, { quick }: Size, up: boolean): Promise<Sample> {
   const sftp = await stageOf(stage);
-  const files = quick ? 1000 : 4000;
+  const files = quick ? 1000 : 10_000;
   const many = join(sftp.folder, `many-${files}`);
   if (!existsSync(many)) {
     await mkdir(many);
