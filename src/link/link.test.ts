@@ -183,6 +183,20 @@ for (const cipher of ["aes128-gcm@openssh.com", "chacha20-poly1305@openssh.com",
   });
 }
 
+for (const { ms, lateMs } of [
+  { ms: 3_600_000, lateMs: 300_000 },
+  { ms: 10_000, lateMs: 1_000 },
+])
+  test(`keys of a silent connection are changed after ${ms / 1000} seconds, and not much later`, async () => {
+    const clock = fakeClock();
+    await using pair = await linkPair({ clock, rekey: { bytes: 1024 ** 3, packets: 2 ** 31, ms } });
+    for (const end of [pair.client, pair.server]) end.attach(new Collector());
+    clock.advance(ms - lateMs);
+    assert.equal(pair.client.rekeying, false);
+    clock.advance(2 * lateMs);
+    assert.equal(pair.client.rekeying, true);
+  });
+
 test("a handler that is not ready leaves the rest to the peer: nothing piles up here", async () => {
   await using pair = await linkPair();
   const got = new Collector();

@@ -4,6 +4,7 @@ import { type Agreement, Slow } from "#ssh/algorithms";
 import { DISCONNECT, type Extensions } from "#ssh/messages";
 import {
   type ConnClose,
+  defaultRekeyLimits,
   type Negotiated,
   type PacketConn,
   type PacketHandler,
@@ -29,8 +30,12 @@ export const lingerMs: number = 2_000;
 /** Milliseconds that a slow peer has to take what was still to be written when the connection ended. */
 export const lastWordsMs: number = 30_000;
 
-/** Milliseconds between looks at the clock for the time limit of keys. */
-const tickMs = 60_000;
+/**
+ * So often in the time for which keys may be used, the clock is looked at. Not more often: of thousands that are idle nothing is in the
+ * processor's caches any more, and each look then costs as much as twenty would.
+ */
+const looksPerKeys = 12;
+const minLookMs = 1_000;
 
 /** A transport engine on a stream of bytes: reads, writes, timers, backpressure. */
 export class Link implements PacketConn {
@@ -287,7 +292,9 @@ export class Link implements PacketConn {
   #whenEstablished(negotiated: Negotiated): void {
     this.#deadline?.[Symbol.dispose]();
     this.#deadline = undefined;
-    this.#ticker = Rounds.of(this.#options.clock, tickMs).join(() => this.#tick());
+    const { ms } = this.#options.rekey ?? defaultRekeyLimits;
+    const lookMs = Math.max(minLookMs, Math.ceil(ms / looksPerKeys));
+    this.#ticker = Rounds.of(this.#options.clock, lookMs).join(() => this.#tick());
     this.#establish.resolve({
       sessionId: this.#transport.sessionId,
       peerVersion: this.#transport.peerVersion,
