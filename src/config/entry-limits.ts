@@ -80,4 +80,12 @@ export const entryLimits: readonly FixedLimit[] = [
     about: "Connections taken in while a listener is made but not yet at work.",
     precedent: "A listening socket's backlog",
   },
+  {
+    constant: "entry/ssh/bind:maxWaiting",
+    value: 4096,
+    unit: "count",
+    about:
+      "Connections that the kernel keeps for a listener until they are taken in; net.core.somaxconn bounds it too.",
+    precedent: "Linux lets a listener have 4,096, OpenSSH asks for 128, nginx for 511",
+  },
 ];

@@ -1,6 +1,9 @@
 /** Where the gateway listens: IPv4, IPv6, host names, UNIX sockets, a socket passed by systemd. */
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { stat, writeFile } from "node:fs/promises";
+import { connect, type Socket } from "node:net";
 import { test } from "node:test";
 import { portOf, startGateway, type Gateway } from "#test/support/gateway";
 import { freePort } from "#test/support/ports";
@@ -49,6 +52,41 @@ test("several addresses at once: IPv4, IPv6 and a UNIX socket", { skip: skip || 
   await enters(target, [`ProxyCommand=${stranger("nc")} -U ${path}`]);
   const mode = (await stat(path)).mode & 0o777;
   assert.equal(mode & 0o007, 0, "others may not connect");
+});
+
+/** More than Node asks for by itself (511), less than any kernel of these years allows. */
+const crowd = 2_000;
+
+const kept = Number(readFileSync("/proc/sys/net/core/somaxconn", "utf8"));
+const small = kept < crowd && `this kernel keeps ${kept} connections for a listener`;
+
+test("thousands that come while the gateway is busy are kept by the kernel, not turned away", {
+  skip: skip || small,
+}, async () => {
+  await using held = new AsyncDisposableStack();
+  const parts = held.use(await startParts({}));
+  const all = 2 * crowd;
+  const limits = {
+    startups: { start: all, ratePercent: 1, full: all + 1 },
+    maxStartupsPerSource: all,
+    maxConnections: all,
+    maxConnectionsPerSource: all,
+  };
+  const gateway = held.use(await startGateway({ config: { limits }, rules: [keyRule(parts)] }));
+  const { pid } = gateway.child;
+  const sockets: Socket[] = [];
+  held.defer(() => {
+    for (const socket of sockets) socket.destroy();
+  });
+  process.kill(pid, "SIGSTOP");
+  try {
+    for (let n = 0; n < crowd; n++) sockets.push(connect(gateway.port, "127.0.0.1"));
+    await Promise.all(sockets.map((socket) => once(socket, "connect")));
+  } finally {
+    process.kill(pid, "SIGCONT");
+  }
+  for (const socket of sockets) socket.destroy();
+  await enters(gateway.target(parts.user.name, parts.identity.path));
 });
 
 test("a host name: every address of it", { skip }, async () => {

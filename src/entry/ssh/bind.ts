@@ -9,6 +9,12 @@ import { entryErrors } from "../errors.ts";
 /** After so much silence the kernel asks a peer whether it is there (TCP keepalive): ten seconds later who has not answered is gone. */
 const probing = { keepAlive: true, keepAliveInitialDelay: 10_000 } as const;
 
+/**
+ * Connections that the kernel keeps until we take them in, and as many as Linux lets anybody have. Where there is no room it drops a SYN,
+ * which is sent again after 1 second, then 2, 4, 8 and so on: thousands of devices that come back at once would wait for each other's.
+ */
+const maxWaiting = 4096;
+
 /** Owner and group may connect: who else shall come in is the operator's to open. */
 const socketMode = 0o660;
 
@@ -53,7 +59,7 @@ async function bindings(endpoint: Endpoint, ports: EntryPorts): Promise<(() => P
 async function listen(options: ListenOptions & { readonly fd?: number }): Promise<Server> {
   // Paused, so that whoever takes a stream reads all of it; half-open, because a client may end its side first.
   const server = createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true, ...probing });
-  server.listen(options);
+  server.listen({ ...options, backlog: maxWaiting });
   await once(server, "listening");
   return server;
 }
