@@ -29,7 +29,7 @@ const vainPauses = 4;
 /** A pause has gathered something that brought more than so many reads without one. */
 const worthwhile = 2;
 const readsAfterVain = 100;
-const maxReadsAfterVain = 3_200;
+const mostReadsAfterVain = 3_200;
 
 /** What to do next: read on; let other sockets have their turn first; or leave it for so many milliseconds. */
 export type ReadStep = "on" | "give-way" | number;
@@ -60,7 +60,7 @@ export class ReadPace {
     } else if (++this.#vain === vainPauses) {
       this.#vain = 0;
       this.#unpaused = this.#afterVain;
-      this.#afterVain = Math.min(2 * this.#afterVain, maxReadsAfterVain);
+      this.#afterVain = Math.min(2 * this.#afterVain, mostReadsAfterVain);
     }
     if (this.#unpaused > 0) {
       this.#unpaused--;
