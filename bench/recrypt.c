@@ -2,7 +2,7 @@
  * What a proxy in C costs that decrypts and encrypts with OpenSSL and does nothing else: no key exchange, no windows, a fixed key,
  * and the batches of native/packets.c. Loopback, reads of 1 MiB into page-aligned memory, no moderation.
  *
- * generate PORT BYTES CIPHER RATE   seals packets of 32 KiB; RATE in bytes a second, 0 as fast as it goes
+ * generate PORT BYTES CIPHER        seals packets of 32 KiB, as fast as it goes
  * pass PORT TO CIPHER               opens and seals both ways; says "done" at the end and then waits for its own
  * sink PORT                         throws away what comes
  * between PORT TO CIPHER           passes connections on as they are, so that real ends may speak over it, and seals and opens as many bytes beside
@@ -19,7 +19,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "../native/packets.h"
@@ -145,25 +144,12 @@ static void pass(const char *port, const char *to, const char *cipher) {
   pause();
 }
 
-static double now(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
-
-static void sleep_until(double due) {
-  struct timespec time = {.tv_sec = (time_t)due, .tv_nsec = (long)((due - (double)(time_t)due) * 1e9)};
-  while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, NULL) != 0) {
-  }
-}
-
-static void generate(const char *port, double bytes, const char *cipher, double rate) {
-  enum { packet = POSTERN_LENGTH_BYTES + bulk_body + POSTERN_TAG_BYTES };
+static void generate(const char *port, double bytes, const char *cipher) {
+  enum { packet = POSTERN_LENGTH_BYTES + bulk_body + POSTERN_TAG_BYTES, at_once = 31 };
   int to = connect_to(port);
-  uint32_t at_once = rate > 0 ? 1 : 31, sequence = 0, table[3 * batch_packets];
+  uint32_t sequence = 0, table[3 * batch_packets];
   postern_direction *seal = direction(cipher, 1);
   uint8_t *buffer = pages(read_bytes);
-  double start = now();
   for (double sent = 0; sent < bytes; sent += (double)at_once * bulk_body) {
     for (uint32_t n = 0; n < at_once; n++) {
       table[3 * n] = n * packet;
@@ -172,7 +158,6 @@ static void generate(const char *port, double bytes, const char *cipher, double 
     }
     if (postern_seal(seal, buffer, read_bytes, buffer, read_bytes, table, at_once, sequence) != 0) die("seal");
     sequence += at_once;
-    if (rate > 0) sleep_until(start + sent / rate);
     write_all(to, buffer, (size_t)at_once * packet);
   }
 }
@@ -245,12 +230,12 @@ static void take(const char *port) {
 
 int main(int count, char **words) {
   const char *what = count > 2 ? words[1] : "";
-  if (count == 6 && strcmp(what, "generate") == 0) generate(words[2], atof(words[3]), words[4], atof(words[5]));
+  if (count == 5 && strcmp(what, "generate") == 0) generate(words[2], atof(words[3]), words[4]);
   else if (count == 5 && strcmp(what, "pass") == 0) pass(words[2], words[3], words[4]);
   else if (count == 5 && strcmp(what, "between") == 0) between(words[2], words[3], words[4]);
   else if (count == 3 && strcmp(what, "sink") == 0) take(words[2]);
   else {
-    fputs("usage: generate PORT BYTES CIPHER RATE | pass PORT TO CIPHER | between PORT TO CIPHER | sink PORT\n", stderr);
+    fputs("usage: generate PORT BYTES CIPHER | pass PORT TO CIPHER | between PORT TO CIPHER | sink PORT\n", stderr);
     return 2;
   }
   return 0;

@@ -67,8 +67,8 @@ async function throughGateway(
   return sample(cpu, bytes, seconds);
 }
 
-/** The program of recrypt.c in the gateway's place, at a rate, or as fast as it goes. */
-export async function throughRecrypt(cipher: string, bytes: number, bytesPerSecond = 0): Promise<Sample> {
+/** The program of recrypt.c in the gateway's place. */
+async function throughRecrypt(cipher: string, bytes: number): Promise<Sample> {
   const program = await compiledRecrypt();
   const [port, sinkPort] = [await freePort(), await freePort()];
   await using sink = new Child(program, ["sink", String(sinkPort)]);
@@ -76,7 +76,7 @@ export async function throughRecrypt(cipher: string, bytes: number, bytesPerSeco
   await using pass = new Child(program, ["pass", String(port), String(sinkPort), cipher]);
   await pass.waitForStdout(/ready/);
   const start = performance.now();
-  const words = ["generate", String(port), String(bytes), cipher, String(bytesPerSecond)];
+  const words = ["generate", String(port), String(bytes), cipher];
   await using generator = new Child(program, words);
   await generator.outcome(patienceMs);
   // The sink ends the other direction when this one has ended.
