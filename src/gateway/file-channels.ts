@@ -249,13 +249,14 @@ export class FileChannels {
   }
 
   #from(side: Side, packet: PacketView): TapVerdict {
-    const payload = payloadOf(packet);
-    const recipient = decodeRecipient(payload);
+    // No view of the payload: these are by far the most frequent messages.
+    const { bytes: payload, start, end } = packet;
+    const recipient = decodeRecipient(payload, start, end);
     const channel = side === "client" ? this.#byUpstream.get(recipient) : this.#byClient.get(recipient);
     if (channel === undefined) return passing;
     const { runs } = channel;
-    if (payload[0] === MSG.CHANNEL_WINDOW_ADJUST) {
-      const { bytes } = decodeWindowAdjust(payload);
+    if (payload[start] === MSG.CHANNEL_WINDOW_ADJUST) {
+      const { bytes } = decodeWindowAdjust(payloadOf(packet));
       if (typeof runs !== "object" || !("sftp" in runs)) {
         channel.room[side].windowBytes += bytes;
         return passing;
@@ -266,7 +267,7 @@ export class FileChannels {
       return dropped;
     }
     if (runs === "other") return passing;
-    const { data, dataType } = decodeChannelData(payload);
+    const { data, dataType } = decodeChannelData(payload, start, end);
     // Nothing that could be kept for a program which is asked for later.
     if (runs === "nothing") return dropped;
     if ("scp" in runs) {

@@ -20,6 +20,11 @@ export function pathsIn(request: SftpRequest): [path: Bytes, to?: Bytes] {
   }
 }
 
+/** Whether another's path could lead elsewhere by it: then it is alone while it looks and acts. */
+export function changesPaths({ kind }: SftpRequest): boolean {
+  return kind === "rename" || kind === "posix-rename" || kind === "symlink" || kind === "hardlink";
+}
+
 const actions: Readonly<Partial<Record<SftpRequest["kind"], FileAction>>> = {
   open: "open",
   opendir: "list",

@@ -1,23 +1,15 @@
 import { type Bytes, FXF, type SftpReply } from "#ssh/sftp";
-import { checkPath, type Found, foundIn, type Place, type Tree } from "./find.ts";
-import { componentsOf, maxPathComponents } from "./paths.ts";
-import { type Plan, type Question, realpathIn, Refusal } from "./plan.ts";
-
-/** Something that is open upstream, and where it lies; `found` is absent if that it could be opened tells all. */
-export interface Opened {
-  readonly place: Place;
-  readonly handle: Bytes;
-  /** The client was told the handle before the looks were in. */
-  readonly told: boolean;
-  /** And they said that it must not have it. */
-  readonly denied: boolean;
-}
+import { checkPath, type Found, foundIn, type Tree } from "./find.ts";
+import type { Parent } from "./known.ts";
+import { componentsOf, maxPathBytes, maxPathComponents } from "./paths.ts";
+import { type Asking, type Question, realpathIn, Refusal, type Replies } from "./plan.ts";
 
 /** A path in which each folder was seen a moment ago. */
 export interface SeenPath {
-  readonly names: readonly string[];
   /** As the client sees it. */
   readonly path: Bytes;
+  /** Its last name. */
+  readonly name: string;
   /** Those on the way, outermost first, as the client sees them. */
   readonly folders: readonly Bytes[];
 }
@@ -30,41 +22,65 @@ export interface Door {
   /** Else it must be this. */
   readonly fits: (found: Found) => boolean;
   /** What tells the client that it is open. */
-  readonly tell?: (handle: Bytes) => SftpReply;
+  readonly tell?: ((handle: Bytes) => SftpReply) | undefined;
+}
+
+/** What is asked so that something is opened at once. */
+export interface Attempt {
+  readonly seen: SeenPath;
+  readonly door: Door;
+  readonly upstream: Bytes;
+  readonly asking: Asking;
+  /** Whether one question tells that there is no link among the folders. */
+  readonly short: boolean;
+  /** The client is told the handle before the looks are in. */
+  readonly told: boolean;
+}
+
+/** Something that is open upstream, and what the looks behind it said. */
+export interface Opened {
+  readonly handle: Bytes;
+  /** It is what it should be; else nobody may have it. */
+  readonly right: boolean;
+  /** Absent if that it could be opened tells all. */
+  readonly found?: Found | undefined;
 }
 
 /**
  * Opens, and looks at every name of the path in the same burst, behind it: one round trip instead of two. Only where all folders
- * on the way were seen a moment ago. If one of them is none any more, or the last name is not of the kind that was awaited, what is
- * open is closed again, and nobody had it. Undefined: it must be done the slow way, which also knows what to say.
+ * on the way were seen a moment ago.
  *
  * Where the one before in the same folder went well, the client is told the handle while the looks are on their way: nothing that it
- * does with it is read before they are in. What must not be had then stays open, so that no other file gets its handle, and is of no use.
+ * does with it is read before they are in.
  */
-export function* openAtOnce(tree: Tree, seen: SeenPath, door: Door): Plan<Opened | undefined> {
-  const { names, path } = seen;
-  const upstream = upstreamOf(tree, path);
-  const short = tree.known.resolving && (door.telling || names.length > 2);
-  const looks = short ? shortLooks(tree, seen, door.telling) : allLooks(tree, seen);
-  const { tell } = door;
-  const folder = seen.folders.at(-1) ?? "/";
-  const told = tell !== undefined && tree.known.heldLast(folder);
+export function attempt(tree: Tree, seen: SeenPath, door: Door): Attempt {
+  const { known } = tree;
+  const { folders } = seen;
+  const { tell, telling } = door;
+  const upstream = upstreamOf(tree, seen.path);
+  const short = known.resolving && (telling || folders.length > 1);
+  const looks = short ? shortLooks(tree, upstream, folders, telling) : allLooks(tree, seen);
+  const told = tell !== undefined && known.heldLast(folders.at(-1) ?? "/");
   const early = (first: SftpReply): SftpReply | undefined =>
     told && first.kind === "handle" ? tell(first.handle) : undefined;
-  const replies = yield { ask: [door.open(upstream), ...looks], early };
-  const opened = replies[0];
+  return { seen, door, upstream, asking: { ask: [door.open(upstream), ...looks], early }, short, told };
+}
+
+/**
+ * What came of it. Undefined: it could not be opened, and must be done the slow way, which also knows what to say. What is not right
+ * must be closed again before anybody has it; if the client was told the handle, it must stay open, so that no other file gets that
+ * handle, and be of no use.
+ */
+export function judge(tree: Tree, attempt: Attempt, replies: Replies): Opened | undefined {
+  const [opened] = replies;
   if (opened?.kind !== "handle") return undefined;
   const { handle } = opened;
-  const found = short ? foundShortly(tree, seen, door.telling, replies) : lastOf(tree, seen, replies);
-  const place = { path, names, upstream, found: found === "made" ? undefined : found };
-  if (found === "made" || (found !== undefined && door.fits(found))) {
-    tree.known.held(folder);
-    return { handle, place, told, denied: false };
-  }
-  tree.known.forget();
-  if (told) return { handle, place, told, denied: true };
-  yield { ask: [{ kind: "close", handle }] };
-  return undefined;
+  const { seen, door, short } = attempt;
+  const found = short ? foundShortly(tree, attempt, replies) : lastOf(tree, seen, replies);
+  const right = found === "made" || (found !== undefined && door.fits(found));
+  if (right) tree.known.held(seen.folders.at(-1) ?? "/");
+  else tree.known.forget();
+  return { handle, right, found: found === "made" ? undefined : found };
 }
 
 function upstreamOf({ root }: Tree, path: Bytes): Bytes {
@@ -76,8 +92,7 @@ function allLooks(tree: Tree, { path, folders }: SeenPath): Question[] {
 }
 
 /** One question whether there is a link in the path; and what is last, unless that is known. */
-function shortLooks(tree: Tree, { path, folders }: SeenPath, telling: boolean): Question[] {
-  const upstream = upstreamOf(tree, path);
+function shortLooks(tree: Tree, upstream: Bytes, folders: readonly Bytes[], telling: boolean): Question[] {
   if (telling) return [{ kind: "realpath", path: upstream }];
   return [
     { kind: "realpath", path: upstreamOf(tree, folders.at(-1) ?? "") },
@@ -88,23 +103,23 @@ function shortLooks(tree: Tree, { path, folders }: SeenPath, telling: boolean): 
 /** What the last path is, if there is no link in it; the looks stand behind the first reply. */
 function foundShortly(
   tree: Tree,
-  { path, folders }: SeenPath,
-  telling: boolean,
-  replies: readonly SftpReply[],
+  { seen: { folders }, door: { telling }, upstream }: Attempt,
+  replies: Replies,
 ): Found | "made" | undefined {
-  if (realpathIn(replies[1]) !== upstreamOf(tree, telling ? path : (folders.at(-1) ?? ""))) {
+  const awaited = telling ? upstream : upstreamOf(tree, folders.at(-1) ?? "");
+  if (realpathIn(replies[1]) !== awaited) {
     // It is no more than a shorter way: a host may have other names for its files.
     tree.known.resolving = false;
     return undefined;
   }
   const found = telling ? "made" : foundIn(replies[2]);
   if (found instanceof Refusal || found === undefined) return undefined;
-  for (const each of folders) tree.known.saw(each, "directory");
+  tree.known.sawFolders(folders);
   return found;
 }
 
 /** What the last path is, if all before it are folders; the looks stand behind the first reply. */
-function lastOf(tree: Tree, { path, folders }: SeenPath, replies: readonly SftpReply[]): Found | undefined {
+function lastOf(tree: Tree, { path, folders }: SeenPath, replies: Replies): Found | undefined {
   for (const [at, folder] of folders.entries()) {
     const found = foundIn(replies[at + 1]);
     if (found instanceof Refusal || found === undefined) return undefined;
@@ -120,32 +135,44 @@ function lastOf(tree: Tree, { path, folders }: SeenPath, replies: readonly SftpR
 
 /** A path in which each folder was seen a moment ago, and nothing is hidden. Undefined: it is none. */
 export function seenPath(tree: Tree, path: Bytes): SeenPath | undefined {
-  if (checkPath(path) !== undefined || path === "" || /\/\.?$|\\/.test(path)) return undefined;
-  const names = componentsOf(path);
-  if (!path.startsWith("/")) names.unshift(...tree.home);
-  if (names.length === 0 || names.length > maxPathComponents || names.includes("..")) return undefined;
+  const behind = path.lastIndexOf("/") + 1;
+  const name = path.slice(behind);
+  if (path.length > maxPathBytes || name === "" || name === "." || name === "..") return undefined;
+  if (name.includes("\\") || name.includes("\0")) return undefined;
+  const parent = parentOf(tree, path.slice(0, behind));
+  if (parent === undefined || !tree.known.areFolders(parent.folders)) return undefined;
+  const seen = parent.prefix === parent.text ? path : parent.prefix + name;
+  return tree.hidden(seen) ? undefined : { path: seen, name, folders: parent.folders };
+}
+
+/** Undefined: something in it is hidden, or leads up, or cannot be told. */
+function parentOf(tree: Tree, text: Bytes): Parent | undefined {
+  const { known, home } = tree;
+  if (known.parent?.text === text) return known.parent;
+  if (checkPath(text) !== undefined || text.includes("\\")) return undefined;
+  const names = componentsOf(text);
+  if (!text.startsWith("/")) names.unshift(...home);
+  if (names.length >= maxPathComponents || names.includes("..")) return undefined;
   const folders: Bytes[] = [];
   let at = "";
   for (const name of names) {
-    if (at !== "") {
-      if (!tree.known.isFolder(at)) return undefined;
-      folders.push(at);
-    }
     at += `/${name}`;
     if (tree.hidden(at)) return undefined;
+    folders.push(at);
   }
-  return { names, path: at, folders };
+  known.parent = { text, prefix: `${at}/`, folders };
+  return known.parent;
 }
 
 /** Flags with which a file is opened at once, and nothing happens that the look behind it could come too late for. */
 export function flagsAtOnce(
   { known }: Tree,
-  { names, path, folders }: SeenPath,
+  { name, path, folders }: SeenPath,
   flags: number,
 ): number | undefined {
   const folder = folders.at(-1) ?? "/";
   const changes = FXF.WRITE | FXF.APPEND | FXF.CREAT | FXF.TRUNC;
-  if ((flags & changes) === 0) return known.isFile(path, folder, names.at(-1) ?? "") ? flags : undefined;
+  if ((flags & changes) === 0) return known.isFile(path, folder, name) ? flags : undefined;
   // Made where there is nothing, or not at all: no link is followed, and nothing that is there is cut.
   if ((flags & FXF.CREAT) === 0 || !known.likelyNew(folder)) return undefined;
   return (flags | FXF.EXCL) & ~FXF.TRUNC;

@@ -2,7 +2,7 @@ import type { FileAction, FileRight } from "#contract";
 import { type Bytes, FX, type SftpRequest } from "#ssh/sftp";
 import { checkPath, find, insideOf, leadsOut, type Place, refuseBackslash, type Tree } from "./find.ts";
 import { below, componentsOf, joined, staysBelow, withoutDots } from "./paths.ts";
-import { denied, failed, type Outcome, pathReply, type Plan, Refusal, statusReply } from "./plan.ts";
+import { denied, failed, type Outcome, pathReply, type Plan, Refusal, type Way } from "./plan.ts";
 import { actionOf, pathsIn } from "./actions.ts";
 import type { OpenFiles } from "./open-files.ts";
 import { Opening } from "./opening.ts";
@@ -12,7 +12,6 @@ import type { FileRules } from "./rules.ts";
 import type { SymlinkOrder } from "./symlinks.ts";
 
 type Of<Kind extends SftpRequest["kind"]> = Extract<SftpRequest, { readonly kind: Kind }>;
-type Result = Outcome | Refusal;
 
 /** Whoever is confined: what becomes of each of their requests. */
 export class Confinement {
@@ -32,33 +31,15 @@ export class Confinement {
     this.#opening = new Opening(tree, rules, recorder, open);
   }
 
-  /** How a request that names a path is done. Undefined: it names none. */
-  plan(request: SftpRequest): Plan | undefined {
-    const way = this.#way(request);
-    return way === undefined ? undefined : this.#answering(request, way);
-  }
-
-  *#answering(request: SftpRequest, way: Plan<Result>): Plan {
-    // Requests that could change where another's path leads are alone while they look and act.
-    const alone =
-      request.kind === "rename" ||
-      request.kind === "posix-rename" ||
-      request.kind === "symlink" ||
-      request.kind === "hardlink";
-    yield { alone };
-    const result = yield* way;
-    if (!(result instanceof Refusal)) return result;
-    this.#tellRefusal(request, result);
-    return { answer: statusReply(request.id, result.code, result.text) };
-  }
-
-  #tellRefusal(request: SftpRequest, { decided, text }: Refusal): void {
+  /** To the audit. */
+  tellRefusal(request: SftpRequest, { decided, text }: Refusal): void {
     if (!decided) return;
     const [path, to] = pathsIn(request);
     this.#recorder.refused(actionOf(request), path, text, to);
   }
 
-  #way(request: SftpRequest): Plan<Result> | undefined {
+  /** How a request that names a path is done. Undefined: it names none. */
+  way(request: SftpRequest): Way | undefined {
     switch (request.kind) {
       case "open":
         return this.#opening.file(request);
@@ -98,32 +79,32 @@ export class Confinement {
   }
 
   /** Whoever's it is: there is one here. */
-  *#home({ id }: SftpRequest): Plan<Result> {
+  *#home({ id }: SftpRequest): Way {
     // Nothing is asked; it only waits its turn.
     yield { ask: [] };
     return { answer: pathReply(id, joined(this.#tree.home)) };
   }
 
-  *#stat(request: Of<"stat" | "lstat">): Plan<Result> {
+  *#stat(request: Of<"stat" | "lstat">): Way {
     const place = yield* find(this.#tree, request.path, request.kind === "stat");
     if (place instanceof Refusal) return place;
     if (place.found === undefined) return failed(FX.NO_SUCH_FILE);
     return { answer: { kind: "attrs", id: request.id, attrs: place.found.attrs } };
   }
 
-  *#realpath(request: SftpRequest, path: Bytes): Plan<Result> {
+  *#realpath(request: SftpRequest, path: Bytes): Way {
     const place = yield* find(this.#tree, path === "" ? "." : path, true);
     return place instanceof Refusal ? place : { answer: pathReply(request.id, place.path) };
   }
 
-  *#expandPath(request: Of<"expand-path">): Plan<Result> {
+  *#expandPath(request: Of<"expand-path">): Way {
     const { path } = request;
     if (!path.startsWith("~")) return yield* this.#realpath(request, path);
     if (path !== "~" && !path.startsWith("~/")) return denied("There are no other people's folders here.");
     return yield* this.#realpath(request, `${joined(this.#tree.home)}/${path.slice(2)}`);
   }
 
-  *#readlink(request: Of<"readlink">): Plan<Result> {
+  *#readlink(request: Of<"readlink">): Way {
     const place = yield* find(this.#tree, request.path, false);
     if (place instanceof Refusal) return place;
     if (place.found === undefined) return failed(FX.NO_SUCH_FILE);
@@ -143,7 +124,7 @@ export class Confinement {
     return this.#tree.root === "/" ? target : joined(inside);
   }
 
-  *#setstat(request: Of<"setstat" | "lsetstat">): Plan<Result> {
+  *#setstat(request: Of<"setstat" | "lsetstat">): Way {
     const place = yield* find(this.#tree, request.path, request.kind === "setstat");
     if (place instanceof Refusal) return place;
     const refusal = this.#open.mayChange(request.attrs, place.path, false);
@@ -156,7 +137,7 @@ export class Confinement {
     request: Of<"mkdir" | "remove" | "rmdir" | "statvfs">,
     right: FileRight | undefined,
     follow: boolean,
-  ): Plan<Result> {
+  ): Way {
     const place = yield* find(this.#tree, request.path, follow);
     if (place instanceof Refusal) return place;
     const { path, names, found } = place;
@@ -185,7 +166,7 @@ export class Confinement {
     };
   }
 
-  *#rename(request: Of<"rename" | "posix-rename">): Plan<Result> {
+  *#rename(request: Of<"rename" | "posix-rename">): Way {
     const pair = yield* this.#pair(request, "rename", "Renaming is not allowed here.");
     if (pair instanceof Refusal) return pair;
     const { from, to } = pair;
@@ -199,7 +180,7 @@ export class Confinement {
     return this.#sendPair(request, pair);
   }
 
-  *#hardlink(request: Of<"hardlink">): Plan<Result> {
+  *#hardlink(request: Of<"hardlink">): Way {
     const pair = yield* this.#pair(request, "link", "Links are not allowed here.");
     return pair instanceof Refusal ? pair : this.#sendPair(request, pair);
   }
@@ -245,7 +226,7 @@ export class Confinement {
     };
   }
 
-  *#symlink(request: Of<"symlink">): Plan<Result> {
+  *#symlink(request: Of<"symlink">): Way {
     const wrong = checkPath(request.target) ?? (request.target === "" ? failed(FX.NO_SUCH_FILE) : undefined);
     if (wrong !== undefined) return wrong;
     const wrongName = yield* refuseBackslash(this.#tree, request.target);

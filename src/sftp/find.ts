@@ -9,7 +9,7 @@ import {
   withoutRoot,
 } from "./paths.ts";
 import type { Known } from "./known.ts";
-import { denied, failed, type Plan, Refusal } from "./plan.ts";
+import { denied, failed, type Plan, Refusal, type Replies } from "./plan.ts";
 
 /** The part of the upstream's tree that a client sees. */
 export interface Tree {
@@ -149,10 +149,7 @@ class Walk {
   }
 
   /** `on`: all of them are folders, and there is more to do. */
-  look(
-    run: readonly string[][],
-    replies: readonly SftpReply[],
-  ): Place | Refusal | { readonly link: string[] } | "on" {
+  look(run: readonly string[][], replies: Replies): Place | Refusal | { readonly link: string[] } | "on" {
     for (const [at, names] of run.entries()) {
       const path = joined(names);
       const seen = this.#tree.hidden(path) ? undefined : foundIn(replies[at]);

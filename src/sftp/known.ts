@@ -23,6 +23,16 @@ interface Listed {
   readonly odd: ReadonlySet<Bytes>;
 }
 
+/** What a path has before its last name, taken apart. */
+export interface Parent {
+  /** As the client says it, with the slash behind it. */
+  readonly text: Bytes;
+  /** The folder, as the client sees it, with a slash behind it. */
+  readonly prefix: Bytes;
+  /** Those on the way, outermost first, itself among them, as the client sees them. */
+  readonly folders: readonly Bytes[];
+}
+
 /**
  * What was seen of a tree a moment ago. It lets something be opened before it is looked at, never instead: whatever is opened so is
  * looked at all the same before anybody has it. Paths are as the client sees them, links resolved.
@@ -43,6 +53,8 @@ export class Known {
   resolving = false;
   /** That is sure without looking at what was made. */
   surelyExclusive = false;
+  /** Of the last path that was taken apart, and so of the next, mostly. Nothing in it can change: what a text says, what is hidden. */
+  parent: Parent | undefined;
 
   constructor(clock: Pick<Clock, "monotonic">) {
     this.#clock = clock;
@@ -81,8 +93,26 @@ export class Known {
     if (odd !== undefined) note(this.#listed, folder, { at: this.#clock.monotonic(), odd });
   }
 
-  isFolder(path: Bytes): boolean {
-    return this.#lately(path, "directory");
+  /** All of them were just seen to be folders. */
+  sawFolders(folders: readonly Bytes[]): void {
+    const at = this.#clock.monotonic();
+    for (const folder of folders) {
+      const seen = this.#seen.get(folder);
+      if (seen === undefined) note(this.#seen, folder, { at, kind: "directory" });
+      else {
+        seen.at = at;
+        seen.kind = "directory";
+      }
+    }
+  }
+
+  areFolders(folders: readonly Bytes[]): boolean {
+    const now = this.#clock.monotonic();
+    for (const folder of folders) {
+      const seen = this.#seen.get(folder);
+      if (seen?.kind !== "directory" || now - seen.at > maxSeenAgeMs) return false;
+    }
+    return true;
   }
 
   /** Nothing that would do more than be opened: a pipe, a device. */

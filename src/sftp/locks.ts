@@ -1,5 +1,6 @@
 /** One request, from its first look at a path until its answer. */
 interface Holder {
+  /** With a slash at its end. */
   readonly root: string;
   readonly alone: boolean;
   granted: (() => void) | undefined;
@@ -17,31 +18,26 @@ interface Watcher {
 export class PathLocks {
   /** Of each upstream, who wants to know when paths may come to lead elsewhere. */
   readonly #watchers = new Map<string, Set<Watcher>>();
-  /** Of each upstream, those that hold and, behind them, those that wait. */
-  readonly #byPlace = new Map<string, Set<Holder>>();
+  /** Of each upstream, those that hold and, behind them, those that wait. Lists: mostly there is one, which comes and goes. */
+  readonly #byPlace = new Map<string, Holder[]>();
 
   /**
    * `root` bounds what is touched: roots of which neither lies in the other have nothing to do with each other. `granted` may be
    * called at once. Returns what gives it back, or gives up waiting.
    */
   acquire(place: string, root: string, alone: boolean, granted: () => void): () => void {
-    const line = this.#byPlace.get(place) ?? new Set();
-    this.#byPlace.set(place, line);
+    let line = this.#byPlace.get(place);
+    if (line === undefined) this.#byPlace.set(place, (line = []));
     const holder: Holder = { root: withSlash(root), alone, granted };
     if (alone)
       holder.granted = () => {
         this.#tell(place, holder);
         granted();
       };
-    const free = ![...line].some((other) => conflict(holder, other));
-    line.add(holder);
+    const free = !line.some((other) => conflict(holder, other));
+    line.push(holder);
     if (free) grant(holder);
-    return () => {
-      if (!line.delete(holder)) return;
-      if (alone && holder.granted === undefined) this.#tell(place, holder);
-      if (line.size === 0 && this.#byPlace.get(place) === line) this.#byPlace.delete(place);
-      this.#next(line);
-    };
+    return () => this.#release(place, line, holder);
   }
 
   /**
@@ -55,15 +51,27 @@ export class PathLocks {
     watchers.add(watcher);
     return () => {
       watchers.delete(watcher);
-      if (watchers.size === 0 && this.#watchers.get(place) === watchers) this.#watchers.delete(place);
+      if (watchers.size > 0 || this.#watchers.get(place) !== watchers) return;
+      this.#watchers.delete(place);
+      if (this.#byPlace.get(place)?.length === 0) this.#byPlace.delete(place);
     };
+  }
+
+  #release(place: string, line: Holder[], holder: Holder): void {
+    const at = line.indexOf(holder);
+    if (at < 0) return;
+    line.splice(at, 1);
+    if (holder.alone && holder.granted === undefined) this.#tell(place, holder);
+    if (line.length > 0) this.#next(line);
+    // A place that somebody watches has somebody back soon.
+    else if (!this.#watchers.has(place) && this.#byPlace.get(place) === line) this.#byPlace.delete(place);
   }
 
   #tell(place: string, by: Holder): void {
     for (const { root, changing } of this.#watchers.get(place) ?? []) if (nested(root, by.root)) changing();
   }
 
-  #next(line: ReadonlySet<Holder>): void {
+  #next(line: readonly Holder[]): void {
     const before: Holder[] = [];
     const ready: Holder[] = [];
     for (const holder of line) {
@@ -71,7 +79,7 @@ export class PathLocks {
         ready.push(holder);
       before.push(holder);
     }
-    for (const holder of ready) if (line.has(holder)) grant(holder);
+    for (const holder of ready) if (line.includes(holder)) grant(holder);
   }
 }
 

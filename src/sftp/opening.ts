@@ -1,22 +1,28 @@
-import { type Bytes, FX, FXF, type SftpReply, type SftpRequest } from "#ssh/sftp";
-import { flagsAtOnce, openAtOnce, type SeenPath, seenPath } from "./at-once.ts";
+import { type Bytes, FX, FXF, type SftpRequest } from "#ssh/sftp";
+import { type Attempt, attempt, type Door, flagsAtOnce, judge, type Opened, seenPath } from "./at-once.ts";
 import { find, type Tree } from "./find.ts";
 import { Listing } from "./known.ts";
 import type { OpenFiles } from "./open-files.ts";
 import { joined } from "./paths.ts";
-import { denied, failed, type Outcome, type Plan, Refusal } from "./plan.ts";
+import { type Asking, denied, failed, type Outcome, Refusal, type Way } from "./plan.ts";
 import { type Named, OpenFile, type Recorder } from "./record.ts";
 import { codeOf } from "./replies.ts";
 import type { FileRules } from "./rules.ts";
 
 type Of<Kind extends SftpRequest["kind"]> = Extract<SftpRequest, { readonly kind: Kind }>;
-type Result = Outcome | Refusal;
 
 /** A file that can be opened before it is looked at. */
 interface Quick {
-  readonly seen: SeenPath;
+  readonly attempt: Attempt;
   readonly flags: number;
   readonly creating: boolean;
+}
+
+const answered: Outcome = { answered: true };
+
+/** What nobody had. */
+function closing({ handle }: Opened): Asking {
+  return { ask: [{ kind: "close", handle }] };
 }
 
 const exchanged = "The path was made to lead elsewhere while this was opened.";
@@ -37,10 +43,14 @@ export class Opening {
     this.#open = open;
   }
 
-  *file(request: Of<"open">): Plan<Result> {
+  *file(request: Of<"open">): Way {
     const quick = this.#quick(request);
-    const opened = quick === undefined ? undefined : yield* this.#openQuick(request, quick);
-    if (opened !== undefined) return opened;
+    if (quick !== undefined) {
+      const opened = judge(this.#tree, quick.attempt, yield quick.attempt.asking);
+      if (opened !== undefined && (opened.right || quick.attempt.told))
+        return this.#openedQuick(request, quick, opened);
+      if (opened !== undefined) yield closing(opened);
+    }
     const exclusive = (request.flags & FXF.CREAT) !== 0 && (request.flags & FXF.EXCL) !== 0;
     const place = yield* find(this.#tree, request.path, !exclusive);
     if (place instanceof Refusal) return place;
@@ -75,41 +85,42 @@ export class Opening {
   }
 
   /** How a file may be opened at once. Undefined: not; what is to be refused is refused the slow way. */
-  #quick({ path, flags: asked }: Of<"open">): Quick | undefined {
-    const seen = seenPath(this.#tree, path);
-    const flags = seen === undefined ? undefined : flagsAtOnce(this.#tree, seen, asked);
+  #quick({ id, path, attrs, flags: asked }: Of<"open">): Quick | undefined {
+    const tree = this.#tree;
+    const seen = seenPath(tree, path);
+    const flags = seen === undefined ? undefined : flagsAtOnce(tree, seen, asked);
     if (seen === undefined || flags === undefined || this.#open.room(this.#opening) !== undefined)
       return undefined;
     const creating = (flags & FXF.CREAT) !== 0;
     // A server could take no heed of EXCL: then what is there is opened.
-    const allowed = this.#flagsFor(flags, seen.path, true);
-    if (allowed !== flags) return undefined;
+    if (this.#flagsFor(flags, seen.path, true) !== flags) return undefined;
     if (creating && this.#flagsFor(flags, seen.path, false) !== flags) return undefined;
-    return { seen, flags, creating };
-  }
-
-  *#openQuick({ id, attrs, flags: asked }: Of<"open">, quick: Quick): Plan<Outcome | undefined> {
-    const { seen, flags, creating } = quick;
-    const { surelyExclusive } = this.#tree.known;
-    const tell = (handle: Bytes): SftpReply => ({ kind: "handle", id, handle });
-    const opened = yield* openAtOnce(this.#tree, seen, {
-      open: (path) => ({ kind: "open", path, flags, attrs }),
-      telling: creating && surelyExclusive,
+    const telling = creating && tree.known.surelyExclusive;
+    const door: Door = {
+      open: (upstream) => ({ kind: "open", path: upstream, flags, attrs }),
+      telling,
       fits: ({ kind, attrs: { size } }) => kind === "file" && (!creating || size === 0n),
       // Elsewhere it could be a file of old that a server without EXCL has opened, and no harm.
-      ...(creating && !surelyExclusive ? {} : { tell }),
-    });
-    if (opened === undefined) return undefined;
-    const { handle, place, told, denied } = opened;
-    const { path, upstream, found } = place;
-    if (denied) {
+      tell: creating && !telling ? undefined : (handle) => ({ kind: "handle", id, handle }),
+    };
+    return { attempt: attempt(tree, seen, door), flags, creating };
+  }
+
+  #openedQuick(
+    { id, flags: asked }: Of<"open">,
+    { attempt: { seen, upstream, told }, flags, creating }: Quick,
+    { handle, right, found }: Opened,
+  ): Outcome {
+    const { path } = seen;
+    if (!right) {
       this.#recorder.refused("open", path, exchanged);
       this.#open.files.set(handle, new OpenFile({ path }, { flags, hashing: false, denied: exchanged }));
-      return { answered: true };
+      return answered;
     }
-    this.#recorder.opened({ path, upstream }, asked, FX.OK);
-    this.#keep(handle, { path, upstream }, flags, creating, found?.attrs.size);
-    return told ? { answered: true } : { answer: tell(handle) };
+    const named = { path, upstream };
+    this.#recorder.opened(named, asked, FX.OK);
+    this.#keep(handle, named, flags, creating, found?.attrs.size);
+    return told ? answered : { answer: { kind: "handle", id, handle } };
   }
 
   /** The flags with which a file may be opened: fewer than asked for where that keeps what must not happen from happening. */
@@ -134,9 +145,17 @@ export class Opening {
     return rights.has("write") ? asked : (asked | FXF.EXCL) & ~FXF.TRUNC;
   }
 
-  *folder(request: Of<"opendir">): Plan<Result> {
-    const quick = yield* this.#openFolderQuick(request);
-    if (quick !== undefined) return quick;
+  *folder(request: Of<"opendir">): Way {
+    const quick = this.#quickFolder(request);
+    const opened = quick === undefined ? undefined : judge(this.#tree, quick, yield quick.asking);
+    if (quick !== undefined && opened !== undefined) {
+      const { handle, right } = opened;
+      if (right) {
+        this.#keepFolder(handle, { path: quick.seen.path, upstream: quick.upstream });
+        return { answer: { kind: "handle", id: request.id, handle } };
+      }
+      yield closing(opened);
+    }
     const place = yield* find(this.#tree, request.path, true);
     if (place instanceof Refusal) return place;
     if (place.found === undefined) return failed(FX.NO_SUCH_FILE);
@@ -161,17 +180,14 @@ export class Opening {
   }
 
   /** Undefined: it must be done the slow way. */
-  *#openFolderQuick({ id, path }: Of<"opendir">): Plan<Outcome | undefined> {
+  #quickFolder({ path }: Of<"opendir">): Attempt | undefined {
     const seen = seenPath(this.#tree, path);
     if (seen === undefined || !this.#rules.rights(seen.path).has("list")) return undefined;
     if (this.#open.room(this.#opening) !== undefined) return undefined;
-    const opened = yield* openAtOnce(this.#tree, seen, {
+    return attempt(this.#tree, seen, {
       open: (upstream) => ({ kind: "opendir", path: upstream }),
       telling: true,
       fits: ({ kind }) => kind === "directory",
     });
-    if (opened === undefined) return undefined;
-    this.#keepFolder(opened.handle, opened.place);
-    return { answer: { kind: "handle", id, handle: opened.handle } };
   }
 }

@@ -1,11 +1,7 @@
-import { type Bytes, FX, type SftpReply, type SftpRequest, statusText } from "#ssh/sftp";
+import { type Bytes, FX, type SftpQuestion, type SftpReply, type SftpRequest, statusText } from "#ssh/sftp";
 
 /** A request of our own to the upstream: its number is given when it is sent. */
-export type Question = SftpRequest extends infer One
-  ? One extends SftpRequest
-    ? Omit<One, "id">
-    : never
-  : never;
+export type Question = SftpQuestion;
 
 /** What is wanted before a plan can go on. */
 export type Step = Asking | { readonly alone: boolean };
@@ -28,8 +24,14 @@ export type Outcome =
   /** The client has its answer. */
   | { readonly answered: true };
 
-/** The way to an outcome: each step is answered with the replies to what it asked, in that order. */
-export type Plan<Result = Outcome> = Generator<Step, Result, readonly SftpReply[]>;
+/** What was answered, in the order of the questions; after a step that asks nothing there is none. */
+export type Replies = readonly (SftpReply | undefined)[];
+
+/** The way to a result: each step is answered with the replies to what it asked. */
+export type Plan<Result> = Generator<Step, Result, Replies>;
+
+/** The way to what becomes of a client's request. */
+export type Way = Plan<Outcome | Refusal>;
 
 /** Why a request is answered here, and not done. */
 export class Refusal {

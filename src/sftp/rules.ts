@@ -60,10 +60,13 @@ export function fileRulesOf(plan: SftpPlan, root: string | undefined): FileRules
     hash: plan.hash,
     maxFileBytes: plan.maxFileBytes,
     maxSessionBytes: plan.maxSessionBytes,
-    rights: (path) => paths.find(({ fits }) => fits(path))?.rights ?? rights,
-    hidden: (path) => hide.some((fits) => fits(path)),
-    fitsExtensions: (path) =>
-      endings === undefined || endings.some((ending) => path.toLowerCase().endsWith(ending)),
+    rights:
+      paths.length === 0 ? () => rights : (path) => paths.find(({ fits }) => fits(path))?.rights ?? rights,
+    hidden: hide.length === 0 ? () => false : (path) => hide.some((fits) => fits(path)),
+    fitsExtensions:
+      endings === undefined
+        ? () => true
+        : (path) => endings.some((ending) => path.toLowerCase().endsWith(ending)),
     bindsPlace: (path) => {
       const names = componentsOf(path);
       return bound.some((place) => {

@@ -7,6 +7,7 @@ import {
   encodeSftpHello,
   encodeSftpReply,
   encodeSftpRequest,
+  encodeSftpRequests,
   FX,
   FXF,
   FXP,
@@ -18,10 +19,13 @@ import {
   type SftpRequest,
   sftpVersion,
 } from "#ssh/sftp";
+import { changesPaths } from "./actions.ts";
 import { Confinement } from "./confinement.ts";
 import { OpenFiles, type Usage } from "./open-files.ts";
 import type { PathLocks } from "./locks.ts";
-import { type Asking, type Plan, type Refusal, statusReply, type Step } from "./plan.ts";
+import { Outstanding } from "./outstanding.ts";
+import { type Plan, Refusal, type Replies, statusReply, type Step, type Way } from "./plan.ts";
+import { Questions } from "./questions.ts";
 import { type OpenFile, Recorder } from "./record.ts";
 import { readable } from "./readable.ts";
 import { done, isSuccess, plain, withLength } from "./replies.ts";
@@ -79,10 +83,8 @@ interface Pending {
 /** A plan that is under way; nothing more is read from the client until it is done. */
 interface Running {
   readonly plan: Plan<void>;
-  /** Numbers of the questions of the step that waits, and the replies that there are. */
-  asked: readonly number[];
-  early: Asking["early"];
-  readonly replies: Map<number, SftpReply>;
+  /** Those of the step that waits. */
+  questions: Questions | undefined;
   release: (() => void) | undefined;
 }
 
@@ -92,7 +94,7 @@ export class SftpSession {
   readonly #recorder: Recorder;
   readonly #fromClient: PacketStream;
   readonly #fromUpstream: PacketStream;
-  readonly #pending = new Map<number, Pending>();
+  readonly #pending = new Outstanding<Pending>();
   /** Numbers under which files are being closed that the client has had closed. */
   readonly #closing = new Set<number>();
   readonly #files = new Map<Bytes, OpenFile>();
@@ -166,13 +168,12 @@ export class SftpSession {
     this.#unwatch?.();
     const { clock } = this.#ports;
     const running = this.#running;
-    if (running !== undefined && running.asked.length === 0) running.release?.();
+    if (running !== undefined && running.questions === undefined) running.release?.();
     else if (running?.release !== undefined) clock.after(afterlifeMs, running.release);
     this.#running = undefined;
     this.#next = undefined;
-    for (const { release } of this.#pending.values())
+    for (const { release } of this.#pending.clear())
       if (release !== undefined) clock.after(afterlifeMs, release);
-    this.#pending.clear();
     for (const file of this.#files.values()) this.#recorder.closed(file);
     this.#files.clear();
     this.#recorder.tell();
@@ -256,7 +257,7 @@ export class SftpSession {
     const file = request !== undefined && "handle" in request ? this.#files.get(request.handle) : undefined;
     if (request?.kind === "write") this.#passUp(file, request.offset, request.length);
     const finish = request === undefined ? undefined : this.#watching.finish(request, file);
-    this.#pending.set(id, { request, file, finish });
+    this.#pending.add(id, { request, file, finish });
     return true;
   }
 
@@ -265,9 +266,9 @@ export class SftpSession {
     const open = this.#open;
     if (confinement === undefined || open === undefined || request === undefined)
       return this.#answer(statusReply(id, FX.BAD_MESSAGE));
-    const plan = confinement.plan(request);
-    if (plan !== undefined) {
-      this.#next = this.#carryOut(id, plan);
+    const way = confinement.way(request);
+    if (way !== undefined) {
+      this.#next = this.#carryOut(confinement, request, way);
       this.#fromClient.block();
       this.#begin();
       return false;
@@ -278,7 +279,7 @@ export class SftpSession {
     if (request.kind === "write") this.#passUp(file, request.offset, request.length);
     if (request.kind === "close" && file?.flags === FXF.READ && this.#closeAtOnce(request, file))
       return false;
-    this.#pending.set(id, { request, file, finish: this.#watching.finish(request, file, open) });
+    this.#pending.add(id, { request, file, finish: this.#watching.finish(request, file, open) });
     return true;
   }
 
@@ -305,8 +306,14 @@ export class SftpSession {
     file?.written.begin(offset, length);
   }
 
-  *#carryOut(id: number, plan: Plan): Plan<void> {
-    const outcome = yield* plan;
+  *#carryOut(confinement: Confinement, request: SftpRequest, way: Way): Plan<void> {
+    yield { alone: changesPaths(request) };
+    const outcome = yield* way;
+    if (outcome instanceof Refusal) {
+      confinement.tellRefusal(request, outcome);
+      this.#answer(statusReply(request.id, outcome.code, outcome.text));
+      return;
+    }
     if ("answered" in outcome) return;
     if ("answer" in outcome) {
       this.#answer(outcome.answer);
@@ -316,25 +323,24 @@ export class SftpSession {
     // Held until the upstream has done it.
     const release = this.#running?.release;
     if (this.#running !== undefined) this.#running.release = undefined;
-    this.#pending.set(id, { request: send, finish, release });
+    this.#pending.add(request.id, { request: send, finish, release });
     this.#alone = true;
     this.#fromClient.emit(encodeSftpRequest(send));
   }
 
   /** Ours, in its place behind those that the upstream owes. */
   #answer(reply: SftpReply): false {
-    this.#pending.set(reply.id, { request: undefined, answer: encodeSftpReply(reply) });
+    this.#pending.add(reply.id, { request: undefined, answer: encodeSftpReply(reply) });
     this.#answers++;
     this.#sendAnswers();
     return false;
   }
 
   #sendAnswers(): void {
-    if (this.#answers === 0) return;
-    for (const [id, { answer }] of this.#pending) {
+    for (; this.#answers > 0; this.#answers--) {
+      const answer = this.#pending.first?.answer;
       if (answer === undefined) return;
-      this.#pending.delete(id);
-      this.#answers--;
+      this.#pending.shift();
       this.#fromUpstream.emit(answer);
     }
   }
@@ -352,11 +358,11 @@ export class SftpSession {
 
   #run(plan: Plan<void>): void {
     this.#fromClient.block();
-    this.#running = { plan, asked: [], early: undefined, replies: new Map(), release: undefined };
+    this.#running = { plan, questions: undefined, release: undefined };
     this.#advance(this.#running, []);
   }
 
-  #advance(running: Running, replies: readonly SftpReply[]): void {
+  #advance(running: Running, replies: Replies): void {
     const { done, value } = running.plan.next(replies);
     if (this.#running !== running) return;
     if (done !== true) {
@@ -371,16 +377,15 @@ export class SftpSession {
 
   #take(running: Running, step: Step): void {
     if ("ask" in step) {
-      running.replies.clear();
+      if (step.ask.length === 0) {
+        this.#advance(running, []);
+        return;
+      }
       this.#ports.answerable();
       // All numbers first: the first answer may come before the last question has left.
-      running.asked = step.ask.map(() => this.#ownNumber());
-      running.early = step.early;
-      const packets = step.ask.map((question, at) =>
-        encodeSftpRequest({ ...question, id: running.asked[at] ?? 0 }),
-      );
-      if (packets.length === 0) this.#advance(running, []);
-      else this.#fromClient.emit(Buffer.concat(packets));
+      const numbers = step.ask.map(() => this.#ownNumber());
+      running.questions = new Questions(numbers, step.early);
+      this.#fromClient.emit(encodeSftpRequests(step.ask, numbers));
       return;
     }
     const { locks, place } = this.#ports;
@@ -431,21 +436,7 @@ export class SftpSession {
   #reply(packet: Uint8Array): boolean {
     if (packet[0] === FXP.VERSION) return this.#version(packet);
     const id = idOf(packet);
-    const running = this.#running;
-    if (running?.asked.includes(id) === true && !running.replies.has(id)) {
-      const reply = decodeSftpReply(packet);
-      running.replies.set(id, reply);
-      if (running.replies.size < running.asked.length) {
-        const early = id === running.asked[0] ? running.early?.(reply) : undefined;
-        if (early !== undefined) this.#fromUpstream.emit(encodeSftpReply(early));
-      } else {
-        const replies = running.asked.flatMap((asked) => running.replies.get(asked) ?? []);
-        running.asked = [];
-        this.#advance(running, replies);
-      }
-      return false;
-    }
-    if (this.#closing.delete(id)) return false;
+    if (this.#replyToOurs(id, packet) || this.#closing.delete(id)) return false;
     const pending = this.#pending.get(id);
     if (pending === undefined || pending.answer !== undefined)
       throw new sftpErrors.PEER_SFTP_ORDER("a reply to nothing");
@@ -454,6 +445,20 @@ export class SftpSession {
     pending.release?.();
     if (this.#fromClient.blocked) queueMicrotask(() => this.#goOn());
     return passes;
+  }
+
+  #replyToOurs(id: number, packet: Uint8Array): boolean {
+    const running = this.#running;
+    const questions = running?.questions;
+    const at = questions?.find(id) ?? -1;
+    if (running === undefined || questions === undefined || at < 0) return false;
+    const early = questions.take(at, decodeSftpReply(packet));
+    if (early !== undefined) this.#fromUpstream.emit(encodeSftpReply(early));
+    const { replies } = questions;
+    if (replies === undefined) return true;
+    running.questions = undefined;
+    this.#advance(running, replies);
+    return true;
   }
 
   /** The upstream's answer to the client. */

@@ -145,26 +145,27 @@ export interface ChannelData {
 }
 
 export function encodeChannelData(message: ChannelData): Uint8Array {
-  const writer = new Writer(message.data.length + 13);
-  if (message.dataType === undefined) writer.u8(MSG.CHANNEL_DATA).u32(message.recipient);
-  else writer.u8(MSG.CHANNEL_EXTENDED_DATA).u32(message.recipient).u32(message.dataType);
-  return writer.string(message.data).bytes();
+  const buffer = Buffer.allocUnsafe(message.data.length + (message.dataType === undefined ? 9 : 13));
+  writeChannelData(buffer, message);
+  return buffer;
 }
 
 /** Bytes of such a message before its data. */
 export const channelDataHeadBytes = 13;
 
 /** As encodeChannelData, into a buffer with room for `channelDataHeadBytes` more bytes than the data; gives the part that was written. */
-export function encodeChannelDataInto(
-  buffer: Buffer,
-  { recipient, dataType, data }: ChannelData,
-): Uint8Array {
+export function encodeChannelDataInto(buffer: Buffer, message: ChannelData): Uint8Array {
+  return buffer.subarray(0, writeChannelData(buffer, message));
+}
+
+/** Returns how long it has become. */
+function writeChannelData(buffer: Buffer, { recipient, dataType, data }: ChannelData): number {
   let at = buffer.writeUInt8(dataType === undefined ? MSG.CHANNEL_DATA : MSG.CHANNEL_EXTENDED_DATA, 0);
   at = buffer.writeUInt32BE(recipient, at);
   if (dataType !== undefined) at = buffer.writeUInt32BE(dataType, at);
   at = buffer.writeUInt32BE(data.length, at);
   buffer.set(data, at);
-  return buffer.subarray(0, at + data.length);
+  return at + data.length;
 }
 
 /**
@@ -185,8 +186,9 @@ export function frameChannelData(
   return bytes.subarray(head, end);
 }
 
-export function decodeChannelData(payload: Uint8Array): ChannelData {
-  const reader = new Reader(payload);
+/** `start`, `end`: where the message lies in `payload`; by default it is all of it. */
+export function decodeChannelData(payload: Uint8Array, start = 0, end: number = payload.length): ChannelData {
+  const reader = new Reader(payload, start, end);
   const extended = reader.u8() === MSG.CHANNEL_EXTENDED_DATA;
   const recipient = reader.u32();
   const message = extended
@@ -208,9 +210,9 @@ export function encodeChannelSignal(
   return new Writer(5).u8(number).u32(recipient).bytes();
 }
 
-/** The recipient channel of any message from 91 to 100. */
-export function decodeRecipient(payload: Uint8Array): number {
-  return new Reader(payload, 1).u32();
+/** The recipient channel of any message from 91 to 100, which lies in `payload` from `start` to `end`. */
+export function decodeRecipient(payload: Uint8Array, start = 0, end: number = payload.length): number {
+  return new Reader(payload, start + 1, end).u32();
 }
 
 /** SSH_MSG_CHANNEL_REQUEST (RFC 4254, section 5.4); `data` is what the request's own type defines. */

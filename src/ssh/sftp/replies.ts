@@ -1,4 +1,4 @@
-import { latin1, Reader, wireErrors, type Writer } from "#ssh/wire";
+import { Reader, wireErrors, type Writer } from "#ssh/wire";
 import { type FileAttrs, readAttrs, writeAttrs } from "./attrs.ts";
 import { FX, FXP, sftpVersion } from "./numbers.ts";
 import { type Bytes, sftpPacket } from "./requests.ts";
@@ -41,7 +41,7 @@ export function decodeSftpHello(packet: Uint8Array): SftpHello {
   while (reader.left > 0) {
     if (extensions.length === maxSftpExtensions)
       throw new wireErrors.PEER_FIELD_INVALID("too many extensions");
-    extensions.push([latin1(reader.string()), latin1(reader.string())]);
+    extensions.push([reader.latin1(), reader.latin1()]);
   }
   return { version, extensions };
 }
@@ -73,23 +73,21 @@ function readReply(type: number, id: number, reader: Reader): SftpReply {
     case FXP.STATUS: {
       const code = reader.u32();
       // Servers of versions before 3 end here, and some that say 3 do too.
-      const message = reader.left === 0 ? "" : latin1(reader.string());
+      const message = reader.left === 0 ? "" : reader.latin1();
       if (reader.left > 0) reader.string();
       return { kind: "status", id, code, message };
     }
     case FXP.HANDLE:
-      return { kind: "handle", id, handle: latin1(reader.string()) };
+      return { kind: "handle", id, handle: reader.latin1() };
     case FXP.DATA:
       return { kind: "data", id, length: reader.u32() };
     case FXP.NAME: {
       const count = reader.u32();
       if (count * leastEntryBytes > reader.left)
         throw new wireErrors.PEER_MESSAGE_TRUNCATED(`${count} names`);
-      const entries = Array.from({ length: count }, () => ({
-        name: latin1(reader.string()),
-        longname: latin1(reader.string()),
-        attrs: readAttrs(reader),
-      }));
+      const entries: NameEntry[] = [];
+      for (let left = count; left > 0; left--)
+        entries.push({ name: reader.latin1(), longname: reader.latin1(), attrs: readAttrs(reader) });
       return { kind: "name", id, entries };
     }
     case FXP.ATTRS:
@@ -103,10 +101,7 @@ function readReply(type: number, id: number, reader: Reader): SftpReply {
 
 /** With its length in front; of DATA, the part before the data, the length counting them. */
 export function encodeSftpReply(reply: SftpReply): Uint8Array {
-  const bytes = sftpPacket((writer) => writeReply(writer, reply));
-  if (reply.kind === "data")
-    Buffer.from(bytes.buffer, bytes.byteOffset, 4).writeUInt32BE(bytes.length - 4 + reply.length);
-  return bytes;
+  return sftpPacket((writer) => writeReply(writer, reply), reply.kind === "data" ? reply.length : 0);
 }
 
 function writeReply(writer: Writer, reply: SftpReply): void {

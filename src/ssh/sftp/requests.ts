@@ -1,4 +1,4 @@
-import { latin1, Reader, Writer } from "#ssh/wire";
+import { Reader, Writer } from "#ssh/wire";
 import { type FileAttrs, readAttrs, writeAttrs } from "./attrs.ts";
 import { FXP } from "./numbers.ts";
 
@@ -45,6 +45,13 @@ export type SftpRequest =
   /** An extended request, or a type, that is not known here. */
   | One<"other", { type: number; name: Bytes }>;
 
+/** A request that has no number yet. */
+export type SftpQuestion = SftpRequest extends infer One
+  ? One extends SftpRequest
+    ? Omit<One, "id">
+    : never
+  : never;
+
 /** Extended requests that are known here, with the name and version that a server announces. */
 export const knownExtensions: ReadonlyMap<string, string> = new Map([
   ["posix-rename@openssh.com", "1"],
@@ -84,78 +91,77 @@ export function decodeSftpRequest(packet: Uint8Array): SftpRequest {
   const reader = new Reader(packet);
   const type = reader.u8();
   const id = reader.u32();
-  const text = (): Bytes => latin1(reader.string());
-  const request = readRequest(type, id, reader, text);
+  const request = readRequest(type, id, reader);
   reader.expectEnd();
   return request;
 }
 
-function readRequest(type: number, id: number, reader: Reader, text: () => Bytes): SftpRequest {
+function readRequest(type: number, id: number, reader: Reader): SftpRequest {
   switch (type) {
     case FXP.OPEN:
-      return { kind: "open", id, path: text(), flags: reader.u32(), attrs: readAttrs(reader) };
+      return { kind: "open", id, path: reader.latin1(), flags: reader.u32(), attrs: readAttrs(reader) };
     case FXP.CLOSE:
-      return { kind: "close", id, handle: text() };
+      return { kind: "close", id, handle: reader.latin1() };
     case FXP.FSTAT:
-      return { kind: "fstat", id, handle: text() };
+      return { kind: "fstat", id, handle: reader.latin1() };
     case FXP.READDIR:
-      return { kind: "readdir", id, handle: text() };
+      return { kind: "readdir", id, handle: reader.latin1() };
     case FXP.READ:
-      return { kind: "read", id, handle: text(), offset: reader.u64(), length: reader.u32() };
+      return { kind: "read", id, handle: reader.latin1(), offset: reader.u64(), length: reader.u32() };
     case FXP.WRITE:
-      return { kind: "write", id, handle: text(), offset: reader.u64(), length: reader.u32() };
+      return { kind: "write", id, handle: reader.latin1(), offset: reader.u64(), length: reader.u32() };
     case FXP.SETSTAT:
-      return { kind: "setstat", id, path: text(), attrs: readAttrs(reader) };
+      return { kind: "setstat", id, path: reader.latin1(), attrs: readAttrs(reader) };
     case FXP.MKDIR:
-      return { kind: "mkdir", id, path: text(), attrs: readAttrs(reader) };
+      return { kind: "mkdir", id, path: reader.latin1(), attrs: readAttrs(reader) };
     case FXP.FSETSTAT:
-      return { kind: "fsetstat", id, handle: text(), attrs: readAttrs(reader) };
+      return { kind: "fsetstat", id, handle: reader.latin1(), attrs: readAttrs(reader) };
     case FXP.RENAME:
-      return { kind: "rename", id, from: text(), to: text() };
+      return { kind: "rename", id, from: reader.latin1(), to: reader.latin1() };
     case FXP.SYMLINK:
-      return { kind: "symlink", id, target: text(), link: text() };
+      return { kind: "symlink", id, target: reader.latin1(), link: reader.latin1() };
     case FXP.EXTENDED:
-      return readExtended(id, reader, text);
+      return readExtended(id, reader);
     default: {
       const kind = byType[type];
-      if (kind !== undefined) return { kind, id, path: text() };
+      if (kind !== undefined) return { kind, id, path: reader.latin1() };
       reader.rest();
       return { kind: "other", id, type, name: "" };
     }
   }
 }
 
-function readExtended(id: number, reader: Reader, text: () => Bytes): SftpRequest {
-  const name = text();
+function readExtended(id: number, reader: Reader): SftpRequest {
+  const name = reader.latin1();
   switch (name) {
     case "posix-rename@openssh.com":
-      return { kind: "posix-rename", id, from: text(), to: text() };
+      return { kind: "posix-rename", id, from: reader.latin1(), to: reader.latin1() };
     case "hardlink@openssh.com":
-      return { kind: "hardlink", id, from: text(), to: text() };
+      return { kind: "hardlink", id, from: reader.latin1(), to: reader.latin1() };
     case "statvfs@openssh.com":
-      return { kind: "statvfs", id, path: text() };
+      return { kind: "statvfs", id, path: reader.latin1() };
     case "fstatvfs@openssh.com":
-      return { kind: "fstatvfs", id, handle: text() };
+      return { kind: "fstatvfs", id, handle: reader.latin1() };
     case "fsync@openssh.com":
-      return { kind: "fsync", id, handle: text() };
+      return { kind: "fsync", id, handle: reader.latin1() };
     case "lsetstat@openssh.com":
-      return { kind: "lsetstat", id, path: text(), attrs: readAttrs(reader) };
+      return { kind: "lsetstat", id, path: reader.latin1(), attrs: readAttrs(reader) };
     case "limits@openssh.com":
       return { kind: "limits", id };
     case "expand-path@openssh.com":
-      return { kind: "expand-path", id, path: text() };
+      return { kind: "expand-path", id, path: reader.latin1() };
     case "copy-data":
       return {
         kind: "copy-data",
         id,
-        from: text(),
+        from: reader.latin1(),
         fromOffset: reader.u64(),
         length: reader.u64(),
-        to: text(),
+        to: reader.latin1(),
         toOffset: reader.u64(),
       };
     case "home-directory":
-      return { kind: "home-directory", id, user: text() };
+      return { kind: "home-directory", id, user: reader.latin1() };
     case "users-groups-by-id@openssh.com":
       reader.string();
       reader.string();
@@ -166,97 +172,111 @@ function readExtended(id: number, reader: Reader, text: () => Bytes): SftpReques
   }
 }
 
-/** A packet with its length in front, from what `write` writes after it. */
-export function sftpPacket(write: (writer: Writer) => void, capacity = 256): Uint8Array {
-  const writer = new Writer(capacity).u32(0);
+/** A packet with its length in front, from what `write` writes after it; `more` bytes that are not in it follow. */
+export function sftpPacket(write: (writer: Writer) => void, more = 0): Uint8Array {
+  const writer = new Writer().u32(0);
   write(writer);
-  const bytes = writer.bytes();
-  Buffer.from(bytes.buffer, bytes.byteOffset, 4).writeUInt32BE(bytes.length - 4);
-  return bytes;
+  return writer.u32At(0, writer.length - 4 + more).bytes();
 }
 
 /** With its length in front; of WRITE, the part before the data, the length counting them. */
 export function encodeSftpRequest(request: SftpRequest): Uint8Array {
-  const { id } = request;
-  const head = (type: number): Writer => new Writer(128).u32(0).u8(type).u32(id);
-  const extended = (name: string): Writer => head(FXP.EXTENDED).string(name);
-  const writer = writeRequest(request, head, extended);
-  const bytes = writer.bytes();
-  const more = request.kind === "write" ? request.length : 0;
-  Buffer.from(bytes.buffer, bytes.byteOffset, 4).writeUInt32BE(bytes.length - 4 + more);
-  return bytes;
+  return encodeSftpRequests([request], [request.id]);
 }
 
-function writeRequest(
-  request: SftpRequest,
-  head: (type: number) => Writer,
-  extended: (name: string) => Writer,
-): Writer {
+/** One behind the other, each under a number given here. */
+export function encodeSftpRequests(
+  requests: readonly SftpQuestion[],
+  numbers: readonly number[],
+): Uint8Array {
+  const writer = new Writer();
+  for (let at = 0; at < requests.length; at++) {
+    const request = requests[at];
+    if (request === undefined) break;
+    const start = writer.length;
+    writeRequest(writer.u32(0), numbers[at] ?? 0, request);
+    const more = request.kind === "write" ? request.length : 0;
+    writer.u32At(start, writer.length - start - 4 + more);
+  }
+  return writer.bytes();
+}
+
+function head(writer: Writer, id: number, type: number): Writer {
+  return writer.u8(type).u32(id);
+}
+
+function extended(writer: Writer, id: number, name: string): Writer {
+  return head(writer, id, FXP.EXTENDED).string(name);
+}
+
+function writeRequest(writer: Writer, id: number, request: SftpQuestion): Writer {
   switch (request.kind) {
     case "open":
-      return writeAttrs(head(FXP.OPEN).latin1(request.path).u32(request.flags), request.attrs);
+      return writeAttrs(head(writer, id, FXP.OPEN).latin1(request.path).u32(request.flags), request.attrs);
     case "close":
-      return head(FXP.CLOSE).latin1(request.handle);
+      return head(writer, id, FXP.CLOSE).latin1(request.handle);
     case "fstat":
-      return head(FXP.FSTAT).latin1(request.handle);
+      return head(writer, id, FXP.FSTAT).latin1(request.handle);
     case "readdir":
-      return head(FXP.READDIR).latin1(request.handle);
+      return head(writer, id, FXP.READDIR).latin1(request.handle);
     case "read":
-      return head(FXP.READ).latin1(request.handle).u64(request.offset).u32(request.length);
+      return head(writer, id, FXP.READ).latin1(request.handle).u64(request.offset).u32(request.length);
     case "write":
-      return head(FXP.WRITE).latin1(request.handle).u64(request.offset).u32(request.length);
+      return head(writer, id, FXP.WRITE).latin1(request.handle).u64(request.offset).u32(request.length);
     case "lstat":
-      return head(FXP.LSTAT).latin1(request.path);
+      return head(writer, id, FXP.LSTAT).latin1(request.path);
     case "stat":
-      return head(FXP.STAT).latin1(request.path);
+      return head(writer, id, FXP.STAT).latin1(request.path);
     case "opendir":
-      return head(FXP.OPENDIR).latin1(request.path);
+      return head(writer, id, FXP.OPENDIR).latin1(request.path);
     case "remove":
-      return head(FXP.REMOVE).latin1(request.path);
+      return head(writer, id, FXP.REMOVE).latin1(request.path);
     case "rmdir":
-      return head(FXP.RMDIR).latin1(request.path);
+      return head(writer, id, FXP.RMDIR).latin1(request.path);
     case "realpath":
-      return head(FXP.REALPATH).latin1(request.path);
+      return head(writer, id, FXP.REALPATH).latin1(request.path);
     case "readlink":
-      return head(FXP.READLINK).latin1(request.path);
+      return head(writer, id, FXP.READLINK).latin1(request.path);
     case "setstat":
-      return writeAttrs(head(FXP.SETSTAT).latin1(request.path), request.attrs);
+      return writeAttrs(head(writer, id, FXP.SETSTAT).latin1(request.path), request.attrs);
     case "mkdir":
-      return writeAttrs(head(FXP.MKDIR).latin1(request.path), request.attrs);
+      return writeAttrs(head(writer, id, FXP.MKDIR).latin1(request.path), request.attrs);
     case "lsetstat":
-      return writeAttrs(extended("lsetstat@openssh.com").latin1(request.path), request.attrs);
+      return writeAttrs(extended(writer, id, "lsetstat@openssh.com").latin1(request.path), request.attrs);
     case "fsetstat":
-      return writeAttrs(head(FXP.FSETSTAT).latin1(request.handle), request.attrs);
+      return writeAttrs(head(writer, id, FXP.FSETSTAT).latin1(request.handle), request.attrs);
     case "rename":
-      return head(FXP.RENAME).latin1(request.from).latin1(request.to);
+      return head(writer, id, FXP.RENAME).latin1(request.from).latin1(request.to);
     case "posix-rename":
-      return extended("posix-rename@openssh.com").latin1(request.from).latin1(request.to);
+      return extended(writer, id, "posix-rename@openssh.com").latin1(request.from).latin1(request.to);
     case "hardlink":
-      return extended("hardlink@openssh.com").latin1(request.from).latin1(request.to);
+      return extended(writer, id, "hardlink@openssh.com").latin1(request.from).latin1(request.to);
     case "symlink":
-      return head(FXP.SYMLINK).latin1(request.target).latin1(request.link);
+      return head(writer, id, FXP.SYMLINK).latin1(request.target).latin1(request.link);
     case "statvfs":
-      return extended("statvfs@openssh.com").latin1(request.path);
+      return extended(writer, id, "statvfs@openssh.com").latin1(request.path);
     case "expand-path":
-      return extended("expand-path@openssh.com").latin1(request.path);
+      return extended(writer, id, "expand-path@openssh.com").latin1(request.path);
     case "fstatvfs":
-      return extended("fstatvfs@openssh.com").latin1(request.handle);
+      return extended(writer, id, "fstatvfs@openssh.com").latin1(request.handle);
     case "fsync":
-      return extended("fsync@openssh.com").latin1(request.handle);
+      return extended(writer, id, "fsync@openssh.com").latin1(request.handle);
     case "limits":
-      return extended("limits@openssh.com");
+      return extended(writer, id, "limits@openssh.com");
     case "copy-data":
-      return extended("copy-data")
+      return extended(writer, id, "copy-data")
         .latin1(request.from)
         .u64(request.fromOffset)
         .u64(request.length)
         .latin1(request.to)
         .u64(request.toOffset);
     case "home-directory":
-      return extended("home-directory").latin1(request.user);
+      return extended(writer, id, "home-directory").latin1(request.user);
     case "users-groups-by-id":
-      return extended("users-groups-by-id@openssh.com").string("").string("");
+      return extended(writer, id, "users-groups-by-id@openssh.com").string("").string("");
     case "other":
-      return request.type === FXP.EXTENDED ? extended("").latin1(request.name) : head(request.type);
+      return request.type === FXP.EXTENDED
+        ? extended(writer, id, "").latin1(request.name)
+        : head(writer, id, request.type);
   }
 }

@@ -61,6 +61,13 @@ export class Reader {
     return this.raw(this.u32());
   }
 
+  /** A `string` of bytes as text, one character each, without a view between. */
+  latin1(): string {
+    const length = this.u32();
+    const at = this.#take(length);
+    return latin1(this.#bytes, at, at + length);
+  }
+
   /** A `string` that must be UTF-8 text. */
   text(): string {
     const bytes = this.string();
@@ -128,7 +135,7 @@ export class Reader {
 }
 
 /** Bytes as text, one character a byte. */
-export function latin1(bytes: Uint8Array): string {
+export function latin1(bytes: Uint8Array, start = 0, end: number = bytes.length): string {
   const buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-  return buffer.toString("latin1");
+  return buffer.toString("latin1", start, end);
 }

@@ -33,6 +33,12 @@ export class Writer {
     return this;
   }
 
+  /** Over four bytes that were written before. */
+  u32At(at: number, value: number): this {
+    this.#bytes.writeUInt32BE(value, at);
+    return this;
+  }
+
   u64(value: bigint): this {
     this.#room(8);
     this.#length = this.#bytes.writeBigUInt64BE(value, this.#length);
