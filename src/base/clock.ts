@@ -1,3 +1,5 @@
+import { performance } from "node:perf_hooks";
+
 /** A running timer; disposing stops it. Stopping twice is harmless. */
 export interface Timer extends Disposable {
   /** Starts over with the same time. */

@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import { closeSync, openSync, write, writeSync } from "node:fs";
 import type { Clock, Timer } from "./clock.ts";
 
@@ -26,7 +27,7 @@ export class LogSink {
   #writtenAt = Number.NEGATIVE_INFINITY;
   #gathering: Timer | undefined;
   #descriptor: number;
-  #waiting: Buffer[] = [];
+  #waiting: string[] = [];
   #waitingBytes = 0;
   /** The batch that is being written, and how far. */
   #batch: { readonly bytes: Buffer; readonly lines: number; at: number } | undefined;
@@ -46,13 +47,13 @@ export class LogSink {
   }
 
   write(line: string): void {
-    const bytes = Buffer.from(line, "utf8");
-    if (this.#closed || this.#waitingBytes + bytes.length > maxWaitingBytes) {
+    const size = Buffer.byteLength(line, "utf8");
+    if (this.#closed || this.#waitingBytes + size > maxWaitingBytes) {
       this.linesLost++;
       return;
     }
-    this.#waiting.push(bytes);
-    this.#waitingBytes += bytes.length;
+    this.#waiting.push(line);
+    this.#waitingBytes += size;
     if (this.#batch === undefined) this.#next();
   }
 
@@ -74,7 +75,7 @@ export class LogSink {
 
   /** Writes what waits, but for a batch under way, which the thread pool has. Gives up at the first failure. */
   flush(): void {
-    const bytes = Buffer.concat(this.#waiting.splice(0));
+    const bytes = Buffer.from(this.#waiting.splice(0).join(""), "utf8");
     this.#waitingBytes = 0;
     try {
       for (let at = 0; at < bytes.length; ) at += writeSync(this.#descriptor, bytes, at);
@@ -120,10 +121,12 @@ export class LogSink {
     this.#gathering?.[Symbol.dispose]();
     this.#gathering = undefined;
     let lines = 0;
-    let size = 0;
-    while (lines < this.#waiting.length && size < batchBytes) size += this.#waiting[lines++]?.length ?? 0;
-    this.#batch = { bytes: Buffer.concat(this.#waiting.splice(0, lines)), lines, at: 0 };
-    this.#waitingBytes -= size;
+    let chars = 0;
+    while (lines < this.#waiting.length && chars < batchBytes) chars += this.#waiting[lines++]?.length ?? 0;
+    // Bytes of many lines at once: of each alone they would cost more than the line.
+    const bytes = Buffer.from(this.#waiting.splice(0, lines).join(""), "utf8");
+    this.#batch = { bytes, lines, at: 0 };
+    this.#waitingBytes -= bytes.length;
     this.#push();
   }
 

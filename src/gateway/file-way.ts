@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import { encodeChannelData, encodeChannelSignal, encodeWindowAdjust, MSG } from "#ssh/messages";
 
 /** One side of a session, as far as we speak to it ourselves. */

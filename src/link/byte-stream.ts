@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import type { Duplex } from "node:stream";
 import { Socket, type SocketConstructorOpts } from "node:net";
 import { Channel } from "#ssh/connection";

@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import type { Duplex } from "node:stream";
 import { PosternError, Rounds, type Timer } from "#base";
 import { type Agreement, Slow } from "#ssh/algorithms";

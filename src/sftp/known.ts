@@ -117,11 +117,12 @@ export class Known {
 
   /** Nothing that would do more than be opened: a pipe, a device. */
   isFile(path: Bytes, folder: Bytes, name: Bytes): boolean {
-    if (this.#lately(path, "file")) return true;
     const listed = this.#listed.get(folder);
-    if (listed === undefined || listed.odd.has(name)) return false;
+    // Of thousands of files in one folder each is asked for once: where nothing can be found nothing is looked for.
+    if (listed === undefined || (listed.odd.size > 0 && listed.odd.has(name)))
+      return this.#lately(path, "file");
     const now = this.#clock.monotonic();
-    if (now - listed.at > maxListedAgeMs) return false;
+    if (now - listed.at > maxListedAgeMs) return this.#lately(path, "file");
     listed.at = now;
     return true;
   }

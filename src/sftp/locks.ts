@@ -4,6 +4,15 @@ interface Holder {
   readonly root: string;
   readonly alone: boolean;
   granted: (() => void) | undefined;
+  before: Holder | undefined;
+  behind: Holder | undefined;
+  gone: boolean;
+}
+
+/** Those that hold and, behind them, those that wait, in the order in which they came. */
+interface Line {
+  first: Holder | undefined;
+  last: Holder | undefined;
 }
 
 interface Watcher {
@@ -18,8 +27,8 @@ interface Watcher {
 export class PathLocks {
   /** Of each upstream, who wants to know when paths may come to lead elsewhere. */
   readonly #watchers = new Map<string, Set<Watcher>>();
-  /** Of each upstream, those that hold and, behind them, those that wait. Lists: mostly there is one, which comes and goes. */
-  readonly #byPlace = new Map<string, Holder[]>();
+  /** Of each upstream. Links from one to the next: mostly there is one, which comes and goes. */
+  readonly #byPlace = new Map<string, Line>();
 
   /**
    * `root` bounds what is touched: roots of which neither lies in the other have nothing to do with each other. `granted` may be
@@ -27,16 +36,24 @@ export class PathLocks {
    */
   acquire(place: string, root: string, alone: boolean, granted: () => void): () => void {
     let line = this.#byPlace.get(place);
-    if (line === undefined) this.#byPlace.set(place, (line = []));
-    const holder: Holder = { root: withSlash(root), alone, granted };
+    if (line === undefined) this.#byPlace.set(place, (line = { first: undefined, last: undefined }));
+    const holder: Holder = {
+      root: withSlash(root),
+      alone,
+      granted,
+      before: line.last,
+      behind: undefined,
+      gone: false,
+    };
     if (alone)
       holder.granted = () => {
         this.#tell(place, holder);
         granted();
       };
-    const free = !line.some((other) => conflict(holder, other));
-    line.push(holder);
-    if (free) grant(holder);
+    if (line.last === undefined) line.first = holder;
+    else line.last.behind = holder;
+    line.last = holder;
+    if (isFree(holder)) grant(holder);
     return () => this.#release(place, line, holder);
   }
 
@@ -53,16 +70,20 @@ export class PathLocks {
       watchers.delete(watcher);
       if (watchers.size > 0 || this.#watchers.get(place) !== watchers) return;
       this.#watchers.delete(place);
-      if (this.#byPlace.get(place)?.length === 0) this.#byPlace.delete(place);
+      if (this.#byPlace.get(place)?.first === undefined) this.#byPlace.delete(place);
     };
   }
 
-  #release(place: string, line: Holder[], holder: Holder): void {
-    const at = line.indexOf(holder);
-    if (at < 0) return;
-    line.splice(at, 1);
+  #release(place: string, line: Line, holder: Holder): void {
+    if (holder.gone) return;
+    holder.gone = true;
+    const { before, behind } = holder;
+    if (before === undefined) line.first = behind;
+    else before.behind = behind;
+    if (behind === undefined) line.last = before;
+    else behind.before = before;
     if (holder.alone && holder.granted === undefined) this.#tell(place, holder);
-    if (line.length > 0) this.#next(line);
+    if (line.first !== undefined) this.#next(line);
     // A place that somebody watches has somebody back soon.
     else if (!this.#watchers.has(place) && this.#byPlace.get(place) === line) this.#byPlace.delete(place);
   }
@@ -71,16 +92,19 @@ export class PathLocks {
     for (const { root, changing } of this.#watchers.get(place) ?? []) if (nested(root, by.root)) changing();
   }
 
-  #next(line: readonly Holder[]): void {
-    const before: Holder[] = [];
+  #next({ first }: Line): void {
     const ready: Holder[] = [];
-    for (const holder of line) {
-      if (holder.granted !== undefined && !before.some((other) => conflict(holder, other)))
-        ready.push(holder);
-      before.push(holder);
-    }
-    for (const holder of ready) if (line.includes(holder)) grant(holder);
+    for (let holder = first; holder !== undefined; holder = holder.behind)
+      if (holder.granted !== undefined && isFree(holder)) ready.push(holder);
+    for (const holder of ready) if (!holder.gone) grant(holder);
   }
+}
+
+/** Whether nobody before it holds, or waits for, what it must not be together with. */
+function isFree(holder: Holder): boolean {
+  for (let other = holder.before; other !== undefined; other = other.before)
+    if (conflict(holder, other)) return false;
+  return true;
 }
 
 function grant(holder: Holder): void {

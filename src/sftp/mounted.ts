@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import { type Clock, PosternError } from "#base";
 import type { Auditor } from "#contract";
 import {

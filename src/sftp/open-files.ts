@@ -1,5 +1,6 @@
 import { type Bytes, type FileAttrs, FX, FXF, type NameEntry, type SftpRequest } from "#ssh/sftp";
 import { actionOf } from "./actions.ts";
+import type { Handles } from "./handles.ts";
 import { componentsOf, joined } from "./paths.ts";
 import { denied, failed, Refusal } from "./plan.ts";
 import type { OpenFile, Recorder } from "./record.ts";
@@ -17,12 +18,12 @@ type Of<Kind extends SftpRequest["kind"]> = Extract<SftpRequest, { readonly kind
 
 /** What a confined client has open, and what it may do with that. */
 export class OpenFiles {
-  readonly files: Map<Bytes, OpenFile>;
+  readonly files: Handles;
   readonly #rules: FileRules;
   readonly #recorder: Recorder;
   readonly #usage: Usage;
 
-  constructor(files: Map<Bytes, OpenFile>, rules: FileRules, recorder: Recorder, usage: Usage) {
+  constructor(files: Handles, rules: FileRules, recorder: Recorder, usage: Usage) {
     this.files = files;
     this.#rules = rules;
     this.#recorder = recorder;

@@ -1,51 +1,79 @@
+/** Places that nobody needs any more are left in front until there are so many. */
+const spentPlaces = 64;
+
 /**
  * What is not answered yet, by number, in the order in which it came. There are few at a time, and mostly the first is answered next:
- * a map, which makes itself anew for each that goes when few are left, would take several times as long.
+ * a map, which makes itself anew each time the last one goes, would take several times as long, and so would `shift`.
  */
 export class Outstanding<Entry> {
   readonly #ids: number[] = [];
-  readonly #entries: Entry[] = [];
+  readonly #entries: (Entry | undefined)[] = [];
+  /** Those from here on, and before there, are waiting. */
+  #from = 0;
+  #to = 0;
 
   get size(): number {
-    return this.#ids.length;
+    return this.#to - this.#from;
   }
 
   /** The one that came before all others. */
   get first(): Entry | undefined {
-    return this.#entries[0];
+    return this.size === 0 ? undefined : this.#entries[this.#from];
   }
 
   has(id: number): boolean {
-    return this.#ids.includes(id);
+    return this.#find(id) >= 0;
   }
 
   /** `id` must not be among them. */
   add(id: number, entry: Entry): void {
-    this.#ids.push(id);
-    this.#entries.push(entry);
+    this.#ids[this.#to] = id;
+    this.#entries[this.#to] = entry;
+    this.#to++;
   }
 
   get(id: number): Entry | undefined {
-    return this.#entries[this.#ids.indexOf(id)];
+    const at = this.#find(id);
+    return at < 0 ? undefined : this.#entries[at];
   }
 
   delete(id: number): void {
-    const at = this.#ids.indexOf(id);
-    if (at === 0) this.shift();
-    else if (at > 0) {
-      this.#ids.splice(at, 1);
-      this.#entries.splice(at, 1);
-    }
+    const at = this.#find(id);
+    if (at < 0) return;
+    // Those before it move up.
+    this.#ids.copyWithin(this.#from + 1, this.#from, at);
+    this.#entries.copyWithin(this.#from + 1, this.#from, at);
+    this.shift();
   }
 
-  shift(): Entry | undefined {
-    this.#ids.shift();
-    return this.#entries.shift();
+  /** Takes the first out. */
+  shift(): void {
+    if (this.size === 0) return;
+    this.#entries[this.#from] = undefined;
+    this.#from++;
+    if (this.#from === this.#to) this.#from = this.#to = 0;
+    else if (this.#from === spentPlaces) this.#close();
   }
 
   /** Takes all of them out. */
   clear(): Entry[] {
-    this.#ids.length = 0;
-    return this.#entries.splice(0);
+    const entries = this.#entries.slice(this.#from, this.#to);
+    this.#entries.fill(undefined);
+    this.#from = this.#to = 0;
+    return entries as Entry[];
+  }
+
+  #find(id: number): number {
+    for (let at = this.#from; at < this.#to; at++) if (this.#ids[at] === id) return at;
+    return -1;
+  }
+
+  /** Moves what waits to the front. */
+  #close(): void {
+    this.#ids.copyWithin(0, this.#from, this.#to);
+    this.#entries.copyWithin(0, this.#from, this.#to);
+    this.#entries.fill(undefined, this.size, this.#to);
+    this.#to = this.size;
+    this.#from = 0;
   }
 }

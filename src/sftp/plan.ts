@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import { type Bytes, FX, type SftpQuestion, type SftpReply, type SftpRequest, statusText } from "#ssh/sftp";
 
 /** A request of our own to the upstream: its number is given when it is sent. */

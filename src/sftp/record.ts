@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import { createHash, hash, type Hash } from "node:crypto";
 import type { Clock, Timer } from "#base";
 import type { AuditEvent, Auditor, FileAction } from "#contract";
@@ -12,8 +13,16 @@ function shown(path: Bytes): string {
   return text.length <= maxShownChars ? text : `${text.slice(0, maxShownChars)}…`;
 }
 
-function shownIf(path: Bytes | undefined): string | undefined {
-  return path === undefined ? undefined : shown(path);
+/** A path and how it is shown. */
+interface ShownNames {
+  readonly named: Named;
+  readonly path: string;
+  readonly upstreamPath: string | undefined;
+}
+
+function shownNames(named: Named): ShownNames {
+  const { path, upstream } = named;
+  return { named, path: shown(path), upstreamPath: upstream === undefined ? undefined : shown(upstream) };
 }
 
 /** So much of a file is kept until it is closed, and hashed at once: a hash that can be added to costs more than a small file. */
@@ -176,6 +185,8 @@ export class Recorder {
   /** To be told, in order. */
   #late: { readonly atMs: number; readonly event: () => AuditEvent }[] = [];
   #timer: Timer | undefined;
+  /** The last that was told of: what happens to a file is mostly told at once, from its opening to its end. */
+  #last: ShownNames | undefined;
   readonly #channel: number;
   readonly on: boolean;
   /** Whether what passes is to be hashed. */
@@ -204,6 +215,11 @@ export class Recorder {
     else this.#timer ??= this.#clock.after(tellMs, () => this.tell());
   }
 
+  #shown(named: Named): ShownNames {
+    if (this.#last?.named !== named) this.#last = shownNames(named);
+    return this.#last;
+  }
+
   refused(action: FileAction, path: Bytes, reason: string, to?: Bytes): void {
     if (this.#audit === undefined) return;
     this.#later(() => ({
@@ -220,11 +236,12 @@ export class Recorder {
     if (!this.on) return;
     this.#later(() => {
       const { outcome, reason } = outcomeOf(code);
+      const { path, upstreamPath } = this.#shown(named);
       return {
         event: "file-open",
         channel: this.#channel,
-        path: shown(named.path),
-        upstreamPath: shownIf(named.upstream),
+        path,
+        upstreamPath,
         access: accessOf(flags),
         outcome,
         reason,
@@ -234,15 +251,19 @@ export class Recorder {
 
   changed(action: FileAction, named: Named, code: number, to?: Named): void {
     if (!this.on) return;
-    this.#later(() => ({
-      event: "file-change",
-      channel: this.#channel,
-      action,
-      path: shown(named.path),
-      upstreamPath: shownIf(named.upstream),
-      ...(to === undefined ? {} : { to: shown(to.path), upstreamTo: shownIf(to.upstream) }),
-      ...outcomeOf(code),
-    }));
+    this.#later(() => {
+      const { path, upstreamPath } = this.#shown(named);
+      const target = to === undefined ? undefined : shownNames(to);
+      return {
+        event: "file-change",
+        channel: this.#channel,
+        action,
+        path,
+        upstreamPath,
+        ...(target === undefined ? {} : { to: target.path, upstreamTo: target.upstreamPath }),
+        ...outcomeOf(code),
+      };
+    });
   }
 
   /** `code` absent: the channel ended before it was closed. */
@@ -252,8 +273,7 @@ export class Recorder {
   }
 
   #closing(file: OpenFile, code: number | undefined): AuditEvent {
-    const path = shown(file.named.path);
-    const upstreamPath = shownIf(file.named.upstream);
+    const { path, upstreamPath } = this.#shown(file.named);
     const channel = this.#channel;
     if (file.directory) return { event: "file-list", channel, path, upstreamPath, entries: file.entries };
     const sum = code === FX.OK ? file.sum() : undefined;

@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import { encodeSftpReply, FX, FXP, type SftpReply, statusText } from "#ssh/sftp";
 import { statusReply } from "./plan.ts";
 

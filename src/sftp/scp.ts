@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import { FX, FXF, type Bytes } from "#ssh/sftp";
 import { OpenFile, type Recorder } from "./record.ts";
 

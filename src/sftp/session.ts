@@ -21,6 +21,7 @@ import {
 } from "#ssh/sftp";
 import { changesPaths } from "./actions.ts";
 import { Confinement } from "./confinement.ts";
+import { Handles } from "./handles.ts";
 import { OpenFiles, type Usage } from "./open-files.ts";
 import type { PathLocks } from "./locks.ts";
 import { Outstanding } from "./outstanding.ts";
@@ -97,7 +98,7 @@ export class SftpSession {
   readonly #pending = new Outstanding<Pending>();
   /** Numbers under which files are being closed that the client has had closed. */
   readonly #closing = new Set<number>();
-  readonly #files = new Map<Bytes, OpenFile>();
+  readonly #files = new Handles();
   readonly #watching: Watching;
   #confinement: Confinement | undefined;
   #open: OpenFiles | undefined;
@@ -174,8 +175,7 @@ export class SftpSession {
     this.#next = undefined;
     for (const { release } of this.#pending.clear())
       if (release !== undefined) clock.after(afterlifeMs, release);
-    for (const file of this.#files.values()) this.#recorder.closed(file);
-    this.#files.clear();
+    for (const file of this.#files.clear()) this.#recorder.closed(file);
     this.#recorder.tell();
   }
 
@@ -289,7 +289,7 @@ export class SftpSession {
     const own = this.#ownNumber();
     this.#closing.add(own);
     this.#ports.answerable();
-    this.#fromClient.emit(encodeSftpRequest({ ...request, id: own }));
+    this.#fromClient.emit(encodeSftpRequest({ kind: "close", id: own, handle: request.handle }));
     this.#files.delete(request.handle);
     this.#recorder.closed(file, FX.OK);
     this.#answer(statusReply(request.id, FX.OK));

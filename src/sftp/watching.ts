@@ -1,6 +1,7 @@
 import type { FileAttrs, Bytes, SftpReply, SftpRequest } from "#ssh/sftp";
 import { FX, FXF } from "#ssh/sftp";
 import { actionOf } from "./actions.ts";
+import type { Handles } from "./handles.ts";
 import { maxOpenHandles, type OpenFiles } from "./open-files.ts";
 import { type Named, OpenFile, type Recorder } from "./record.ts";
 import { codeOf } from "./replies.ts";
@@ -10,11 +11,11 @@ type Finish = (reply: SftpReply) => SftpReply | undefined;
 /** Keeps the record of requests as they pass, from what they ask and what is answered. */
 export class Watching {
   readonly #recorder: Recorder;
-  readonly #files: Map<Bytes, OpenFile>;
+  readonly #files: Handles;
   /** The last file that was looked at, and its size: clients ask before they open. */
   #looked: { readonly path: Bytes; readonly size: bigint } | undefined;
 
-  constructor(recorder: Recorder, files: Map<Bytes, OpenFile>) {
+  constructor(recorder: Recorder, files: Handles) {
     this.#recorder = recorder;
     this.#files = files;
   }

@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import { createCipheriv, createSecretKey, type KeyObject, timingSafeEqual } from "node:crypto";
 import { algorithmErrors } from "./errors.ts";
 import {

@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import { Reader, Writer } from "#ssh/wire";
 import { MSG } from "./numbers.ts";
 

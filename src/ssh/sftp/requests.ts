@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import { Reader, Writer } from "#ssh/wire";
 import { type FileAttrs, readAttrs, writeAttrs } from "./attrs.ts";
 import { FXP } from "./numbers.ts";

@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import { sftpErrors } from "./errors.ts";
 import { FXP } from "./numbers.ts";
 

@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import type { Agreement } from "#ssh/algorithms";
 import {
   decodeDisconnect,

@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import { wireErrors } from "./errors.ts";
 
 /** UTF-8, refusing malformed sequences (RFC 3629); the BOM is text like any other. */

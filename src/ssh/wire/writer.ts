@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import { wireErrors } from "./errors.ts";
 
 /** Writes the data types of RFC 4251, section 5, into bytes that grow as needed. */
