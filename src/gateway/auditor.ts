@@ -10,9 +10,11 @@ export function auditorOf(
 ): Auditor | undefined {
   if (audit === undefined) return undefined;
   let known: string | undefined;
+  let timeMs = Number.NaN;
+  let time = "";
   return router.shown.audit((event, atMs = clock.now()) => {
     known = event.user ?? known;
-    const time = new Date(atMs).toISOString();
+    if (atMs !== timeMs) time = new Date((timeMs = atMs)).toISOString();
     // What comes first in the line. No copy of the event without some of it: files come by the thousand.
     const first = { time, session: id, event: event.event, user: known };
     audit.write(Object.assign(first, event, { user: known }));

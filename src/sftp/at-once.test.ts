@@ -299,6 +299,45 @@ test("where the one before went well, the handle is told at once, and waits for 
   assert.equal(ends.toClient.filter(({ id }) => id === 20).length, 1, "told once");
 });
 
+test("a client may have taken the number that we would take next", async () => {
+  const host = await Host.start({}, undefined, "openssh");
+  const { ends } = host;
+  for (const path of ["/d/first", "/d/second"]) await host.ask(open(path, upload));
+  for (let id = (ends.toUpstream.at(-1)?.id ?? 0) + 1, left = 3; left > 0; id += 2, left--) {
+    const { reply } = await host.ask(open(`/d/next ${id}`, upload, id));
+    assert.equal(reply.kind, "handle");
+    const [opening, look] = ends.toUpstream.slice(-2);
+    assert.deepEqual([opening?.kind, look?.kind], ["open", "realpath"]);
+    assert.equal(opening?.id, id);
+    assert.notEqual(look?.id, id);
+  }
+});
+
+test("a host that answers the look before the opening has the client told all the same", async () => {
+  const host = await Host.start({}, undefined, "openssh");
+  const { ends } = host;
+  for (const path of ["/d/first", "/d/second"]) await host.ask(open(path, upload));
+  ends.ask(open("/d/next", upload, 20));
+  await settled();
+  const [opening, look] = ends.toUpstream.slice(-2);
+  assert.ok(opening?.kind === "open" && look?.kind === "realpath");
+  ends.reply({ kind: "name", id: look.id, entries: [{ name: "/srv/d/next", longname: "", attrs: {} }] });
+  await settled();
+  assert.deepEqual(
+    ends.toClient.filter(({ id }) => id === 20),
+    [],
+  );
+  ends.reply({ kind: "handle", id: opening.id, handle: "late" });
+  await settled();
+  assert.deepEqual(
+    ends.toClient.filter(({ id }) => id === 20),
+    [{ kind: "handle", id: 20, handle: "late" }],
+  );
+  ends.ask(writing(21, "late"), Buffer.from("x"));
+  await settled();
+  assert.deepEqual([ends.toUpstream.at(-1)?.kind, ends.toUpstream.at(-1)?.id], ["write", 21]);
+});
+
 test("a handle that was told is of no use if the path led elsewhere, and keeps its place until it is closed", async () => {
   const host = await Host.start({}, undefined, "openssh");
   const { ends } = host;

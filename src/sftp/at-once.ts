@@ -1,4 +1,4 @@
-import { type Bytes, FXF, type SftpReply } from "#ssh/sftp";
+import { type Bytes, FXF } from "#ssh/sftp";
 import { checkPath, type Found, foundIn, type Tree } from "./find.ts";
 import type { Parent } from "./known.ts";
 import { componentsOf, maxPathBytes, maxPathComponents } from "./paths.ts";
@@ -21,8 +21,8 @@ export interface Door {
   readonly telling: boolean;
   /** Else it must be this. */
   readonly fits: (found: Found) => boolean;
-  /** What tells the client that it is open. */
-  readonly tell?: ((handle: Bytes) => SftpReply) | undefined;
+  /** The number of the client's request, if the client may be told before the looks are in. */
+  readonly as?: number | undefined;
 }
 
 /** What is asked so that something is opened at once. */
@@ -56,14 +56,13 @@ export interface Opened {
 export function attempt(tree: Tree, seen: SeenPath, door: Door): Attempt {
   const { known } = tree;
   const { folders } = seen;
-  const { tell, telling } = door;
+  const { telling } = door;
   const upstream = upstreamOf(tree, seen.path);
   const short = known.resolving && (telling || folders.length > 1);
   const looks = short ? shortLooks(tree, upstream, folders, telling) : allLooks(tree, seen);
-  const told = tell !== undefined && known.heldLast(folders.at(-1) ?? "/");
-  const early = (first: SftpReply): SftpReply | undefined =>
-    told && first.kind === "handle" ? tell(first.handle) : undefined;
-  return { seen, door, upstream, asking: { ask: [door.open(upstream), ...looks], early }, short, told };
+  const as = known.heldLast(folders.at(-1) ?? "/") ? door.as : undefined;
+  const asking = { ask: [door.open(upstream), ...looks], as };
+  return { seen, door, upstream, asking, short, told: as !== undefined };
 }
 
 /**

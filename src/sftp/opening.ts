@@ -101,7 +101,7 @@ export class Opening {
       telling,
       fits: ({ kind, attrs: { size } }) => kind === "file" && (!creating || size === 0n),
       // Elsewhere it could be a file of old that a server without EXCL has opened, and no harm.
-      tell: creating && !telling ? undefined : (handle) => ({ kind: "handle", id, handle }),
+      as: creating && !telling ? undefined : id,
     };
     return { attempt: attempt(tree, seen, door), flags, creating };
   }

@@ -9,8 +9,11 @@ export type Step = Asking | { readonly alone: boolean };
 
 export interface Asking {
   readonly ask: readonly Question[];
-  /** What the client has as soon as the first is answered, while the rest is waited for; the outcome is then `answered`. */
-  readonly early?: (first: SftpReply) => SftpReply | undefined;
+  /**
+   * The number of the client's request, which the first then goes under: if a handle answers it, that goes on to the client as it is,
+   * whether the rest is answered or not; the outcome is then `answered`.
+   */
+  readonly as?: number | undefined;
 }
 
 /** What becomes of a client's request. */

@@ -383,9 +383,8 @@ export class SftpSession {
       }
       this.#ports.answerable();
       // All numbers first: the first answer may come before the last question has left.
-      const numbers = step.ask.map(() => this.#ownNumber());
-      running.questions = new Questions(numbers, step.early);
-      this.#fromClient.emit(encodeSftpRequests(step.ask, numbers));
+      running.questions = new Questions(step, () => this.#ownNumber());
+      this.#fromClient.emit(encodeSftpRequests(step.ask, running.questions.numbers));
       return;
     }
     const { locks, place } = this.#ports;
@@ -436,7 +435,9 @@ export class SftpSession {
   #reply(packet: Uint8Array): boolean {
     if (packet[0] === FXP.VERSION) return this.#version(packet);
     const id = idOf(packet);
-    if (this.#replyToOurs(id, packet) || this.#closing.delete(id)) return false;
+    const ours = this.#replyToOurs(id, packet);
+    if (ours !== undefined) return ours === "passes";
+    if (this.#closing.delete(id)) return false;
     const pending = this.#pending.get(id);
     if (pending === undefined || pending.answer !== undefined)
       throw new sftpErrors.PEER_SFTP_ORDER("a reply to nothing");
@@ -447,18 +448,19 @@ export class SftpSession {
     return passes;
   }
 
-  #replyToOurs(id: number, packet: Uint8Array): boolean {
+  /** Undefined: it is none. */
+  #replyToOurs(id: number, packet: Uint8Array): "passes" | "stays" | undefined {
     const running = this.#running;
     const questions = running?.questions;
     const at = questions?.find(id) ?? -1;
-    if (running === undefined || questions === undefined || at < 0) return false;
-    const early = questions.take(at, decodeSftpReply(packet));
-    if (early !== undefined) this.#fromUpstream.emit(encodeSftpReply(early));
+    if (running === undefined || questions === undefined || at < 0) return undefined;
+    const passes = questions.take(at, decodeSftpReply(packet));
     const { replies } = questions;
-    if (replies === undefined) return true;
-    running.questions = undefined;
-    this.#advance(running, replies);
-    return true;
+    if (replies !== undefined) {
+      running.questions = undefined;
+      this.#advance(running, replies);
+    }
+    return passes ? "passes" : "stays";
   }
 
   /** The upstream's answer to the client. */
