@@ -77,7 +77,7 @@ they were asked for; a password that somebody writes into a command line stands 
 passes unchanged.
 
 **What it promises.** A file is only ever added to, each event in one write, so several worker processes can share it. Nothing waits for it: when a disk or a server takes nothing for so long that
-4 MiB wait, events are lost, and the log says \`audit-events-lost\` with their number. Lines that follow each other closely are written together, within 25 ms (of files: 50), each with the time of what it tells: a gateway
+4 MiB wait, events are lost, and the log says \`audit-events-lost\` with their number. Lines that follow each other closely are written together, within 10 ms (of files: 20), each with the time of what it tells: a gateway
 that is killed (\`kill -9\`) loses those of its last moment, and a power cut what the system had not yet put on the disk. One that is stopped, by signal or by command, writes all. After a rotation, SIGUSR1 opens the file anew. Over UDP, nobody knows what was lost. A message for syslog is
 one of RFC 5424 with the same JSON as its text; Node cannot send to \`/dev/log\`, so a local server must listen on UDP or TCP.
 

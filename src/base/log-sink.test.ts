@@ -21,7 +21,7 @@ test("a line that comes alone is written at once, those that follow it wait for 
   });
   sink.write("2\n");
   assert.equal(await read(), "1\n");
-  clock.advance(25);
+  clock.advance(10);
   await until("the rest", async () => /^1\n(x\n)+2\n$/.test(await read()));
   assert.equal(clock.pending, 0);
   clock.advance(1000);

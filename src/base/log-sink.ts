@@ -6,7 +6,7 @@ import type { Clock, Timer } from "./clock.ts";
 const maxWaitingBytes = 4 * 1024 * 1024;
 const batchBytes = 64 * 1024;
 /** How long a line may wait for others that come with it: a login has five, and of small files thousands come in a second. */
-const gatherMs = 25;
+const gatherMs = 10;
 const retryMs = 50;
 /** How long the end waits for a reader that has stopped. */
 const farewellMs = 2000;

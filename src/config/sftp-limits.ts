@@ -129,7 +129,7 @@ export const sftpLimits: readonly FixedLimit[] = [
     constant: "sftp/record:maxLate",
     value: 64,
     unit: "count",
-    about: "So much of what one channel did waits, 25 ms at most, to be told the audit in one go.",
+    about: "So much of what one channel did waits, 10 ms at most, to be told the audit in one go.",
     precedent: "None",
   },
   {

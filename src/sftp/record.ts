@@ -159,7 +159,7 @@ export class OpenFile {
 }
 
 /** How long what is to be told may wait for more of it. */
-export const tellMs = 25;
+export const tellMs = 10;
 
 /** So much waits at most; each may keep the first bytes of a file to be hashed (`maxBegunBytes`). */
 const maxLate = 64;

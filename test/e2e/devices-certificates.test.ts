@@ -157,7 +157,10 @@ test("the agent keeps its certificate beside its key, and is let in by it elsewh
   await using agent = await startAgent({ name: "agent1", gates, forwards });
   const { serial } = await agent.event("certificate-fetched");
   await agent.event("tunnel-held", 2);
-  assert.ok(other.events("tunnel-held").some(({ device }) => device === "agent1"));
+  // The agent has been told before the other gateway's log is read here.
+  await other.waitForLog("the tunnel of agent1", () =>
+    other.events("tunnel-held").some(({ device }) => device === "agent1"),
+  );
   const file = agent.folder.at("state", "id_ed25519-cert.pub");
   const text = await succeed("ssh-keygen", ["-L", "-f", file]);
   assert.ok(text.includes(`Serial: ${String(serial)}`));
